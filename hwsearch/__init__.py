@@ -1,0 +1,2 @@
+"""Deployment search on measured hardware: one supernet, many devices, verified engines."""
+

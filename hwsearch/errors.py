@@ -1,0 +1,36 @@
+"""The one error a user sees: what is wrong, where, and how to fix it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class HwsearchError(Exception):
+    """A user's mistake or a broken input, told in one line.
+
+    The command line prints it without a traceback and exits with status 2.
+
+    Args:
+        what: What is wrong, a sentence without the final full stop.
+        where: The file, folder or row it was found in.
+        fix: What to do about it, in the words of the command line.
+    """
+
+    def __init__(self, what: str, *, where: str | Path | None = None, fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        place = f" ({where})" if where is not None else ""
+        super().__init__(f"{what}{place}." + (f" {fix.rstrip('.')}." if fix else ""))
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> HwsearchError:
+    """Builds the error for a name that is not registered, nearest names first.
+
+    Args:
+        kind: What the name should have been, such as "space".
+        name: What the user wrote.
+        known: Every registered name.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    guess = f"Did you mean {' or '.join(near)}? " if near else ""
+    return HwsearchError(f"unknown {kind} '{name}'", fix=f"{guess}Known: {', '.join(names)}")
