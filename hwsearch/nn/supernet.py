@@ -1,0 +1,75 @@
+"""The supernet: all networks of a space in one set of shared weights."""
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor, nn
+
+from hwsearch.block import Block
+from hwsearch.layers import cost_of
+from hwsearch.nn.elastic import ElasticBlock, ElasticConvNorm
+from hwsearch.nn.features import Features, run_blocks
+from hwsearch.nn.static import StaticConvNorm, StaticNet
+from hwsearch.space import Space, Subnet
+
+
+def _module_name(slot: str) -> str:
+    return slot.replace(".", "_")
+
+
+class Supernet(nn.Module):
+    """Shared weights from which every subnet takes a prefix of channels and blocks.
+
+    The subnet is an argument; nothing is ever active on the module.
+
+    Args:
+        space: The family of networks.
+    """
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+        by_slot: dict[str, set[Block]] = defaultdict(set)
+        for part in space.parts:
+            for blocks in space.combinations(part):
+                for block in blocks:
+                    by_slot[block.slot].add(block)
+        self.slots = nn.ModuleDict(
+            {_module_name(slot): ElasticBlock(blocks) for slot, blocks in by_slot.items()}
+        )
+
+    @property
+    def embedding_width(self) -> int:
+        """Most channels of the pooled output."""
+        return cost_of(self.space.lower(self.space.maximum)[-1]).out_shape[0]
+
+    def forward(self, x_BCHW: Tensor, subnet: Subnet) -> Features:
+        """Runs one subnet under the statistics of the batch.
+
+        Args:
+            x_BCHW: Normalised images.
+            subnet: Which network to run.
+        """
+        return run_blocks(
+            self.space.lower(subnet),
+            x_BCHW,
+            lambda _, block, x: self.slots[_module_name(block.slot)](x, block),
+        )
+
+    @torch.no_grad()
+    def extract(self, subnet: Subnet) -> StaticNet:
+        """Copies a subnet into a static network, in training mode and not yet calibrated.
+
+        Under the same batch statistics, `extract(s)(x)` equals `supernet(x, s)`.
+        """
+        net = StaticNet(self.space.lower(subnet))
+        for static in net.static_blocks:
+            shared = self.slots[_module_name(static.block.slot)]
+            for name, layer in static.named_children():
+                elastic = shared.get_submodule(name)
+                assert isinstance(elastic, ElasticConvNorm) and isinstance(layer, StaticConvNorm)
+                weight, scale, shift = elastic.sliced(static.block)
+                layer.conv.weight.copy_(weight)
+                layer.norm.weight.copy_(scale)
+                layer.norm.bias.copy_(shift)
+        return net.to(next(self.parameters()).device)
