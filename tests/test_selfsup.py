@@ -36,6 +36,7 @@ def make_views(step: int = 0) -> Views:
 def train_step(method, views: Views, subnets) -> None:
     trained = [p for p in method.parameters() if p.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=0.1)
+    optimiser.zero_grad()
     targets = method.targets(views)
     for subnet in subnets:
         method(views, targets, subnet)["loss"].backward()
