@@ -1,0 +1,299 @@
+"""Devices: profiles of known machines, and what can be told about the one this runs on."""
+
+import math
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+
+from hwsearch.errors import HwsearchError, unknown_name
+
+TIERS = ("point", "edge", "cloud")
+"""Where devices stand: at the sensor, near it, in a data centre."""
+
+_KERNEL_FLAGS = ("avx", "amx", "asimd", "sve", "i8mm", "bf16")
+"""How the CPU features begin that decide which kernels a runtime picks, in Linux's words."""
+
+_ARM_PARTS = {
+    "0xd03": "Cortex-A53",
+    "0xd05": "Cortex-A55",
+    "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72",
+    "0xd0b": "Cortex-A76",
+    "0xd0c": "Neoverse-N1",
+    "0xd40": "Neoverse-V1",
+    "0xd41": "Cortex-A78",
+    "0xd42": "Cortex-A78AE",
+    "0xd49": "Neoverse-N2",
+    "0xd4f": "Neoverse-V2",
+}
+"""Arm's own part numbers (implementer 0x41)."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a device is; never how fast it is.
+
+    Attributes:
+        name: Unique and safe in file names; names the folder of its latency tables.
+        tier: One of `TIERS`.
+        architecture: Instruction set, "x86_64" or "aarch64".
+        cpu: Model of the CPU cores.
+        cores: CPU cores that a process can use; 0 if the host decides.
+        memory_gb: Memory in GiB; in the profile of a card, that of the card.
+        accelerator: Name of a GPU or NPU, empty without one.
+        runtimes: Inference runtimes that usually run on it.
+        notes: Facts worth knowing, in a sentence.
+        measured: Whether latency tables measured on it come with this package.
+    """
+
+    name: str
+    tier: str
+    architecture: str
+    cpu: str
+    cores: int
+    memory_gb: int
+    accelerator: str = ""
+    runtimes: tuple[str, ...] = ()
+    notes: str = ""
+    measured: bool = False
+
+    def to_toml(self) -> str:
+        """Writes the profile as TOML."""
+        return "".join(f"{name} = {_toml(value)}\n" for name, value in asdict(self).items())
+
+
+def _toml(value: str | int | tuple[str, ...]) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+def read_profile(path: Path) -> Device:
+    """Reads one profile.
+
+    Raises:
+        HwsearchError: If the file is no TOML, lacks a field or has an unknown or ill-typed one.
+    """
+    import tomllib  # Python 3.11; profiles stay at home, this module travels to 3.10
+
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise HwsearchError("the device profile is no TOML", where=path, fix=str(cause)) from cause
+    known = {field.name: field for field in fields(Device)}
+    for name, value in values.items():
+        if name not in known:
+            raise unknown_name(f"field in {path.name}:", name, known)
+        expected = list if name == "runtimes" else known[name].type
+        if type(value) is not expected:
+            raise HwsearchError(f"{name} is no {getattr(expected, '__name__', '')}", where=path)
+    missing = [n for n, field in known.items() if field.default is MISSING and n not in values]
+    if missing:
+        raise HwsearchError(f"the device profile lacks {', '.join(missing)}", where=path)
+    if values["tier"] not in TIERS:
+        raise unknown_name(f"tier in {path.name}:", values["tier"], TIERS)
+    return Device(**{**values, "runtimes": tuple(values.get("runtimes", ()))})
+
+
+def data_folders(kind: str) -> Iterator[Path]:
+    """Yields the folders that may hold "device_profiles" or "latency_tables", nearest first.
+
+    They are the working directory's, the installed wheel's and, for a package that runs from
+    a checkout, the one beside the package.
+    """
+    package = Path(str(resources.files("hwsearch")))
+    seen = set()
+    for folder in (Path(kind), package / "_data" / kind, package.parent / kind):
+        if folder.is_dir() and folder.resolve() not in seen:
+            seen.add(folder.resolve())
+            yield folder
+
+
+def load_profiles() -> tuple[Device, ...]:
+    """Reads every known profile, sorted by name; the nearest file of a name wins."""
+    found: dict[str, Device] = {}
+    for folder in data_folders("device_profiles"):
+        for path in sorted(folder.glob("*.toml")):
+            device = read_profile(path)
+            found.setdefault(device.name, device)
+    return tuple(found[name] for name in sorted(found))
+
+
+def get_profile(name: str) -> Device:
+    """Returns the profile of that name.
+
+    Raises:
+        HwsearchError: If there is none; names the nearest known ones.
+    """
+    profiles = {device.name: device for device in load_profiles()}
+    if name not in profiles:
+        raise unknown_name("device", name, profiles)
+    return profiles[name]
+
+
+def detect(root: Path = Path("/")) -> Device:
+    """Describes the machine that this runs on.
+
+    Args:
+        root: Where /proc and /sys are; tests show it other machines.
+    """
+    memory = _memory_gb(root)
+    board = _board(root)
+    accelerator = _accelerator(root, board)
+    cpu, cores = _cpu(root), usable_cores(root)
+    if board:
+        memory = 1 << (memory - 1).bit_length()  # boards reserve some of a power of two
+        name = f"{slug(board)}-{memory}gb"
+    else:
+        name = f"{slug(cpu)}-{cores}c" + (f"-{slug(accelerator)}" if accelerator else "")
+    return Device(
+        name=name,
+        tier=_tier(board, cpu, accelerator),
+        architecture=_architecture(),
+        cpu=cpu,
+        cores=cores,
+        memory_gb=memory,
+        accelerator=accelerator,
+        runtimes=("onnxruntime", "openvino") + (("tensorrt",) if accelerator else ()),
+        notes="Detected on the machine itself",
+    )
+
+
+def fingerprint(root: Path = Path("/")) -> dict[str, str]:
+    """Returns what must agree before two measurements may be compared.
+
+    Args:
+        root: Where /proc and /sys are; tests show it other machines.
+    """
+    cpuinfo = _cpuinfo(root)
+    flags = _flags(cpuinfo)
+    numbers = [cpuinfo.get(key, "") for key in ("cpu family", "model", "stepping")]
+    board = _board(root)
+    return {
+        "cpu": _cpu(root),
+        "cpu_id": "/".join(filter(None, numbers)) or cpuinfo.get("cpu part", ""),
+        "cores": str(usable_cores(root)),
+        "isa": " ".join(sorted(flag for flag in flags if flag.startswith(_KERNEL_FLAGS))),
+        "architecture": _architecture(),
+        "board": board,
+        "accelerator": _accelerator(root, board),
+        "virtual": "yes" if "hypervisor" in flags else "no",
+        "os": platform.system(),
+        "kernel": platform.release().split(".")[0],
+    }
+
+
+def fingerprint_difference(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the names of the fields in which two fingerprints differ."""
+    return tuple(
+        name for name in sorted({*one, *other}) if one.get(name, "") != other.get(name, "")
+    )
+
+
+def slug(text: str) -> str:
+    """Shortens a hardware name to lower-case letters, digits and hyphens."""
+    text = re.sub(r"\(r\)|\(tm\)|\(c\)", "", text.lower())
+    text = re.sub(r"@.*|\bwith .*|\b\d+th gen\b|\b\d+-core\b|\bcpu\b|\bprocessor\b", "", text)
+    return "-".join(re.findall(r"[a-z0-9]+", text)) or "unknown"
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Returns how many CPU cores this process may use, after affinity and container limits."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota, _, period = _read(root / "sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(cores, 1)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
+    except OSError:
+        return ""
+
+
+def _output(*command: str) -> str:
+    if not shutil.which(command[0]):
+        return ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _architecture() -> str:
+    machine = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+
+
+def _cpuinfo(root: Path) -> dict[str, str]:
+    pairs = (line.partition(":") for line in _read(root / "proc/cpuinfo").splitlines())
+    found: dict[str, str] = {}
+    for key, _, value in pairs:
+        found.setdefault(key.strip().lower(), value.strip())
+    return found
+
+
+def _flags(cpuinfo: Mapping[str, str]) -> set[str]:
+    return set((cpuinfo.get("flags") or cpuinfo.get("features", "")).split())
+
+
+def _cpu(root: Path) -> str:
+    cpuinfo = _cpuinfo(root)
+    model = cpuinfo.get("model name", "")
+    if not model and cpuinfo.get("cpu implementer") == "0x41":
+        model = _ARM_PARTS.get(cpuinfo.get("cpu part", ""), "")
+    if not model and platform.system() == "Darwin":
+        model = _output("sysctl", "-n", "machdep.cpu.brand_string")
+    return model or platform.processor() or _architecture()
+
+
+def _memory_gb(root: Path) -> int:
+    total = re.search(r"MemTotal:\s+(\d+) kB", _read(root / "proc/meminfo"))
+    if total:
+        return math.ceil(int(total[1]) / 2**20)
+    text = _output("sysctl", "-n", "hw.memsize")
+    if not text.isdigit():
+        query = "(Get-CimInstance Win32_ComputerSystem).TotalPhysicalMemory"
+        text = _output("powershell", "-NoProfile", "-Command", query)
+    return math.ceil(int(text) / 2**30) if text.isdigit() else 0
+
+
+def _board(root: Path) -> str:
+    """Names single-board computers by family: revisions and carriers do not matter."""
+    model = _read(root / "proc/device-tree/model")
+    found = re.search(
+        r"Raspberry Pi (?:\d\w*|Zero \d?\w*)|Jetson (?:AGX )?\w+(?: Nano| NX)?", model
+    )
+    return found[0].strip() if found else ""
+
+
+def _accelerator(root: Path, board: str) -> str:
+    if board.startswith("Jetson"):
+        return "NVIDIA integrated GPU"
+    for path in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
+        found = re.search(r"Model:\s*(.+)", _read(path))
+        if found:
+            return found[1].strip()
+    return _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").partition("\n")[0]
+
+
+def _tier(board: str, cpu: str, accelerator: str) -> str:
+    if board.startswith("Raspberry"):
+        return "point"
+    server = re.search(r"xeon|epyc|neoverse|graviton", cpu, re.IGNORECASE)
+    large = re.search(r"tesla|\b[ATLHBV]\d+\b", accelerator)
+    return "cloud" if not board and (server or large) else "edge"

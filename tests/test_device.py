@@ -1,0 +1,119 @@
+"""Device profiles and detection, shown the files of other machines."""
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from hwsearch.device import (
+    Device,
+    detect,
+    fingerprint,
+    fingerprint_difference,
+    load_profiles,
+    read_profile,
+)
+from hwsearch.errors import HwsearchError
+
+PI_5 = {
+    "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd aes asimdhp asimddp\n"
+    "CPU implementer\t: 0x41\nCPU part\t: 0xd0b\n",
+    "proc/meminfo": "MemTotal:        8245696 kB\n",
+    "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+}
+ORIN = {
+    "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\n"
+    "CPU part\t: 0xd42\n",
+    "proc/meminfo": "MemTotal:       64349000 kB\n",
+    "proc/device-tree/model": "NVIDIA Jetson AGX Orin Developer Kit\0",
+}
+CLOUD = {
+    "proc/cpuinfo": "processor\t: 0\ncpu family\t: 6\nmodel\t: 85\n"
+    "model name\t: Intel(R) Xeon(R) CPU @ 2.00GHz\nstepping\t: 3\n"
+    "flags\t: fpu hypervisor avx2 avx512f\n\nprocessor\t: 1\nmodel\t: 99\n",
+    "proc/meminfo": "MemTotal:       30821128 kB\n",
+    "proc/driver/nvidia/gpus/0000:00:04.0/information": "Model: \t\t Tesla T4\nIRQ:   \t\t 36\n",
+    "sys/fs/cgroup/cpu.max": "100000 100000",
+}
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    def write(files: dict[str, str], architecture: str) -> Path:
+        for path, text in files.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        monkeypatch.setattr(platform, "machine", lambda: architecture)
+        return tmp_path
+
+    return write
+
+
+def test_boards_are_named_like_their_committed_profiles(machine):
+    profiles = {device.name: device for device in load_profiles()}
+    for files, name in ((PI_5, "raspberry-pi-5-8gb"), (ORIN, "jetson-agx-orin-64gb")):
+        device, known = detect(machine(files, "aarch64")), profiles[name]
+        same = ("name", "tier", "architecture", "cpu", "memory_gb", "accelerator")
+        assert [getattr(device, f) for f in same] == [getattr(known, f) for f in same]
+
+
+def test_a_cloud_machine_with_a_card_and_a_container_limit(machine):
+    root = machine(CLOUD, "AMD64")
+    device = detect(root)
+    assert device.name == "intel-xeon-1c-tesla-t4"
+    assert (device.tier, device.architecture, device.accelerator) == ("cloud", "x86_64", "Tesla T4")
+    facts = fingerprint(root)
+    assert facts["cpu_id"] == "6/85/3"
+    assert facts["isa"] == "avx2 avx512f"
+    assert facts["virtual"] == "yes"
+
+
+def test_this_machine_is_described_the_same_twice():
+    device = detect()
+    assert device == detect()
+    assert device.cores >= 1
+    assert device.memory_gb >= 1
+    assert all(c.isalnum() or c == "-" for c in device.name)
+    assert fingerprint_difference(fingerprint(), fingerprint()) == ()
+
+
+def test_differing_fields_are_named():
+    other = {**fingerprint(), "cpu": "Z80", "isa": "none", "extra": "yes"}
+    assert fingerprint_difference(fingerprint(), other) == ("cpu", "extra", "isa")
+
+
+def test_a_profile_survives_its_file(tmp_path):
+    device = Device("a", "edge", "aarch64", 'a "quoted" cpu', 4, 8, runtimes=("x", "y"), notes="\\")
+    path = tmp_path / "a.toml"
+    path.write_text(device.to_toml())
+    assert read_profile(path) == device
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "no TOML"),
+        ('nam = "a"', "Did you mean name"),
+        ('name = "a"', "lacks tier"),
+        ('cores = "four"', "cores is no int"),
+        (Device("a", "egde", "x", "y", 1, 1).to_toml(), "Did you mean edge"),
+    ],
+)
+def test_broken_profiles_are_told_in_one_line(tmp_path, text, message):
+    path = tmp_path / "broken.toml"
+    path.write_text(text)
+    with pytest.raises(HwsearchError, match=message) as error:
+        read_profile(path)
+    assert "broken.toml" in str(error.value)
+
+
+def test_committed_profiles_claim_tables_only_where_there_are_some():
+    top = Path(__file__).parent.parent
+    paths = sorted((top / "device_profiles").glob("*.toml"))
+    assert len(paths) >= 7
+    for path in paths:
+        device = read_profile(path)
+        assert device.name == path.stem
+        tables = list((top / "latency_tables" / device.name).glob("*.jsonl"))
+        assert device.measured == bool(tables), f"{device.name} and its tables disagree"
+        assert device.measured or "No table measured" in device.notes
