@@ -7,7 +7,7 @@ so a new kind is one function here and nothing elsewhere.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from hwsearch.block import Block, Shape
 from hwsearch.errors import unknown_name
@@ -82,7 +82,7 @@ def register_kind(name: str) -> Callable[[Kind], Kind]:
     return keep
 
 
-@lru_cache(maxsize=None)
+@cache
 def layers_of(block: Block) -> tuple[Layer, ...]:
     """Returns the layers of a block in the order in which they run; the last is its output.
 
@@ -161,7 +161,7 @@ def _out_shape(layer: Layer, source: Shape, block: Block) -> Shape:
             return (channels, 1, 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def cost_of(block: Block) -> Cost:
     """Walks the layers of a block and counts what they take for one image."""
     shapes: dict[str, Shape] = {INPUT: block.in_shape}

@@ -35,7 +35,9 @@ def test_data_space_has_the_published_size():
 )
 def test_data_space_has_the_published_costs(subnet, giga_macs, mega_params):
     blocks = DATA.lower(subnet)
-    assert total_macs(blocks) / 1e9 == pytest.approx(giga_macs, abs=0.05 if giga_macs > 9 else 0.005)
+    assert total_macs(blocks) / 1e9 == pytest.approx(
+        giga_macs, abs=0.05 if giga_macs > 9 else 0.005
+    )
     assert total_params(blocks) / 1e6 == pytest.approx(mega_params, abs=0.05)
 
 

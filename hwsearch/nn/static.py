@@ -16,9 +16,7 @@ class StaticConvNorm(nn.Sequential):
 
     def __init__(self, layer: ConvNorm, block: Block) -> None:
         inputs, outputs = block.size(layer.channels_in), block.size(layer.channels_out)
-        conv = nn.Conv2d(
-            inputs, outputs, layer.kernel, layer.stride, layer.kernel // 2, bias=False
-        )
+        conv = nn.Conv2d(inputs, outputs, layer.kernel, layer.stride, layer.kernel // 2, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
         norm = nn.BatchNorm2d(outputs)
         if layer.zero_init:
@@ -44,9 +42,7 @@ class StaticBlock(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Runs the block."""
-        return run_layers(
-            self.block, x_BCHW, lambda layer, x: self.get_submodule(layer.name)(x)
-        )
+        return run_layers(self.block, x_BCHW, lambda layer, x: self.get_submodule(layer.name)(x))
 
 
 class StaticNet(nn.Module):

@@ -13,11 +13,11 @@ EXPANSION = 4
 def bottleneck_space(
     name: str,
     side: int,
+    *,
     stem_widths: Sequence[int],
     widths: Sequence[Sequence[int]],
     depths: Sequence[Sequence[int]],
     strides: Sequence[int],
-    *,
     stem_kernel: int,
     stem_stride: int,
     stem_pool: bool,

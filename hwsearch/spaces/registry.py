@@ -1,7 +1,7 @@
 """The register of spaces: names to builders, each built once when first asked for."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 from hwsearch.errors import unknown_name
 from hwsearch.space import Space
@@ -25,7 +25,7 @@ def space_names() -> tuple[str, ...]:
     return tuple(sorted(_BUILDERS))
 
 
-@lru_cache(maxsize=None)
+@cache
 def get_space(name: str) -> Space:
     """Returns a space by name.
 

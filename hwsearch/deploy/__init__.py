@@ -1,0 +1,1 @@
+"""From a chosen subnet to a verified engine, and back into Python."""

@@ -1,0 +1,174 @@
+"""The manifest of a delivered engine: what it is, what was measured, and the hash of each file."""
+
+from pathlib import Path
+
+import msgspec
+
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import sha256_of, write_atomic
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA = 1
+"""Version 1: the first format."""
+
+
+class Input(msgspec.Struct, frozen=True):
+    """How an image becomes the engine's input.
+
+    Attributes:
+        name: Name of the input.
+        side: Height and width in pixels, after resizing the shorter side and centre cropping.
+        mean: Subtracted from values scaled to 0–1.
+        std: Divides the result.
+        batch: Images a call.
+    """
+
+    name: str
+    side: int
+    mean: float
+    std: float
+    batch: int
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What the engine returns: `name` float32[batch, width]."""
+
+    name: str
+    width: int
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Milliseconds a call; `low_ms` to `high_ms` is the 90 % interval of the prediction."""
+
+    predicted_ms: float
+    low_ms: float
+    high_ms: float
+    measured_ms: float
+    measured_stderr_rel: float
+
+
+class Parity(msgspec.Struct, frozen=True):
+    """Engine against torch on real images.
+
+    Attributes:
+        images: How many.
+        max_abs_error: Largest absolute difference of any output value.
+        relative_error: Norm of all differences over the norm of torch's outputs.
+    """
+
+    images: int
+    max_abs_error: float
+    relative_error: float
+
+
+class Distance(msgspec.Struct, frozen=True):
+    """Teacher distance of the float network and of the engine itself, on the same images."""
+
+    float_net: float
+    engine: float
+    images: int
+    images_fingerprint: str
+    weights: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Everything about one delivered engine.
+
+    Attributes:
+        schema: Version of this format.
+        space: Name of the space.
+        subnet: Value of each dimension.
+        table: Name of the latency table the choice was made on.
+        runtime: Name of the runtime that the engine is for.
+        provider: The device or provider that ran it.
+        precision: Numbers it computes in.
+        threads: Threads it was measured with.
+        engine: File name of the engine.
+        files: sha256 of every file but the manifest.
+        checkpoint: Fingerprint of the weights it was extracted from.
+        device: Fingerprint of the machine that built and measured it.
+        versions: Versions of the packages that built it.
+        created: Date and time, ISO 8601, UTC.
+    """
+
+    schema: int
+    space: str
+    subnet: dict[str, int]
+    table: str
+    runtime: str
+    provider: str
+    precision: str
+    threads: int
+    engine: str
+    input: Input
+    output: Output
+    latency: Latency
+    parity: Parity
+    distance: Distance
+    checkpoint: str
+    device: dict[str, str]
+    versions: dict[str, str]
+    created: str
+    files: dict[str, str]
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest into a folder that already holds the files it names."""
+    data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    write_atomic(folder / MANIFEST_NAME, data + b"\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the manifest of an engine folder; the files it names are not opened.
+
+    Raises:
+        HwsearchError: If there is none, it is malformed, or it names files outside the folder.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as cause:
+        raise HwsearchError(
+            "no readable manifest", where=path, fix="Name a folder written by hwsearch deploy"
+        ) from cause
+    except msgspec.MsgspecError as cause:
+        raise HwsearchError(
+            f"malformed manifest: {cause}", where=path, fix="Deploy the engine again"
+        ) from cause
+    if manifest.schema != SCHEMA:
+        raise HwsearchError(
+            f"manifest of schema {manifest.schema}; this version reads schema {SCHEMA}",
+            where=path,
+            fix="Deploy the engine again, or use the version of hwsearch that wrote it",
+        )
+    outside = [name for name in (*manifest.files, manifest.engine) if not _is_plain(name)]
+    if outside:
+        raise HwsearchError(
+            f"the manifest names files outside its folder: {outside[0]!r}",
+            where=path,
+            fix="Do not use this folder; get the engine from its source again",
+        )
+    return manifest
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not any(mark in name for mark in "/\\:\0")
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compares the hash of every file with the manifest.
+
+    Raises:
+        HwsearchError: If a file is missing, is a link out of the folder, or differs.
+    """
+    fix = "Deploy the engine again, or copy the folder again from its source"
+    if manifest.engine not in manifest.files:
+        raise HwsearchError("the engine has no hash in the manifest", where=folder, fix=fix)
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise HwsearchError("a file of the engine is missing", where=path, fix=fix)
+        if sha256_of(path) != expected:
+            raise HwsearchError(
+                "the file does not match its hash in the manifest", where=path, fix=fix
+            )
