@@ -1,0 +1,7 @@
+"""Runs the command line: `python -m hwsearch`."""
+
+import sys
+
+from hwsearch.cli import main
+
+sys.exit(main())

@@ -1,0 +1,220 @@
+"""From a dataclass of options to flags, help and a config file, and back to the dataclass."""
+
+import argparse
+import ast
+import inspect
+import textwrap
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from hwsearch.errors import HwsearchError, unknown_name
+
+T = TypeVar("T")
+METAVARS = {str: "TEXT", int: "N", float: "X", Path: "PATH"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of an options dataclass, seen as a flag.
+
+    Attributes:
+        name: The field's name, which is also the key in a config file.
+        kind: Type of one value: str, int, float, bool, Path or a Literal.
+        many: Whether the field is a tuple of values.
+        default: The field's default, or MISSING if it must be given.
+        help: The docstring under the field.
+    """
+
+    name: str
+    kind: Any
+    many: bool
+    default: object
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """The flag as typed: `--budget-minutes`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Every value that is allowed, if they can be listed."""
+        return get_args(self.kind) if get_origin(self.kind) is Literal else ()
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in help."""
+        return "{" + ",".join(self.choices) + "}" if self.choices else METAVARS[self.kind]
+
+    def read(self, text: str) -> object:
+        """Turns what the user typed into one value.
+
+        Raises:
+            HwsearchError: If it is not of the field's type.
+        """
+        if self.choices and text not in self.choices:
+            raise unknown_name(f"value of {self.flag}", text, self.choices)
+        try:
+            return text if self.choices else self.kind(text)
+        except ValueError as cause:
+            noun = {int: "a whole number", float: "a number"}[self.kind]
+            raise HwsearchError(f"{self.flag} takes {noun}, not '{text}'") from cause
+
+    def describe(self) -> str:
+        """Returns the help text with what happens if the flag is left out."""
+        if self.default is MISSING:
+            return f"{self.help} [needed]"
+        if self.default in (None, (), False):
+            return self.help
+        values = self.default if isinstance(self.default, tuple) else (self.default,)
+        return f"{self.help} [{' '.join(map(str, values))}]"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise HwsearchError(message, fix=f"See {self.prog} --help")
+
+
+def parse_options(
+    options_class: type[T],
+    words: Sequence[str],
+    *,
+    prog: str,
+    summary: str,
+    example: str,
+    positional: Sequence[str] = (),
+) -> T:
+    """Reads command line words (and the config file they name) into an options dataclass.
+
+    Args:
+        options_class: A dataclass whose fields have a docstring each.
+        words: What was typed after the verb.
+        prog: The command up to the verb, for help.
+        summary: One line of help.
+        example: A command that works, shown at the end of the help.
+        positional: Fields that may be given without their flag, in order.
+
+    Raises:
+        HwsearchError: If a flag or key is unknown, missing or has a bad value.
+    """
+    options = options_of(options_class)
+    parser = _Parser(
+        prog=prog,
+        usage=" ".join([prog, *(f"[{name.upper()}]" for name in positional), "[options]"]),
+        description=summary,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    _add_flags(parser, options, positional)
+    given = _parse(parser, words, options, positional)
+    if config := given.pop("config", None):
+        given = _parse(parser, _words_of(config, options), options, positional) | given
+    missing = [o.flag for o in options if o.default is MISSING and o.name not in given]
+    if missing:
+        raise HwsearchError(f"{', '.join(missing)} must be given", fix=f"See {prog} --help")
+    return options_class(**given)
+
+
+def options_of(options_class: type) -> tuple[Option, ...]:
+    """Lists the fields of an options dataclass as flags."""
+    hints, docs = get_type_hints(options_class), field_docs(options_class)
+    found = []
+    for field in fields(options_class):
+        kind, many = _value_type(hints[field.name])
+        default = field.default_factory() if callable(field.default_factory) else field.default
+        found.append(Option(field.name, kind, many, default, docs[field.name]))
+    return tuple(found)
+
+
+def _value_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401 - typing has no type for types
+    """Splits a field's type into the type of one value and whether there are many."""
+    if get_origin(hint) in (Union, UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+def field_docs(owner: type) -> dict[str, str]:
+    """Reads the docstring under each field of a class, which Python itself does not keep."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+    assert isinstance(tree, ast.ClassDef)
+    docs = {}
+    for field, below in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            docs[field.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
+    return docs
+
+
+def _add_flags(
+    parser: argparse.ArgumentParser, options: Iterable[Option], positional: Sequence[str]
+) -> None:
+    for option in options:
+        text = option.describe().replace("%", "%%")
+        if option.name in positional:
+            parser.add_argument(
+                option.name, nargs="?", type=option.read, metavar=option.name.upper(), help=text
+            )
+            text = "The same as a flag."
+        if option.kind is bool:
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(option.flag, action=action, help=text)
+            continue
+        nargs = "+" if option.many else None
+        parser.add_argument(
+            option.flag, type=option.read, nargs=nargs, metavar=option.metavar, help=text
+        )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE.toml", help="Options in a file; flags override it."
+    )
+
+
+def _parse(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    options: Iterable[Option],
+    positional: Sequence[str],
+) -> dict[str, Any]:
+    """Returns the values of the flags among the words, by field."""
+    given, extra = parser.parse_known_intermixed_args(list(words))
+    if extra and extra[0].startswith("-"):
+        flags = [option.flag for option in options]
+        raise unknown_name("option", extra[0].split("=")[0], [*flags, "--config", "--help"])
+    if extra:
+        known = ", ".join(name.upper() for name in positional) or "none"
+        fix = f"Arguments without a flag: {known}"
+        raise HwsearchError(f"unexpected argument '{extra[0]}'", fix=fix)
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in vars(given).items()}
+
+
+def _words_of(config: Path, options: Iterable[Option]) -> list[str]:
+    """Returns the flags that a config file stands for.
+
+    Raises:
+        HwsearchError: If the file cannot be read or has an unknown key.
+    """
+    try:
+        values = tomllib.loads(config.read_text())
+    except FileNotFoundError as cause:
+        raise HwsearchError("the config file does not exist", where=config) from cause
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        raise HwsearchError(f"cannot read the config file: {cause}", where=config) from cause
+    flags = {option.name: option.flag for option in options}
+    words = []
+    for key, value in values.items():
+        if key not in flags:
+            raise unknown_name(f"key in {config}", key, flags)
+        if isinstance(value, bool):
+            words.append(flags[key] if value else flags[key].replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [flags[key], *map(str, value)]
+        else:
+            words.append(f"{flags[key]}={value}")
+    return words
