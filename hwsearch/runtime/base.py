@@ -1,0 +1,186 @@
+"""What every inference runtime offers: build an engine, load it, run it, time it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from hwsearch.errors import HwsearchError, unknown_name
+
+Feed = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Portable:
+    """The files that a static network was exported to.
+
+    Attributes:
+        onnx: The checked ONNX file, its batch fixed.
+    """
+
+    onnx: Path
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How an engine is built.
+
+    Attributes:
+        precision: Numbers that the engine computes in.
+    """
+
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How an engine is loaded.
+
+    Attributes:
+        threads: CPU threads of one call.
+        precision: Numbers that the engine must compute in.
+    """
+
+    threads: int = 1
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input of an engine.
+
+    Attributes:
+        name: As in the ONNX file.
+        shape: Fixed sizes, batch first.
+        dtype: NumPy's name of the element type.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+class Engine(Protocol):
+    """A loaded engine.
+
+    Attributes:
+        provider: What really computes, as the runtime itself says.
+        input_specs: Inputs in order.
+    """
+
+    provider: str
+    input_specs: tuple[TensorSpec, ...]
+
+    def run(self, feed: Feed) -> dict[str, np.ndarray]:
+        """Computes all outputs, by name."""
+        ...
+
+    def window(self, feed: Feed, seconds: float) -> np.ndarray:
+        """Calls the engine for that long with resident inputs; raw seconds of each call."""
+        ...
+
+
+class Runtime(Protocol):
+    """One inference runtime.
+
+    Attributes:
+        name: Registered name.
+        version: Version of the installed package.
+        precisions: Numbers that its engines can compute in.
+    """
+
+    name: str
+    precisions: tuple[str, ...]
+
+    @property
+    def version(self) -> str: ...  # noqa: D102
+
+    def build(self, model: Portable, out: Path, options: BuildOptions) -> Path:
+        """Makes an engine in the folder `out` and returns its main file.
+
+        Raises:
+            HwsearchError: If the model cannot be read or the precision is not offered.
+        """
+        ...
+
+    def load(self, engine: Path, options: LoadOptions) -> AbstractContextManager[Engine]:
+        """Loads an engine's main file until the context ends.
+
+        Raises:
+            HwsearchError: If the file is missing or is no engine of this runtime, or if
+                something else than asked for would run.
+        """
+        ...
+
+    def files(self, engine: Path) -> tuple[Path, ...]:
+        """Returns every file that the engine consists of, the main file first."""
+        ...
+
+
+def check_precision(runtime: Runtime, precision: str) -> None:
+    """Refuses a precision that a runtime does not offer."""
+    if precision not in runtime.precisions:
+        raise unknown_name(f"precision of {runtime.name}", precision, runtime.precisions)
+
+
+@contextmanager
+def readable(path: Path, runtime: Runtime, kind: str) -> Iterator[None]:
+    """Turns whatever a runtime raises while it reads a file into one clear error.
+
+    Args:
+        path: The file that is read inside the context.
+        runtime: The reader.
+        kind: What the file should be, such as "engine".
+    """
+    if not path.is_file():
+        raise HwsearchError(f"there is no {kind} here", where=path, fix="Build it first")
+    try:
+        yield
+    except HwsearchError:
+        raise
+    except Exception as cause:
+        reason = str(cause).strip().splitlines()
+        raise HwsearchError(
+            f"{runtime.name} cannot read this {kind}: {reason[-1] if reason else cause!r}",
+            where=path,
+            fix=f"Build it again with {runtime.name} {runtime.version}",
+        ) from cause
+
+
+def fixed_shape(name: str, sizes: tuple[int | str | None, ...], path: Path) -> tuple[int, ...]:
+    """Returns the shape of an input, whose sizes must all be numbers."""
+    fixed = tuple(size for size in sizes if isinstance(size, int) and size > 0)
+    if len(fixed) != len(sizes):
+        raise HwsearchError(
+            f"input '{name}' has no fixed shape: {list(sizes)}",
+            where=path,
+            fix="Export it with a fixed batch (--batch)",
+        )
+    return fixed
+
+
+def check_feed(specs: tuple[TensorSpec, ...], feed: Feed) -> None:
+    """Refuses a feed whose names or shapes are not the engine's."""
+    wanted = {spec.name: spec.shape for spec in specs}
+    given = {name: tuple(array.shape) for name, array in feed.items()}
+    if given != wanted:
+        raise HwsearchError(
+            f"the engine takes {wanted}, not {given}", fix="Use the batch and size it was built for"
+        )
+
+
+def timed_calls(call: Callable[[], object], seconds: float) -> np.ndarray:
+    """Calls again and again until the time is over; returns the seconds of each call, float[n]."""
+    clock, times = time.perf_counter, []
+    stop = clock()
+    end = stop + seconds
+    while stop < end or not times:
+        start = clock()
+        call()
+        stop = clock()
+        times.append(stop - start)
+    return np.array(times)

@@ -1,0 +1,112 @@
+"""ONNX Runtime on the CPU."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from hwsearch.errors import HwsearchError
+from hwsearch.runtime.base import (
+    BuildOptions,
+    Feed,
+    LoadOptions,
+    Portable,
+    TensorSpec,
+    check_feed,
+    check_precision,
+    fixed_shape,
+    readable,
+    timed_calls,
+)
+
+PROVIDER = "CPUExecutionProvider"
+_ERRORS_ONLY = 3
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+
+
+class OnnxRuntime:
+    """Builds and loads engines of ONNX Runtime's CPU provider.
+
+    An engine is the graph after all optimisations, some of which are made for the CPU it was
+    built on.
+    """
+
+    name: str = "onnxruntime"
+    precisions: tuple[str, ...] = ("fp32",)
+
+    @property
+    def version(self) -> str:
+        """Version of the installed package."""
+        return version("onnxruntime")
+
+    def build(self, model: Portable, out: Path, options: BuildOptions) -> Path:
+        """Optimises the graph into `out`/engine.onnx."""
+        check_precision(self, options.precision)
+        out.mkdir(parents=True, exist_ok=True)
+        engine = out / "engine.onnx"
+        settings = _settings(threads=1)
+        settings.optimized_model_filepath = str(engine)
+        with readable(model.onnx, self, "ONNX file"):
+            onnxruntime.InferenceSession(str(model.onnx), settings, providers=[PROVIDER])
+        return engine
+
+    @contextmanager
+    def load(self, engine: Path, options: LoadOptions) -> Iterator["OnnxRuntimeEngine"]:
+        """Loads an engine file with its own threads, which sleep between calls."""
+        check_precision(self, options.precision)
+        with readable(engine, self, "engine"):
+            loaded = OnnxRuntimeEngine(engine, options)
+        yield loaded
+
+    def files(self, engine: Path) -> tuple[Path, ...]:
+        """An engine is one file."""
+        return (engine,)
+
+
+def _settings(threads: int) -> onnxruntime.SessionOptions:
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = _ERRORS_ONLY
+    # Threads that spin while they wait take the cores from whatever runs between two calls.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return settings
+
+
+class OnnxRuntimeEngine:
+    """One loaded session."""
+
+    def __init__(self, path: Path, options: LoadOptions) -> None:
+        self._session = onnxruntime.InferenceSession(
+            str(path), _settings(options.threads), providers=[PROVIDER]
+        )
+        self.provider = self._session.get_providers()[0]
+        if self.provider != PROVIDER:
+            raise HwsearchError(f"{self.provider} would run, not {PROVIDER}", where=path)
+        self.input_specs = tuple(
+            TensorSpec(
+                item.name, fixed_shape(item.name, tuple(item.shape), path), _DTYPES[item.type]
+            )
+            for item in self._session.get_inputs()
+        )
+        self._outputs = [item.name for item in self._session.get_outputs()]
+
+    def run(self, feed: Feed) -> dict[str, np.ndarray]:
+        """Computes all outputs, by name."""
+        check_feed(self.input_specs, feed)
+        arrays = self._session.run(self._outputs, dict(feed))
+        return {name: np.asarray(array) for name, array in zip(self._outputs, arrays, strict=True)}
+
+    def window(self, feed: Feed, seconds: float) -> np.ndarray:
+        """Times calls whose inputs and outputs stay where they are, float[n] in seconds."""
+        check_feed(self.input_specs, feed)
+        binding = self._session.io_binding()
+        for name, array in feed.items():
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        return timed_calls(partial(self._session.run_with_iobinding, binding), seconds)
