@@ -1,0 +1,1 @@
+"""Static networks on their way to a runtime."""
