@@ -7,7 +7,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 STAMP := $(VENV)/.installed
 # What an installation depends on; where it lies, because scripts in a venv hold its path.
 STATE := $(CURDIR) $(shell cat pyproject.toml constraints.txt | cksum)
