@@ -1,0 +1,207 @@
+"""MoCo v2's augmentation (arXiv 2003.04297) for whole batches, on the batch's device.
+
+Shape suffixes: B images, C colours, H and W height and width of the stored image.
+"""
+
+from dataclasses import dataclass
+from math import ceil, log, pi
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hwsearch.data.draws import uniform
+from hwsearch.data.prepare import MEAN, STD
+from hwsearch.errors import HwsearchError
+
+_GREY = (0.299, 0.587, 0.114)
+_RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+_REFERENCE_SIDE = 224
+"""Side in pixels of the images for which MoCo v2's blur was chosen."""
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """How much two views of one image may differ."""
+
+    crop_scale: tuple[float, float] = (0.2, 1.0)
+    """Smallest and largest share of the image's area in a crop."""
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Smallest and largest width of a crop over its height."""
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
+    """Largest change of brightness, contrast, saturation (relative) and hue (turns)."""
+    jitter_share: float = 0.8
+    """Share of views whose colours are jittered."""
+    grey_share: float = 0.2
+    """Share of views without colour."""
+    blur_share: float = 0.5
+    """Share of views that are blurred."""
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    """Smallest and largest blur, in pixels of a view 224 pixels wide."""
+    flip_share: float = 0.5
+    """Share of views mirrored left to right; 0 where left and right matter, as for digits."""
+
+    def __post_init__(self) -> None:
+        for name in ("jitter_share", "grey_share", "blur_share", "flip_share"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise HwsearchError(f"--augment.{name} {share} is not a share", fix="Use 0 to 1")
+        for name in ("crop_scale", "crop_ratio", "blur_sigma"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise HwsearchError(
+                    f"--augment.{name} {low} {high} is not a range", fix="Use 0 < low <= high"
+                )
+        if self.crop_scale[1] > 1:
+            raise HwsearchError(
+                f"--augment.crop_scale ends at {self.crop_scale[1]}", fix="Use 1 at most"
+            )
+        if min(self.jitter) < 0 or max(self.jitter[:3]) > 1 or self.jitter[3] > 0.5:
+            raise HwsearchError(
+                f"--augment.jitter {self.jitter} is out of range",
+                fix="Use 0 to 1 for brightness, contrast and saturation, 0 to 0.5 for hue",
+            )
+
+
+def augment(
+    images: Tensor,
+    indices: Tensor,
+    *,
+    side: int,
+    seed: int,
+    epoch: int,
+    view: int,
+    options: AugmentOptions,
+) -> Tensor:
+    """Makes one normalised random view of each image.
+
+    What happens to an image depends on (seed, epoch, index, view) only: neither the rest of the
+    batch nor workers nor a resumed run change it. Colour is jittered by one affine map, in the
+    order brightness, contrast, saturation, hue, and clipped once at the end.
+
+    Args:
+        images: uint8[B, 3, H, W] on any device.
+        indices: Position of each image in its source, int64[B].
+        side: Height and width of the views in pixels.
+        seed: The run's seed.
+        epoch: Pass over the data.
+        view: Which view of the image, from 0.
+        options: Strengths.
+
+    Returns:
+        float32[B, 3, side, side] on the images' device, normalised as `prepare.MEAN` and `STD` say.
+    """
+    draws = _Draws(seed, epoch, indices.cpu().numpy(), view, images.device)
+    x_BCHW = _crop(images.float().div_(255), side, draws, options)
+    x_BCHW = _recolour(x_BCHW, draws, options)
+    x_BCHW = _blur(x_BCHW, side, draws, options)
+    return x_BCHW.sub_(MEAN).div_(STD)
+
+
+class _Draws:
+    """Uniform random numbers of each image in a batch, by name of their use."""
+
+    _USES = (
+        *("area", "ratio", "left", "top", "flip"),
+        *("jitter", "brightness", "contrast", "saturation", "hue"),
+        *("grey", "blur", "sigma"),
+    )
+
+    def __init__(
+        self, seed: int, epoch: int, indices: np.ndarray, view: int, device: torch.device
+    ) -> None:
+        uses = np.arange(len(self._USES))
+        numbers = uniform(seed, epoch, indices[:, None], view, uses).T.astype(np.float32)
+        self._columns = dict(zip(self._USES, torch.from_numpy(numbers).to(device), strict=True))
+
+    def between(self, use: str, low: float, high: float) -> Tensor:
+        """Returns float32[B], uniform from low to high."""
+        return low + (high - low) * self._columns[use]
+
+    def happens(self, use: str, share: float) -> Tensor:
+        """Returns bool[B], true for a share of all images."""
+        return self._columns[use] < share
+
+
+def _crop(x_BCHW: Tensor, side: int, draws: _Draws, options: AugmentOptions) -> Tensor:
+    """Cuts a random rectangle out of each image and scales it to side × side pixels."""
+    area = draws.between("area", *options.crop_scale)
+    ratio = torch.exp(draws.between("ratio", *(log(end) for end in options.crop_ratio)))
+    width = (area * ratio).sqrt().clamp(max=1)
+    height = (area / ratio).sqrt().clamp(max=1)
+    centre_x = (1 - width) * draws.between("left", -1, 1)
+    centre_y = (1 - height) * draws.between("top", -1, 1)
+    mirror = torch.where(draws.happens("flip", options.flip_share), -1.0, 1.0)
+    zero = torch.zeros_like(width)
+    theta_B23 = torch.stack(
+        (
+            torch.stack((width * mirror, zero, centre_x), dim=1),
+            torch.stack((zero, height, centre_y), dim=1),
+        ),
+        dim=1,
+    )
+    grid = F.affine_grid(theta_B23, [len(x_BCHW), 3, side, side], align_corners=False)
+    return F.grid_sample(x_BCHW, grid, padding_mode="border", align_corners=False)
+
+
+def _recolour(x_BCHW: Tensor, draws: _Draws, options: AugmentOptions) -> Tensor:
+    """Jitters colours and drops them from some images, by one affine map an image."""
+    jittered = draws.happens("jitter", options.jitter_share)
+
+    def factor(use: str, most: float) -> Tensor:
+        return torch.where(jittered, draws.between(use, 1 - most, 1 + most), 1.0)[:, None, None]
+
+    device = x_BCHW.device
+    one = torch.eye(3, device=device)
+    to_grey = torch.tensor(_GREY, device=device).expand(3, 3)
+    brightness, contrast, saturation = (
+        factor(use, most)
+        for use, most in zip(
+            ("brightness", "contrast", "saturation"), options.jitter[:3], strict=True
+        )
+    )
+    colour_B33 = saturation * one + (1 - saturation) * to_grey
+    turns = torch.where(jittered, draws.between("hue", -options.jitter[3], options.jitter[3]), 0.0)
+    colour_B33 = _hue_rotation(turns) @ colour_B33
+    grey = draws.happens("grey", options.grey_share)[:, None, None]
+    colour_B33 = torch.where(grey, to_grey @ colour_B33, colour_B33)
+    # Both maps leave grey as it is, so contrast, a blend with the mean grey, commutes with them.
+    mean_B11 = (x_BCHW.mean((2, 3)) @ to_grey[0])[:, None, None]
+    scale_B33, shift_B11 = (
+        contrast * brightness * colour_B33,
+        (1 - contrast) * brightness * mean_B11,
+    )
+    pixels_BCP = torch.baddbmm(shift_B11, scale_B33, x_BCHW.flatten(2))
+    return pixels_BCP.clamp_(0, 1).view_as(x_BCHW)
+
+
+def _hue_rotation(turns_B: Tensor) -> Tensor:
+    """Returns the colour maps that rotate hue in YIQ space, float32[B, 3, 3]."""
+    to_yiq = torch.tensor(_RGB_TO_YIQ, device=turns_B.device)
+    cos, sin = torch.cos(2 * pi * turns_B), torch.sin(2 * pi * turns_B)
+    turn_B33 = torch.zeros(len(turns_B), 3, 3, device=turns_B.device)
+    turn_B33[:, 0, 0] = 1
+    turn_B33[:, 1, 1] = turn_B33[:, 2, 2] = cos
+    turn_B33[:, 1, 2], turn_B33[:, 2, 1] = -sin, sin
+    return torch.linalg.inv(to_yiq) @ turn_B33 @ to_yiq
+
+
+def _blur(x_BCHW: Tensor, side: int, draws: _Draws, options: AugmentOptions) -> Tensor:
+    """Blurs some images with a Gaussian of their own, as two one-dimensional passes."""
+    if options.blur_share == 0:
+        return x_BCHW
+    per_pixel = side / _REFERENCE_SIDE
+    sigma_B1 = draws.between("sigma", *options.blur_sigma)[:, None] * per_pixel
+    reach = ceil(2 * options.blur_sigma[1] * per_pixel)
+    offsets = torch.arange(-reach, reach + 1, device=x_BCHW.device)
+    weights_BK = torch.exp(-(offsets**2) / (2 * sigma_B1**2))
+    sharp = (offsets == 0).float()
+    blurred = draws.happens("blur", options.blur_share)[:, None]
+    weights_BK = torch.where(blurred, weights_BK / weights_BK.sum(1, keepdim=True), sharp)
+    batch, colours, height, width = x_BCHW.shape
+    kernels = weights_BK.repeat_interleave(colours, dim=0)
+    flat = F.pad(x_BCHW.reshape(1, batch * colours, height, width), (reach,) * 4, mode="reflect")
+    flat = F.conv2d(flat, kernels[:, None, :, None], groups=batch * colours)
+    flat = F.conv2d(flat, kernels[:, None, None, :], groups=batch * colours)
+    return flat.view(batch, colours, height, width)

@@ -1,0 +1,37 @@
+"""The one way an image reaches a network outside training; needs neither torch nor a GPU."""
+
+import numpy as np
+from PIL import Image
+
+MEAN = 0.5
+"""Subtracted from pixels that were scaled to 0 to 1; the same for every data set and channel."""
+
+STD = 0.25
+"""Divides the pixels after `MEAN` was subtracted."""
+
+
+def prepare(image: np.ndarray, side: int) -> np.ndarray:
+    """Cuts the centre square out of an image and scales it, antialiased, to a side in pixels.
+
+    Args:
+        image: uint8[H, W, 3].
+        side: Height and width of the result in pixels.
+
+    Returns:
+        uint8[side, side, 3].
+    """
+    height, width = image.shape[:2]
+    if height == width == side:
+        return image
+    short = min(height, width)
+    left, top = (width - short) / 2, (height - short) / 2
+    box = (left, top, left + short, top + short)
+    resized = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR, box)
+    return np.asarray(resized)
+
+
+def normalise_array(images: np.ndarray) -> np.ndarray:
+    """Turns prepared images uint8[B, S, S, 3] into a network's input, float32[B, 3, S, S]."""
+    scaled = images.astype(np.float32) / np.float32(255)
+    normalised = (scaled - np.float32(MEAN)) / np.float32(STD)
+    return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))

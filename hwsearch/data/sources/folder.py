@@ -1,0 +1,83 @@
+"""A folder of image files; sub-folders, where there are any, are the classes."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from hwsearch.data.sources.base import CorruptImage, fingerprint_of
+from hwsearch.data.sources.decode import IMAGE_SUFFIXES, decode
+from hwsearch.errors import HwsearchError
+
+
+class FolderSource:
+    """Images of a folder and its sub-folders, sorted by path; hidden files are passed over.
+
+    The class of an image is the first folder on its way from the root; images that lie in the
+    root itself have none.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        HwsearchError: If there is no image in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root, self.name = root, str(root)
+        paths = sorted(_image_paths(root))
+        if not paths:
+            raise HwsearchError(
+                "no images in the folder",
+                where=root,
+                fix=f"Known endings: {', '.join(sorted(IMAGE_SUFFIXES))}, or .tar shards",
+            )
+        tops = [path.partition("/")[0] if "/" in path else "" for path in paths]
+        self.classes = tuple(sorted(set(tops) - {""}))
+        label_of = {name: label for label, name in enumerate(self.classes)} | {"": -1}
+        # Arrays of bytes, not lists: worker processes then share them without copying.
+        self._paths = np.array([os.fsencode(path) for path in paths])
+        self._labels = np.array([label_of[top] for top in tops], dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def image(self, index: int) -> np.ndarray:
+        """Decodes one image, uint8[H, W, 3]; raises CorruptImage if it is damaged or gone."""
+        name = self.sample_name(index)
+        try:
+            data = (self._root / name).read_bytes()
+        except OSError as cause:
+            raise CorruptImage(name, str(cause.strerror)) from cause
+        return decode(data, name)
+
+    def label(self, index: int) -> int | None:
+        """Returns the position of the image's sub-folder in `classes`, or None."""
+        label = int(self._labels[index])
+        return None if label < 0 else label
+
+    def sample_name(self, index: int) -> str:
+        """Returns the path of an image under the root."""
+        return os.fsdecode(self._paths[index])
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        sizes = ((self._root / os.fsdecode(path)).stat().st_size for path in self._paths)
+        return fingerprint_of(zip((bytes(path) for path in self._paths), sizes, strict=True))
+
+    def fingerprint(self) -> str:
+        """Returns a SHA-256 over the paths and byte counts of all images."""
+        return self._fingerprint
+
+
+def _image_paths(root: Path) -> list[str]:
+    found = []
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [
+            Path(folder, name).relative_to(root).as_posix()
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+        ]
+    return found
