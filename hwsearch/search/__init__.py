@@ -1,0 +1,1 @@
+"""Search: the Pareto front of teacher distance against predicted latency."""

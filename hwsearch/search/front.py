@@ -1,0 +1,195 @@
+"""Front: the non-dominated networks of a search, for each table, and how one is picked."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.journal import write_atomic
+from hwsearch.latency.predictor import Predictor
+from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.pareto import knee, pareto_front
+from hwsearch.space import Subnet
+from hwsearch.spaces import get_space
+
+FILE = "front.csv"
+COLUMNS = (
+    "table",
+    "index",
+    "knee",
+    "latency_ms",
+    "low_ms",
+    "high_ms",
+    "distance",
+    "macs",
+    "params",
+)
+PICKS = "knee, max-latency-ms=NUMBER or index=NUMBER"
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One non-dominated network for one table.
+
+    Attributes:
+        table: Name of the latency table.
+        index: Place in the table's front, 0 is the fastest.
+        subnet: The network.
+        distance: Teacher distance, lower is better.
+        latency_ms: Predicted latency.
+        low_ms: Lower end of the predicted 90 % interval.
+        high_ms: Upper end of the predicted 90 % interval.
+        macs: Multiply-accumulates for one image.
+        params: Learned parameters.
+        knee: Whether this is the front's knee.
+    """
+
+    table: str
+    index: int
+    subnet: Subnet
+    distance: float
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    macs: int
+    params: int
+    knee: bool
+
+
+def find_front(evaluations: Evaluations, table: str, predictor: Predictor) -> list[FrontPoint]:
+    """Returns the front of one table, fastest network first."""
+    latency_ms, distance = evaluations.latencies(table), evaluations.distance
+    rows = np.flatnonzero(pareto_front(np.column_stack([latency_ms, distance])))
+    rows = rows[np.argsort(latency_ms[rows])]
+    codes, bend = evaluations.codes[rows], knee(latency_ms[rows], distance[rows])
+    predicted, space = predictor.predict(codes), evaluations.space
+    macs, params = space.macs(codes), space.params(codes)
+    return [
+        FrontPoint(
+            table=table,
+            index=index,
+            subnet=space.decode(codes[index]),
+            distance=float(distance[row]),
+            latency_ms=float(latency_ms[row]),
+            low_ms=float(predicted.low_ms[index]),
+            high_ms=float(predicted.high_ms[index]),
+            macs=int(macs[index]),
+            params=int(params[index]),
+            knee=index == bend,
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def write_front(points: Sequence[FrontPoint], folder: Path) -> Path:
+    """Writes front.csv into the folder of a search, atomically."""
+    rows = [
+        {
+            **{name: getattr(point, name) for name in COLUMNS},
+            "space": point.subnet.space,
+            "subnet": str(point.subnet),
+            **point.subnet.as_dict(),
+        }
+        for point in points
+    ]
+    text = StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path = folder / FILE
+    write_atomic(path, text.getvalue())
+    return path
+
+
+def read_front(folder: Path) -> list[FrontPoint]:
+    """Reads front.csv from the folder of a search.
+
+    Raises:
+        HwsearchError: If the search has not written its front, or the file is damaged.
+    """
+    path = folder / FILE
+    try:
+        with path.open(newline="") as file:
+            return [_point(row) for row in csv.DictReader(file)]
+    except FileNotFoundError as cause:
+        raise HwsearchError(
+            "no front found", where=path, fix="Let hwsearch search --out finish in this folder"
+        ) from cause
+    except (ValueError, KeyError, TypeError) as cause:
+        raise HwsearchError(
+            f"damaged front: {cause}", where=path, fix="Run the same hwsearch search again"
+        ) from cause
+
+
+def _point(row: Mapping[str, str]) -> FrontPoint:
+    return FrontPoint(
+        table=row["table"],
+        index=int(row["index"]),
+        subnet=get_space(row["space"]).parse(row["subnet"]),
+        distance=float(row["distance"]),
+        latency_ms=float(row["latency_ms"]),
+        low_ms=float(row["low_ms"]),
+        high_ms=float(row["high_ms"]),
+        macs=int(row["macs"]),
+        params=int(row["params"]),
+        knee=row["knee"] == "True",
+    )
+
+
+def pick(front: Sequence[FrontPoint], how: str) -> FrontPoint:
+    """Picks one network from the front of one table.
+
+    Args:
+        front: Points of one table.
+        how: "knee"; "max-latency-ms=X", the closest to the teacher whose predicted latency
+            is at most X; or "index=I", a row of front.csv.
+
+    Raises:
+        HwsearchError: If the words cannot be read or no network fits.
+    """
+    assert front, "the front of a table is never empty"
+    if how == "knee":
+        return next(point for point in front if point.knee)
+    name, _, value = how.partition("=")
+    if name == "max-latency-ms":
+        return _within_budget(front, _number(how, value))
+    if name == "index":
+        return _at(front, _number(how, value))
+    raise unknown_name("pick", name, ("knee", "max-latency-ms=NUMBER", "index=NUMBER"))
+
+
+def _number(how: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as cause:
+        raise HwsearchError(f"cannot read '--pick {how}'", fix=f"Write {PICKS}") from cause
+
+
+def _within_budget(front: Sequence[FrontPoint], budget_ms: float) -> FrontPoint:
+    fitting = [point for point in front if point.latency_ms <= budget_ms]
+    if not fitting:
+        fastest = min(point.latency_ms for point in front)
+        raise HwsearchError(
+            f"no network on the front of {front[0].table} is predicted within {budget_ms:g} ms",
+            fix=f"The fastest takes {fastest:.3f} ms: use --pick max-latency-ms="
+            f"{_round_up(fastest)} or more",
+        )
+    return min(fitting, key=lambda point: point.distance)
+
+
+def _round_up(ms: float) -> str:
+    return f"{np.ceil(ms * 1000) / 1000:.3f}"
+
+
+def _at(front: Sequence[FrontPoint], index: float) -> FrontPoint:
+    for point in front:
+        if point.index == index:
+            return point
+    raise HwsearchError(
+        f"the front of {front[0].table} has no index {index:g}",
+        fix=f"Use --pick index=0 to index={front[-1].index}; see the index column of {FILE}",
+    )
