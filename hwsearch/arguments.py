@@ -5,7 +5,7 @@ import ast
 import inspect
 import textwrap
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import UnionType
@@ -68,7 +68,7 @@ class Option:
         """Returns the help text with what happens if the flag is left out."""
         if self.default is MISSING:
             return f"{self.help} [needed]"
-        if self.default in (None, (), False):
+        if self.default is None or self.default is False or self.default == ():
             return self.help
         values = self.default if isinstance(self.default, tuple) else (self.default,)
         return f"{self.help} [{' '.join(map(str, values))}]"
@@ -102,21 +102,13 @@ def parse_options(
         HwsearchError: If a flag or key is unknown, missing or has a bad value.
     """
     options = options_of(options_class)
-    parser = _Parser(
-        prog=prog,
-        usage=" ".join([prog, *(f"[{name.upper()}]" for name in positional), "[options]"]),
-        description=summary,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    _add_flags(parser, options, positional)
-    given = _parse(parser, words, options, positional)
+    short = [option for name in positional for option in options if option.name == name]
+    parser = _parser(options, short, prog=prog, summary=summary, example=example)
+    given = _parse(parser, words, short)
     if config := given.pop("config", None):
-        given = _parse(parser, _words_of(config, options), options, positional) | given
-    missing = [o.flag for o in options if o.default is MISSING and o.name not in given]
-    if missing:
+        given = _parse(parser, _words_of(config, options), ()) | given
+    needed = [option for option in options if option.default is MISSING]
+    if missing := [option.flag for option in needed if option.name not in given]:
         raise HwsearchError(f"{', '.join(missing)} must be given", fix=f"See {prog} --help")
     return options_class(**given)
 
@@ -153,48 +145,53 @@ def field_docs(owner: type) -> dict[str, str]:
     return docs
 
 
-def _add_flags(
-    parser: argparse.ArgumentParser, options: Iterable[Option], positional: Sequence[str]
-) -> None:
+def _parser(
+    options: Sequence[Option], short: Sequence[Option], *, prog: str, summary: str, example: str
+) -> argparse.ArgumentParser:
+    names = (option.name.upper() for option in short)
+    parser = _Parser(
+        prog=prog,
+        usage=" ".join([prog, *(f"[{name}]" for name in names), "[options]"]),
+        description=summary,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
     for option in options:
         text = option.describe().replace("%", "%%")
-        if option.name in positional:
-            parser.add_argument(
-                option.name, nargs="?", type=option.read, metavar=option.name.upper(), help=text
-            )
-            text = "The same as a flag."
         if option.kind is bool:
-            action = argparse.BooleanOptionalAction
-            parser.add_argument(option.flag, action=action, help=text)
-            continue
-        nargs = "+" if option.many else None
-        parser.add_argument(
-            option.flag, type=option.read, nargs=nargs, metavar=option.metavar, help=text
-        )
+            parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            nargs, metavar = "+" if option.many else None, option.metavar
+            parser.add_argument(
+                option.flag, type=option.read, nargs=nargs, metavar=metavar, help=text
+            )
     parser.add_argument(
         "--config", type=Path, metavar="FILE.toml", help="Options in a file; flags override it."
     )
+    return parser
 
 
 def _parse(
-    parser: argparse.ArgumentParser,
-    words: Sequence[str],
-    options: Iterable[Option],
-    positional: Sequence[str],
+    parser: argparse.ArgumentParser, words: Sequence[str], short: Sequence[Option]
 ) -> dict[str, Any]:
-    """Returns the values of the flags among the words, by field."""
-    given, extra = parser.parse_known_intermixed_args(list(words))
-    if extra and extra[0].startswith("-"):
-        flags = [option.flag for option in options]
-        raise unknown_name("option", extra[0].split("=")[0], [*flags, "--config", "--help"])
-    if extra:
-        known = ", ".join(name.upper() for name in positional) or "none"
-        fix = f"Arguments without a flag: {known}"
-        raise HwsearchError(f"unexpected argument '{extra[0]}'", fix=fix)
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in vars(given).items()}
+    """Returns the values given by the words, by field; bare words go to `short` in order."""
+    given, bare = parser.parse_known_args(words)
+    if unknown := next((word for word in bare if word.startswith("-")), None):
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        raise unknown_name("option", unknown.split("=")[0], flags)
+    if len(bare) > len(short):
+        raise HwsearchError(
+            f"unexpected argument '{bare[len(short)]}'", fix=f"See {parser.prog} --help"
+        )
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in vars(given).items()}
+    return values | {
+        option.name: option.read(word) for option, word in zip(short, bare, strict=False)
+    }
 
 
-def _words_of(config: Path, options: Iterable[Option]) -> list[str]:
+def _words_of(config: Path, options: Sequence[Option]) -> list[str]:
     """Returns the flags that a config file stands for.
 
     Raises:
@@ -206,15 +203,17 @@ def _words_of(config: Path, options: Iterable[Option]) -> list[str]:
         raise HwsearchError("the config file does not exist", where=config) from cause
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         raise HwsearchError(f"cannot read the config file: {cause}", where=config) from cause
-    flags = {option.name: option.flag for option in options}
-    words = []
+    flags, words = {option.name: option.flag for option in options}, []
     for key, value in values.items():
         if key not in flags:
             raise unknown_name(f"key in {config}", key, flags)
+        flag = flags[key]
+        if isinstance(value, dict):
+            raise HwsearchError(f"{key} is a table", where=config, fix=f"Write {key} = value")
         if isinstance(value, bool):
-            words.append(flags[key] if value else flags[key].replace("--", "--no-", 1))
+            words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, list):
-            words += [flags[key], *map(str, value)]
+            words += [flag, *map(str, value)]
         else:
-            words.append(f"{flags[key]}={value}")
+            words.append(f"{flag}={value}")
     return words
