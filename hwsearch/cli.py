@@ -123,7 +123,7 @@ VERBS = {
             "hwsearch deploy searches/photos --pick knee --out engines/photos "
             "--table bottleneck-32-onnxruntime-fp32-b1-t2"
         ),
-        positional=("directory",),
+        positional=("search",),
     ),
     "probe": Verb(
         group="research",

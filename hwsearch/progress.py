@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import (
@@ -60,20 +59,13 @@ def _bar() -> Progress:
     )
 
 
-@dataclass
 class _PlainLines:
     """Writes a line each time another tenth is done, or after half a silent minute."""
 
-    description: str
-    total: int
-    done: int
-    resumed_at: int = field(init=False)
-    told_at: int = field(init=False)
-    started: float = field(default_factory=time.monotonic)
-    told: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        self.resumed_at = self.told_at = self.done
+    def __init__(self, description: str, total: int, done: int) -> None:
+        self.description, self.total = description, total
+        self.done = self.resumed_at = self.told_at = done
+        self.started = self.told = time.monotonic()
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         self.done += steps
