@@ -216,6 +216,14 @@ class Space:
             values = {dim.name: dim.choices[i] for dim, i in zip(dims, indices, strict=True)}
             yield part.lower(values)
 
+    def combination_index(self, part: Part, codes: np.ndarray) -> np.ndarray:
+        """Returns which of a part's `combinations` each code int[N, D] takes, int[N]."""
+        index = np.zeros(len(codes), dtype=np.intp)
+        for column, dim in enumerate(self.dims):
+            if dim.name in part.dims:
+                index = index * self.shape[column] + codes[:, column]
+        return index
+
     def gather(
         self, codes: np.ndarray, features: Callable[[tuple[Block, ...]], np.ndarray]
     ) -> np.ndarray:
@@ -232,12 +240,9 @@ class Space:
         """
         total: np.ndarray | None = None
         for part in self.parts:
-            columns = [i for i, dim in enumerate(self.dims) if dim.name in part.dims]
             table = np.stack([features(blocks) for blocks in self.combinations(part)])
-            rows = np.zeros(len(codes), dtype=np.intp)
-            for column in columns:
-                rows = rows * self.shape[column] + codes[:, column]
-            total = table[rows] if total is None else total + table[rows]
+            rows = table[self.combination_index(part, codes)]
+            total = rows if total is None else total + rows
         assert total is not None, f"space {self.name} has no parts"
         return total
 
