@@ -1,0 +1,296 @@
+"""The protocol: many short passes in random order, each visit between two reference networks."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hwsearch.measurement.samples import REFERENCES, Job, Pair, Visit, Window
+from hwsearch.measurement.sensors import throttle_count
+from hwsearch.measurement.statistics import summarise
+
+
+class TimedEngine(Protocol):
+    """The part of an engine that is measured (see `hwsearch.runtime`)."""
+
+    @property
+    def input_specs(self) -> tuple[Any, ...]: ...  # noqa: D102
+
+    def window(self, feed: Mapping[str, np.ndarray], seconds: float) -> np.ndarray:
+        """Raw seconds of consecutive calls."""
+        ...
+
+
+Load = Callable[[Path], AbstractContextManager[TimedEngine]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the protocol spends its time.
+
+    Attributes:
+        budget_seconds: Time for all visits, those of earlier, interrupted runs included.
+        window_seconds: Length of a job's window.
+        reference_seconds: Length of a reference's window.
+        min_calls: Calls in a window, however long they take.
+        min_passes: Visits before a job may settle.
+        target_stderr: A job has settled when its standard error between passes is this small.
+        gate_ratio: References this much slower than their lowest quartile mean a loud machine.
+        gate_seconds: How long one visit waits for a loud machine to calm down.
+        warmup_seconds: Calls after an engine is loaded that are not measured.
+        memory_bytes: Engines loaded at a time may take this much.
+        seed: Seed of the order of visits.
+    """
+
+    budget_seconds: float
+    window_seconds: float = 0.012
+    reference_seconds: float = 0.006
+    min_calls: int = 4
+    min_passes: int = 6
+    target_stderr: float = 0.01
+    gate_ratio: float = 1.5
+    gate_seconds: float = 0.3
+    warmup_seconds: float = 0.02
+    memory_bytes: int = 1 << 30
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where time comes from; tests bring their own.
+
+    Attributes:
+        seconds: Monotonic seconds.
+        unix: Unix time in seconds.
+        sleep: Waits for some seconds.
+    """
+
+    seconds: Callable[[], float] = time.monotonic
+    unix: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+LOADED_FACTOR, LOADED_BYTES = 3, 8 << 20
+"""A loaded engine takes about this many times its files, plus this much."""
+
+SHARED_SECONDS = 0.1
+"""The references after one visit are those before the next if it starts this soon."""
+
+_ROUNDS_A_TURN = 2
+"""Rounds before a cohort makes room for the next."""
+
+
+def measure(
+    jobs: Sequence[Job],
+    references: tuple[Path, Path],
+    load: Load,
+    record: Callable[[Visit], None],
+    *,
+    settings: Settings,
+    visits: Sequence[Visit] = (),
+    watch: Callable[[str], None] = lambda key: None,
+    clock: Clock = Clock(),
+) -> str:
+    """Visits all jobs again and again until each has settled or the time is over.
+
+    Args:
+        jobs: Engines to be measured.
+        references: Engines of the small and the large reference.
+        load: Loads an engine file.
+        record: Called with every completed visit, before the next begins.
+        settings: How the time is spent.
+        visits: Visits completed by earlier runs; none is repeated.
+        watch: Called with a job's key before its engine is touched: the one to blame for a crash.
+        clock: Where time comes from.
+
+    Returns:
+        "settled", or "budget" if the time ended first.
+    """
+    session = _Session(list(jobs), load, record, settings, watch, clock, list(visits))
+    with session.engines, ExitStack() as stack:
+        session.open(references, stack)
+        return session.run()
+
+
+@dataclass
+class _Loaded:
+    engine: TimedEngine
+    feed: dict[str, np.ndarray]
+    call_seconds: float = 0.0
+
+
+@dataclass
+class _Session:
+    jobs: list[Job]
+    load: Load
+    record: Callable[[Visit], None]
+    settings: Settings
+    watch: Callable[[str], None]
+    clock: Clock
+    visits: list[Visit]
+    counts: dict[str, int] = field(init=False)
+    phases: dict[str, float] = field(init=False)
+    deadline: float = field(init=False)
+    references: list[_Loaded] = field(default_factory=list)
+    loaded: dict[str, _Loaded] = field(default_factory=dict)
+    engines: ExitStack = field(default_factory=ExitStack)
+    last: tuple[float, Pair] | None = None
+
+    def __post_init__(self) -> None:
+        self.counts = {job.key: 0 for job in self.jobs}
+        self.phases = {job.key: i / len(self.jobs) for i, job in enumerate(self.jobs)}
+        for visit in self.visits:
+            self.counts[visit.job] = self.counts.get(visit.job, 0) + 1
+        spent = sum(visit.seconds for visit in self.visits)
+        self.deadline = self.clock.seconds() + self.settings.budget_seconds - spent
+
+    def open(self, references: tuple[Path, Path], stack: ExitStack) -> None:
+        """Loads the references until the stack ends."""
+        for name, path in zip(REFERENCES, references, strict=True):
+            self.watch(name)
+            self.references.append(self._load(path, stack))
+
+    def run(self) -> str:
+        """Visits jobs round by round; see `measure`."""
+        number, active = 0, self._active()
+        while active:
+            visited, cohorts = len(self.visits), self._cohorts(active)
+            rounds = range(number, number + (1 if len(cohorts) == 1 else _ROUNDS_A_TURN))
+            share = self._share()
+            for cohort in cohorts:
+                for job in self._order(cohort, rounds, share):
+                    if self.clock.seconds() >= self.deadline:
+                        return "budget"
+                    self._hold(cohort)
+                    self._visit(job)
+            number = rounds.stop
+            if len(self.visits) > visited:
+                active = self._active()
+        return "settled"
+
+    def _active(self) -> list[Job]:
+        estimates = summarise(self.visits)
+        return [
+            job
+            for job in self.jobs
+            if self.counts[job.key] < self.settings.min_passes
+            or estimates[job.key].stderr_rel > self.settings.target_stderr
+        ]
+
+    def _cohorts(self, jobs: Sequence[Job]) -> list[list[Job]]:
+        """Splits jobs so that each part fits the memory budget."""
+        cohorts: list[list[Job]] = []
+        room = 0
+        for job in jobs:
+            size = LOADED_FACTOR * job.size_bytes + LOADED_BYTES
+            if not cohorts or size > room:
+                cohorts.append([])
+                room = self.settings.memory_bytes
+            cohorts[-1].append(job)
+            room -= size
+        return cohorts
+
+    def _share(self) -> float:
+        """Share of the rounds in which the inessential jobs are visited."""
+        seconds: dict[str, float] = {}
+        for visit in self.visits:
+            seconds[visit.job] = visit.seconds
+        essential = sum(seconds.get(job.key, 0.0) for job in self.jobs if job.essential)
+        others = sum(seconds.get(job.key, 0.0) for job in self.jobs if not job.essential)
+        left = self.deadline - self.clock.seconds() - self.settings.min_passes * essential
+        whole = self.settings.min_passes * others
+        return 1.0 if whole == 0 else float(np.clip(left / whole, 0.1, 1.0))
+
+    def _order(self, cohort: Sequence[Job], rounds: range, share: float) -> Iterator[Job]:
+        """Yields the jobs due in each round, shuffled; in round 0 the essential ones first."""
+        for number in rounds:
+            order = np.random.default_rng([self.settings.seed, number]).permutation(len(cohort))
+            due = [cohort[i] for i in order if self._due(cohort[i], number, share)]
+            if number == 0:
+                due.sort(key=lambda job: not job.essential)
+            yield from due
+
+    def _due(self, job: Job, number: int, share: float) -> bool:
+        whole = job.essential or share == 1.0
+        wanted = number if whole else int(number * share + self.phases[job.key])
+        return self.counts[job.key] <= wanted
+
+    def _hold(self, cohort: Sequence[Job]) -> None:
+        """Has the engines of this cohort loaded, and no others if any is missing."""
+        if all(job.key in self.loaded for job in cohort):
+            return
+        self.loaded.clear()
+        self.engines.close()
+        for job in cohort:
+            self.watch(job.key)
+            self.loaded[job.key] = self._load(job.engine, self.engines)
+        self.last = None
+
+    def _load(self, path: Path, stack: ExitStack) -> _Loaded:
+        engine = stack.enter_context(self.load(path))
+        rng = np.random.default_rng(self.settings.seed)
+        feed = {
+            spec.name: rng.standard_normal(spec.shape).astype(spec.dtype)
+            for spec in engine.input_specs
+        }
+        loaded = _Loaded(engine, feed)
+        engine.window(feed, 0.0)
+        loaded.call_seconds = float(engine.window(feed, self.settings.warmup_seconds).min())
+        return loaded
+
+    def _window(self, loaded: _Loaded, seconds: float) -> Window:
+        enough = (self.settings.min_calls + 0.5) * loaded.call_seconds
+        return Window.of(loaded.engine.window(loaded.feed, max(seconds, enough)))
+
+    def _visit(self, job: Job) -> None:
+        self.watch(job.key)
+        begin, throttles = self.clock.seconds(), throttle_count()
+        before = self._quiet_pair()
+        window = self._window(self.loaded[job.key], self.settings.window_seconds)
+        after = self._pair()
+        visit = Visit(
+            job=job.key,
+            number=self.counts[job.key],
+            at=self.clock.unix(),
+            seconds=self.clock.seconds() - begin,
+            window=window,
+            before=before,
+            after=after,
+            noisy=self._loud(before) or self._loud(after),
+            throttled=throttle_count() > throttles,
+        )
+        self.record(visit)
+        self.counts[job.key] += 1
+        self.visits.append(visit)
+
+    def _pair(self) -> Pair:
+        small, large = (
+            self._window(reference, self.settings.reference_seconds)
+            for reference in self.references
+        )
+        self.last = (self.clock.seconds(), (small, large))
+        return small, large
+
+    def _quiet_pair(self) -> Pair:
+        """References before a visit; waits a little while the machine is loud."""
+        if self.last and self.clock.seconds() - self.last[0] < SHARED_SECONDS:
+            pair = self.last[1]
+        else:
+            pair = self._pair()
+        give_up = self.clock.seconds() + self.settings.gate_seconds
+        while self._loud(pair) and self.clock.seconds() < give_up:
+            self.clock.sleep(self.settings.gate_seconds / 10)
+            pair = self._pair()
+        return pair
+
+    def _loud(self, pair: Pair) -> bool:
+        if not self.visits:
+            return False
+        seen = [[w.p50_ms for w in visit.after] for visit in self.visits[-1000:]]
+        quiet = np.quantile(seen, 0.25, axis=0)
+        now = np.array([window.p50_ms for window in pair])
+        return bool(np.any(now > self.settings.gate_ratio * quiet))
