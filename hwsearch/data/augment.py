@@ -46,22 +46,24 @@ class AugmentOptions:
         for name in ("jitter_share", "grey_share", "blur_share", "flip_share"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
-                raise HwsearchError(f"--augment.{name} {share} is not a share", fix="Use 0 to 1")
+                raise HwsearchError(f"{_flag(name)} {share} is not a share", fix="Use 0 to 1")
         for name in ("crop_scale", "crop_ratio", "blur_sigma"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise HwsearchError(
-                    f"--augment.{name} {low} {high} is not a range", fix="Use 0 < low <= high"
+                    f"{_flag(name)} {low} {high} is not a range", fix="Use 0 < low <= high"
                 )
         if self.crop_scale[1] > 1:
-            raise HwsearchError(
-                f"--augment.crop_scale ends at {self.crop_scale[1]}", fix="Use 1 at most"
-            )
+            raise HwsearchError(f"--crop-scale ends at {self.crop_scale[1]}", fix="Use 1 at most")
         if min(self.jitter) < 0 or max(self.jitter[:3]) > 1 or self.jitter[3] > 0.5:
             raise HwsearchError(
-                f"--augment.jitter {self.jitter} is out of range",
+                f"--jitter {self.jitter} is out of range",
                 fix="Use 0 to 1 for brightness, contrast and saturation, 0 to 0.5 for hue",
             )
+
+
+def _flag(field: str) -> str:
+    return "--" + field.replace("_", "-")
 
 
 def augment(

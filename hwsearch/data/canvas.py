@@ -32,7 +32,6 @@ class CanvasOptions:
         placements: Images made from each of those digits.
         target: Digits of the unlabelled images of the target domain.
         labelled_train: Digits with labels to compare with; all that are left are for testing.
-        seed: Chooses splits, places and scales.
     """
 
     side: int = 32
@@ -42,7 +41,6 @@ class CanvasOptions:
     placements: int = 1
     target: int = 128
     labelled_train: int = 400
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,14 @@ class CanvasFolders:
     labelled_test: Path
 
 
-def write_canvas(root: Path, options: CanvasOptions | None = None) -> CanvasFolders:
+def write_canvases(
+    root: Path, *, seed: int = 0, options: CanvasOptions | None = None
+) -> CanvasFolders:
     """Writes the digits as folders of PNG files, all or nothing; a second call changes nothing.
 
     Args:
         root: The folder to make; its parents are made too.
+        seed: Chooses splits, places and scales.
         options: Sizes of images and splits.
 
     Raises:
@@ -76,7 +77,7 @@ def write_canvas(root: Path, options: CanvasOptions | None = None) -> CanvasFold
     folders = CanvasFolders(
         root / "pretrain", root / "target", root / "labelled" / "train", root / "labelled" / "test"
     )
-    recipe = json.dumps({"version": _VERSION, **asdict(options)})
+    recipe = json.dumps({"version": _VERSION, "seed": seed, **asdict(options)})
     marker = root / _MARKER
     if marker.exists() and marker.read_text() == recipe:
         return folders
@@ -87,15 +88,15 @@ def write_canvas(root: Path, options: CanvasOptions | None = None) -> CanvasFold
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=".canvas-") as work:
         made = Path(work) / root.name
-        _write_splits(made, options)
+        _write_splits(made, seed, options)
         (made / _MARKER).write_text(recipe)
         shutil.move(made, root)
     return folders
 
 
-def _write_splits(root: Path, options: CanvasOptions) -> None:
+def _write_splits(root: Path, seed: int, options: CanvasOptions) -> None:
     digits = DigitsSource()
-    order = permutation(len(digits), options.seed)
+    order = permutation(len(digits), seed)
     ends = np.cumsum((options.pretrain, options.target, options.labelled_train))
     pretrain, target, train, test = np.split(order, ends)
     for split, indices, placements, labelled in (
@@ -108,24 +109,27 @@ def _write_splits(root: Path, options: CanvasOptions) -> None:
             folder = root / split / str(digits.label(index)) if labelled else root / split
             folder.mkdir(parents=True, exist_ok=True)
             for placement in range(placements):
-                image = place_digit(digits, index, placement, options)
+                image = place_digit(digits, index, options, seed=seed, placement=placement)
                 name = f"{digits.sample_name(index)}-{placement}.png"
                 Image.fromarray(image[:, :, 0]).save(folder / name)
 
 
-def place_digit(digits: Source, index: int, placement: int, options: CanvasOptions) -> np.ndarray:
+def place_digit(
+    digits: Source, index: int, options: CanvasOptions, *, seed: int, placement: int
+) -> np.ndarray:
     """Pastes one digit on a black canvas; scale, place and contrast follow the seed.
 
     Args:
         digits: Where the digit comes from.
         index: Its position there.
-        placement: Which of its images to make, from 0.
-        options: Sizes and seed.
+        options: Sizes and contrast.
+        seed: Chooses place, scale and contrast.
+        placement: Which of the digit's images to make, from 0.
 
     Returns:
         uint8[side, side, 3].
     """
-    scale, left, top, contrast = uniform(options.seed, index, placement, np.arange(4))
+    scale, left, top, contrast = uniform(seed, index, placement, np.arange(4))
     low, high = options.digit_side
     side = low + int(scale * (high - low + 1))
     faint, bright = options.contrast
