@@ -1,19 +1,44 @@
 """Evaluations: every network that a search has looked at, as arrays."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
-from hwsearch.errors import HwsearchError
+from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import read_journal
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 
 KIND = "search"
 """Kind of the journal."""
+
 FILE = "evaluations.jsonl"
 """Name of the journal in the folder of a search."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the networks are searched for: the conditions of one latency table.
+
+    Attributes:
+        table: Label of the table, "device/name", unique in a search.
+        device: Name of the device profile.
+        runtime: Name of the runtime.
+        precision: Numbers that the engines compute in.
+        batch: Images a call.
+        threads: Threads of the runtime.
+        sha256: Hash of the table's file.
+    """
+
+    table: str
+    device: str
+    runtime: str
+    precision: str
+    batch: int
+    threads: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -22,14 +47,14 @@ class Evaluations:
 
     Attributes:
         space: Space of the codes.
-        tables: Names of the latency tables, in the order of the columns of `latency_ms`.
+        targets: In the order of the columns of `latency_ms`.
         codes: int[N, D].
         distance: Teacher distance, lower is better, float[N].
         latency_ms: Predicted milliseconds, float[N, T].
     """
 
     space: Space
-    tables: tuple[str, ...]
+    targets: tuple[Target, ...]
     codes: np.ndarray
     distance: np.ndarray
     latency_ms: np.ndarray
@@ -44,22 +69,48 @@ class Evaluations:
         path = folder / FILE
         if not path.is_file():
             raise HwsearchError(
-                "no search found", where=folder, fix="Give the folder of `hwsearch search --out`"
+                "no search found", where=folder, fix="Give the folder of hwsearch search --out"
             )
         header, rows = read_journal(path, KIND)
-        space, tables = get_space(header["space"]), tuple(header["tables"])
         if not rows:
             raise HwsearchError(
-                "the search holds no evaluation yet", where=path, fix="Run the search to its end"
+                "the search holds no evaluation yet", where=path, fix="Let hwsearch search finish"
             )
+        space = get_space(header["space"])
+        targets = tuple(Target(table=label, **what) for label, what in header["tables"].items())
         return cls(
             space=space,
-            tables=tables,
+            targets=targets,
             codes=np.array([space.encode(space.subnet(**row["subnet"])) for row in rows]),
             distance=np.array([row["distance"] for row in rows], dtype=float),
-            latency_ms=np.array([[row["latency_ms"][t] for t in tables] for row in rows]),
+            latency_ms=np.array([[row["latency_ms"][t.table] for t in targets] for row in rows]),
         )
 
     def latencies(self, table: str) -> np.ndarray:
-        """Returns the predicted milliseconds for one table, float[N]."""
-        return self.latency_ms[:, self.tables.index(table)]
+        """Returns the predicted milliseconds for the table of a target, float[N]."""
+        return self.latency_ms[:, [target.table for target in self.targets].index(table)]
+
+
+def match_table(text: str, labels: Iterable[str]) -> str:
+    """Finds the table of a search that a user means.
+
+    Args:
+        text: A label "device/name", a name, a path of a table, or nothing if there is one table.
+        labels: Labels of the tables of the search.
+
+    Raises:
+        HwsearchError: If no table or more than one has that name.
+    """
+    known = list(dict.fromkeys(labels))
+    parts = PurePath(text.removesuffix(".jsonl")).parts[-2:]
+    found = [label for label in known if tuple(label.split("/")[-len(parts) :]) == parts]
+    if text in known or (not text and len(known) == 1):
+        return text or known[0]
+    if len(found) > 1 or not text:
+        raise HwsearchError(
+            f"'{text}' is the name of several tables" if text else "the search has several tables",
+            fix=f"Use --table {' or --table '.join(known)}",
+        )
+    if not found:
+        raise unknown_name("table of this search", text, known)
+    return found[0]

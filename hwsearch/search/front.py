@@ -11,7 +11,7 @@ import numpy as np
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
 from hwsearch.latency.predictor import Predictor
-from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.evaluations import Evaluations, match_table
 from hwsearch.search.pareto import knee, pareto_front
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
@@ -140,18 +140,20 @@ def _point(row: Mapping[str, str]) -> FrontPoint:
     )
 
 
-def pick(front: Sequence[FrontPoint], how: str) -> FrontPoint:
-    """Picks one network from the front of one table.
+def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint:
+    """Picks one network from the front of a table.
 
     Args:
-        front: Points of one table.
+        points: The fronts of a search, as read from front.csv.
+        table: Label, name or path of the table; may be empty if there is only one.
         how: "knee"; "max-latency-ms=X", the closest to the teacher whose predicted latency
             is at most X; or "index=I", a row of front.csv.
 
     Raises:
         HwsearchError: If the words cannot be read or no network fits.
     """
-    assert front, "the front of a table is never empty"
+    label = match_table(table, (point.table for point in points))
+    front = [point for point in points if point.table == label]
     if how == "knee":
         return next(point for point in front if point.knee)
     name, _, value = how.partition("=")

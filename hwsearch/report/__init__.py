@@ -1,0 +1,1 @@
+"""Reports: the fronts of a search as figures."""
