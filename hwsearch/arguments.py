@@ -67,11 +67,11 @@ class Option:
     def describe(self) -> str:
         """Returns the help text with what happens if the flag is left out."""
         if self.default is MISSING:
-            return f"{self.help} [needed]"
+            return f"{self.help} (needed)"
         if self.default is None or self.default is False or self.default == ():
             return self.help
         values = self.default if isinstance(self.default, tuple) else (self.default,)
-        return f"{self.help} [{' '.join(map(str, values))}]"
+        return f"{self.help} (default: {' '.join(map(str, values))})"
 
 
 class _Parser(argparse.ArgumentParser):

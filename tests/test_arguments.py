@@ -105,7 +105,7 @@ def test_help_shows_each_option_with_its_docstring_default_and_an_example(capsys
         parse("--help")
     text = capsys.readouterr().out
     assert "usage: hwsearch made-up [DIRECTORY] [options]" in text
-    assert "Which tables. [a b]" in text
+    assert "Which tables. (default: a b)" in text
     assert "100 % is all" in text
     assert text.rstrip().endswith("hwsearch made-up here")
 
