@@ -29,7 +29,8 @@ check: setup
 	$(BIN)/python -m pytest
 
 bench: setup
-	$(BIN)/python -m pytest tests/benchmarks -s -m "slow or not slow"
+	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/quickstart.py
 
 # A stamp of another state, or a venv that cannot run its own command, is built anew.
 setup:
