@@ -1,0 +1,204 @@
+"""Checkpoints: one safetensors file that holds all a training run needs to go on or be used."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.nn import Supernet
+from hwsearch.selfsup import get_method
+from hwsearch.selfsup.base import Method, MethodSettings, Weights
+from hwsearch.selfsup.heads import Embedder
+from hwsearch.space import Space, Subnet
+from hwsearch.spaces import get_space
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+FORMAT = "hwsearch-checkpoint"
+SCHEMA = 1
+"""History: 1, the first."""
+_METHOD, _MOMENTUM = "method.", "momentum."
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says about itself.
+
+    Attributes:
+        space: Registered name of the space.
+        method: Registered name of the method.
+        settings: What the method was told.
+        recipe: Everything else that decides the result; a resumed run must have the same.
+        step: Training steps done.
+        steps: Training steps of the whole run.
+        progress: Where the loader, the loss scaler and the watch for collapse stand.
+    """
+
+    space: str
+    method: str
+    settings: MethodSettings
+    recipe: Mapping[str, Any]
+    step: int
+    steps: int
+    progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Header and tensors of a training run at one step.
+
+    Attributes:
+        header: What the tensors are.
+        method: State dict of the method: online and EMA weights, heads, queue.
+        momentum: Momentum of each trained parameter, by its name in the method.
+    """
+
+    header: Header
+    method: Mapping[str, Tensor]
+    momentum: Mapping[str, Tensor]
+
+    def save(self, run: Path) -> None:
+        """Replaces the run's checkpoint; a crash leaves the old one or the new one.
+
+        Raises:
+            HwsearchError: If it cannot be written; the old one is intact.
+        """
+        tensors = {_METHOD + name: value for name, value in self.method.items()}
+        tensors |= {_MOMENTUM + name: value for name, value in self.momentum.items()}
+        tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        about = {"format": FORMAT, "schema": SCHEMA, **asdict(self.header)}
+        text = json.dumps(about, allow_nan=False, sort_keys=True)
+        try:
+            write_atomic(run / CHECKPOINT_NAME, save(tensors, {"hwsearch": text}))
+        except HwsearchError as cause:
+            raise HwsearchError(
+                f"{cause.what}; the checkpoint before it is intact",
+                where=cause.where,
+                fix="Free some space and run the same command with --resume",
+            ) from cause
+
+    @classmethod
+    def load(cls, run: Path) -> "Checkpoint":
+        """Reads the checkpoint of a run into the CPU's memory.
+
+        Raises:
+            HwsearchError: If there is none, or it is damaged or of another format.
+        """
+        path, again = run / CHECKPOINT_NAME, "Restore it from a copy, or train again"
+        if not path.is_file():
+            raise HwsearchError(
+                "no checkpoint here", where=path, fix="Name the --out folder of hwsearch train"
+            )
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = (file.metadata() or {}).get("hwsearch")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as cause:
+            what = f"the checkpoint is truncated or damaged: {cause}"
+            raise HwsearchError(what, where=path, fix=again) from cause
+        return cls(
+            _read_header(about, path),
+            _with_prefix(tensors, _METHOD),
+            _with_prefix(tensors, _MOMENTUM),
+        )
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _read_header(text: str | None, path: Path) -> Header:
+    about = json.loads(text) if text else {}
+    found = (about.pop("format", "another safetensors file"), about.pop("schema", 0))
+    if found != (FORMAT, SCHEMA):
+        raise HwsearchError(
+            f"this is {found[0]} version {found[1]}, not {FORMAT} version {SCHEMA}",
+            where=path,
+            fix="Use the hwsearch that wrote it, or train again",
+        )
+    return Header(**about | {"settings": MethodSettings(**about["settings"])})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained, or partly trained, supernet.
+
+    Attributes:
+        path: The run's folder.
+        space: The space that was trained.
+        method: The method with the checkpoint's weights.
+        header: What the checkpoint says about itself.
+        fingerprint: SHA-256 of the checkpoint.
+    """
+
+    path: Path
+    space: Space
+    method: Method[Any]
+    header: Header
+    fingerprint: str
+
+    def supernet(self, weights: Weights = "online") -> Supernet:
+        """Returns the supernet with the weights asked for."""
+        return self.method.encoder(weights).supernet
+
+    def embedder(self, subnet: Subnet, weights: Weights = "online") -> Embedder:
+        """Extracts a subnet with its projection head; its backbone is not calibrated yet."""
+        return self.method.embedder(subnet, weights)
+
+
+def build_method(space: Space, method: str, settings: MethodSettings, seed: int) -> Method[Any]:
+    """Builds an untrained method; equal seeds give equal weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_method(method)(Supernet(space), settings)
+
+
+def load_weights(method: Method[Any], checkpoint: Checkpoint, run: Path) -> None:
+    """Puts a checkpoint's weights into a method of the same space and settings.
+
+    Raises:
+        HwsearchError: If they do not fit.
+    """
+    try:
+        method.load_state_dict(dict(checkpoint.method))
+    except RuntimeError as cause:
+        raise HwsearchError(
+            f"the weights do not fit space '{checkpoint.header.space}' of this hwsearch",
+            where=run / CHECKPOINT_NAME,
+            fix="Use the hwsearch that wrote it, or train again",
+        ) from cause
+
+
+def load_run(run: Path, *, space: str | None = None) -> Run:
+    """Opens a training run for use.
+
+    Args:
+        run: The --out folder of `hwsearch train`.
+        space: Name of the space that the run must be of, if it matters.
+
+    Raises:
+        HwsearchError: If there is no usable checkpoint, or it is of another space.
+    """
+    checkpoint = Checkpoint.load(run)
+    header = checkpoint.header
+    if space is not None and header.space != space:
+        raise HwsearchError(
+            f"the checkpoint is of space '{header.space}', not '{space}'",
+            where=run,
+            fix=f"Give a run that was trained with --space {space}",
+        )
+    found = get_space(header.space)
+    method = build_method(found, header.method, header.settings, seed=0).requires_grad_(False)
+    load_weights(method, checkpoint, run)
+    return Run(run, found, method, header, sha256_of(run / CHECKPOINT_NAME))
