@@ -7,38 +7,30 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from hwsearch.report.labels import Label, place_labels
+from hwsearch.report.style import (
+    INK,
+    INTERVAL,
+    KNEE,
+    MEASURED,
+    STYLE,
+    legend,
+    plain_ticks,
+    save,
+    under_title,
+)
 from hwsearch.search.evaluations import Evaluations, Target
 from hwsearch.search.front import FrontPoint
 
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 """Names of runtimes as their makers write them."""
 
-INK, KNEE, MEASURED, INTERVAL = "#222222", "#D55E00", "#0072B2", "#9A9A9A"
-"""Colours that stay apart for colour-blind eyes (Okabe and Ito)."""
-
 LATENCY = "latency of one call (ms)"
-STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 12,
-    "axes.labelsize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": "#E6E6E6",
-    "legend.fontsize": 9,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
-    "svg.hashsalt": "hwsearch",
-}
 
 
 @dataclass(frozen=True)
@@ -90,12 +82,12 @@ def draw_panel(evaluations: Evaluations, panel: Panel, folder: Path) -> list[Pat
         axes = figure.subplots()
         points = _draw(axes, evaluations, panel)
         axes.set_title(_title(panel.target), loc="left", fontweight="bold", pad=26)
-        _under_title(axes, _subtitle(evaluations))
+        under_title(axes, _subtitle(evaluations))
         _colour_bar(figure, [axes], evaluations)
-        _legend(figure, axes)
+        legend(figure, axes)
         canvas.draw()
         place_labels(axes, _labels(evaluations, panel), points, canvas.get_renderer())
-        return _save(figure, folder, panel.target.table.replace("/", "--"))
+        return save(figure, folder, panel.target.table.replace("/", "--"))
 
 
 def draw_overview(evaluations: Evaluations, panels: Sequence[Panel], folder: Path) -> list[Path]:
@@ -110,15 +102,15 @@ def draw_overview(evaluations: Evaluations, panels: Sequence[Panel], folder: Pat
             axes.set_title(
                 _conditions(panel.target), loc="left", fontweight="bold", fontsize=11, pad=22
             )
-            _under_title(axes, panel.target.device)
+            under_title(axes, panel.target.device)
             axes.label_outer()
             axes.set_xlabel(LATENCY)
         _colour_bar(figure, list(row), evaluations)
-        _legend(figure, row[0])
+        legend(figure, row[0])
         canvas.draw()
         for axes, panel, shown in zip(row, panels, points, strict=True):
             place_labels(axes, [_knee_label(panel.knee)], shown, canvas.get_renderer())
-        return _save(figure, folder, "overview")
+        return save(figure, folder, "overview")
 
 
 def _draw(axes: Axes, evaluations: Evaluations, panel: Panel) -> np.ndarray:
@@ -221,14 +213,7 @@ def _dense(line: np.ndarray) -> np.ndarray:
 def _scale(axes: Axes, latency_ms: np.ndarray) -> None:
     if latency_ms.max() > 3 * latency_ms.min():
         axes.set_xscale("log")
-        _plain_ticks(axes.xaxis, wide=latency_ms.max() > 30 * latency_ms.min())
-
-
-def _plain_ticks(axis: Axis, *, wide: bool) -> None:
-    """Labels a logarithmic axis with plain numbers, more of them where it is narrow."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide else (1, 1.5, 2, 3, 5, 7)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        plain_ticks(axes.xaxis, wide=latency_ms.max() > 30 * latency_ms.min())
 
 
 def _million_macs(evaluations: Evaluations) -> np.ndarray:
@@ -241,28 +226,11 @@ def _norm(evaluations: Evaluations) -> LogNorm:
 
 
 def _colour_bar(figure: Figure, axes: list[Axes], evaluations: Evaluations) -> None:
-    norm = _norm(evaluations)
+    norm, macs = _norm(evaluations), _million_macs(evaluations)
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, pad=0.02, aspect=30)
     bar.set_label("million multiply-accumulates an image")
-    _plain_ticks(bar.ax.yaxis, wide=norm.vmax > 30 * norm.vmin)
+    plain_ticks(bar.ax.yaxis, wide=macs.max() > 30 * macs.min())
     bar.outline.set_visible(False)
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        columnspacing=1.4,
-        handletextpad=0.5,
-    )
-
-
-def _under_title(axes: Axes, text: str) -> None:
-    axes.annotate(
-        text, (0, 1), (0, 8), "axes fraction", textcoords="offset points", color="#555555"
-    )
 
 
 def _title(target: Target) -> str:
@@ -284,11 +252,3 @@ def _subtitle(evaluations: Evaluations) -> str:
         f"Pareto front of {space.name}: "
         f"{len(evaluations.codes):,} of {space.size:,} networks evaluated"
     )
-
-
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-    figure.savefig(png, dpi=160)
-    figure.savefig(svg, metadata={"Date": None})
-    return [png, svg]

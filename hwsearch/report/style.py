@@ -1,0 +1,62 @@
+"""How every figure looks: type, colours, ticks, legends, files."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+INK, KNEE, MEASURED, INTERVAL = "#222222", "#D55E00", "#0072B2", "#9A9A9A"
+"""Colours that stay apart for colour-blind eyes (Okabe and Ito)."""
+
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 12,
+    "axes.labelsize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#E6E6E6",
+    "legend.fontsize": 9,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "svg.hashsalt": "hwsearch",
+}
+
+
+def plain_ticks(axis: Axis, *, wide: bool) -> None:
+    """Labels a logarithmic axis with plain numbers, more of them where it is narrow."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide else (1, 1.5, 2, 3, 5, 7)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Puts the names of what the axes show below the figure."""
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        columnspacing=1.4,
+        handletextpad=0.5,
+    )
+
+
+def under_title(axes: Axes, text: str) -> None:
+    """Writes a second, lighter line between the title and the axes."""
+    axes.annotate(
+        text, (0, 1), (0, 8), "axes fraction", textcoords="offset points", color="#555555"
+    )
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Writes a figure as PNG and SVG, byte for byte the same for the same data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+    figure.savefig(png, dpi=160)
+    figure.savefig(svg, metadata={"Date": None})
+    return [png, svg]
