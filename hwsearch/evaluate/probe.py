@@ -71,10 +71,17 @@ class Judged:
 
 
 def probe(options: ProbeOptions) -> tuple[Judged, ...]:
+    """Judges an engine and prints the result as a table; see `judge_engine`."""
+    judged = judge_engine(options)
+    _show(judged, options)
+    return judged
+
+
+def judge_engine(options: ProbeOptions) -> tuple[Judged, ...]:
     """Classifies held-back images by the engine's features, by random weights and by pixels.
 
     Returns:
-        The engine first, then the controls; printed as a table too.
+        The engine first, then the controls.
 
     Raises:
         HwsearchError: If the engine or the images cannot be used, or labels are missing.
@@ -83,13 +90,11 @@ def probe(options: ProbeOptions) -> tuple[Judged, ...]:
         side = engine.manifest.input.side
         sets = _load_sets(options, side)
         subnet = get_space(engine.manifest.space).subnet(**engine.manifest.subnet)
-        judged = (
+        return (
             judge("engine", lambda images: engine(_as_photos(images)), sets, options),
             judge("random weights", random_features(subnet, sets[0], options.seed), sets, options),
             judge("raw pixels", lambda images: images.numpy(), sets, options),
         )
-    _show(judged, options)
-    return judged
 
 
 def judge(
