@@ -14,6 +14,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from hwsearch.checkpoint import Run
+from hwsearch.data.images import load_images, normalise
+from hwsearch.data.prepare import MEAN, STD
+from hwsearch.data.sources import open_source
 from hwsearch.journal import write_atomic
 from hwsearch.nn import StaticNet, calibrate
 from hwsearch.selfsup.base import Weights
@@ -32,6 +35,23 @@ class TargetImages:
 
     normalised_BCHW: Tensor
     fingerprint: str
+
+
+def load_target(source: str, side: int, *, limit: int | None = None) -> TargetImages:
+    """Reads images of the target domain as the networks take them.
+
+    Args:
+        source: What `--images` takes: a folder, tar shards or a built-in set.
+        side: Height and width in pixels.
+        limit: Largest number of images; which are kept depends on the source alone.
+    """
+    opened = open_source(source)
+    found = load_images(opened, side, limit=limit)
+    kept = hashlib.sha256(found.indices.numpy().tobytes()).hexdigest()
+    parts = (opened.fingerprint(), kept, str(side), str(MEAN), str(STD))
+    return TargetImages(
+        normalise(found.images), hashlib.sha256("|".join(parts).encode()).hexdigest()
+    )
 
 
 def cosine_distance(student_BD: Tensor, teacher_BD: Tensor) -> float:

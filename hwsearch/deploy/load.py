@@ -31,7 +31,7 @@ class LoadedEngine:
         self.manifest = manifest
         self._resources = ExitStack()
         runtime = get_runtime(manifest.runtime)
-        options = LoadOptions(threads=manifest.threads)
+        options = LoadOptions(threads=manifest.threads, precision=manifest.precision)
         self._engine = self._resources.enter_context(
             runtime.load(folder / manifest.engine, options)
         )

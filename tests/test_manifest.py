@@ -1,0 +1,105 @@
+"""Manifests: what a damaged, foreign or hostile engine folder is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hwsearch.deploy.manifest import (
+    Distance,
+    Input,
+    Latency,
+    Manifest,
+    Output,
+    Parity,
+    check_files,
+    read_manifest,
+    write_manifest,
+)
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import sha256_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "engine.onnx").write_bytes(b"an engine")
+    manifest = Manifest(
+        schema=1,
+        space="bottleneck-32",
+        subnet={"stem": 8},
+        table="table",
+        runtime="onnxruntime",
+        provider="CPUExecutionProvider",
+        precision="fp32",
+        threads=1,
+        engine="engine.onnx",
+        input=Input("image", 32, 0.5, 0.25, 1),
+        output=Output("embedding", 4),
+        latency=Latency(1.0, 0.9, 1.1, 1.02, 0.01),
+        parity=Parity(4, 1e-6, 1e-7),
+        distance=Distance(0.1, 0.1, 4, "images", "online"),
+        checkpoint="weights",
+        device={"cpu": "some"},
+        versions={"python": "3"},
+        created="2026-01-01T00:00:00+00:00",
+        files={"engine.onnx": sha256_of(tmp_path / "engine.onnx")},
+    )
+    write_manifest(tmp_path, manifest)
+    return tmp_path
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_manifest_reads_back_and_its_files_match(folder: Path):
+    manifest = read_manifest(folder)
+    assert manifest.latency.measured_ms == 1.02
+    check_files(folder, manifest)
+
+
+def test_a_changed_file_is_refused(folder: Path):
+    (folder / "engine.onnx").write_bytes(b"another engine")
+    with pytest.raises(HwsearchError, match="does not match its hash"):
+        check_files(folder, read_manifest(folder))
+
+
+def test_a_missing_or_linked_file_is_refused(folder: Path, tmp_path: Path):
+    (folder / "engine.onnx").unlink()
+    with pytest.raises(HwsearchError, match="is missing"):
+        check_files(folder, read_manifest(folder))
+    (folder / "engine.onnx").symlink_to("/etc/hostname")
+    with pytest.raises(HwsearchError, match="is missing"):
+        check_files(folder, read_manifest(folder))
+
+
+@pytest.mark.parametrize("name", ["../engine.onnx", "/etc/passwd", "..", "a/b", "c:\\d", ""])
+def test_files_outside_the_folder_are_refused(folder: Path, name: str):
+    edit(folder, engine=name)
+    with pytest.raises(HwsearchError, match="outside its folder"):
+        read_manifest(folder)
+    edit(folder, engine="engine.onnx", files={name: "0"})
+    with pytest.raises(HwsearchError, match="outside its folder"):
+        read_manifest(folder)
+
+
+def test_an_engine_without_a_hash_is_refused(folder: Path):
+    edit(folder, files={})
+    with pytest.raises(HwsearchError, match="no hash"):
+        check_files(folder, read_manifest(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"schema": 99}, "schema 99"), ({"latency": "fast"}, "malformed manifest")],
+)
+def test_other_formats_are_refused(folder: Path, changes: dict[str, object], message: str):
+    edit(folder, **changes)
+    with pytest.raises(HwsearchError, match=message):
+        read_manifest(folder)
+
+
+def test_a_folder_without_a_manifest_names_the_verb_that_makes_one(tmp_path: Path):
+    with pytest.raises(HwsearchError, match="hwsearch deploy"):
+        read_manifest(tmp_path / "nowhere")
