@@ -1,0 +1,132 @@
+"""What a latency table says: its header and its rows, as dataclasses and as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One of the two networks that every sample is measured against.
+
+    Attributes:
+        name: "small" or "large".
+        onnx_sha256: Hash of its ONNX file.
+        nominal_ms: Its latency in quiet windows, in milliseconds.
+    """
+
+    name: str
+    onnx_sha256: str
+    nominal_ms: float
+
+
+@dataclass(frozen=True)
+class TableHeader:
+    """What all rows of a table have in common.
+
+    Attributes:
+        space: Name of the space.
+        runtime: Name of the runtime.
+        precision: Numbers that the engines compute in.
+        batch: Images a call.
+        threads: CPU threads a call.
+        device: Name of the device profile.
+        fingerprint: What must agree with a machine for the table to be its own.
+        versions: Of the runtime, NumPy, Python and others that matter.
+        provider: What really computed, as the runtime says.
+        references: The small and the large reference.
+        exponents: Powers of their slow-downs in the correction.
+        seed: Seed of the networks that were drawn and of the order of visits.
+        date: When the table was written, ISO 8601.
+        visits: How many visits the rows come from.
+        build_seconds: Time for exporting and building all engines.
+        measure_seconds: Time inside the measuring process.
+        ended: "settled", "budget" or "running".
+        failed: Jobs without a row, and why.
+    """
+
+    space: str
+    runtime: str
+    precision: str
+    batch: int
+    threads: int
+    device: str
+    fingerprint: dict[str, str]
+    versions: dict[str, str]
+    provider: str
+    references: tuple[Reference, Reference]
+    exponents: tuple[float, float]
+    seed: int
+    date: str
+    visits: int
+    build_seconds: float
+    measure_seconds: float
+    ended: str
+    failed: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the table, which is also that of its file."""
+        return table_name(self.space, self.runtime, self.precision, self.batch, self.threads)
+
+
+def table_name(space: str, runtime: str, precision: str, batch: int, threads: int) -> str:
+    """Returns the name of a table, such as "bottleneck-32-onnxruntime-fp32-b1-t2"."""
+    return f"{space}-{runtime}-{precision}-b{batch}-t{threads}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one block or network.
+
+    Attributes:
+        kind: "block" or "network".
+        key: `Block.key`, or the subnet as text.
+        latency_ms: Median milliseconds of a call at the references' nominal speed.
+        stderr_rel: Relative standard error between passes.
+        passes: Visits that count.
+        p10_ms: Tenth percentile within a window.
+        p50_ms: Median within a window.
+        p90_ms: Ninetieth percentile within a window.
+        pass_ratios: Each visit's corrected latency, relative to `latency_ms`.
+        engine_sha256: Hash of the engine's main file.
+        flags: Any of "noisy", "throttled" and "budget" (stopped before it settled).
+        subnet: Values by dimension (empty for blocks).
+        split: "evidence" or "heldout" (empty for blocks).
+    """
+
+    kind: str
+    key: str
+    latency_ms: float
+    stderr_rel: float
+    passes: int
+    p10_ms: float
+    p50_ms: float
+    p90_ms: float
+    pass_ratios: tuple[float, ...] = field(repr=False)
+    engine_sha256: str = field(repr=False)
+    flags: tuple[str, ...] = ()
+    subnet: dict[str, int] = field(default_factory=dict)
+    split: str = ""
+
+
+def row_as_dict(row: Row) -> dict[str, Any]:
+    """Returns a row as JSON values, without what is empty for its kind."""
+    values = asdict(row) | {"pass_ratios": [round(ratio, 4) for ratio in row.pass_ratios]}
+    return {
+        name: value for name, value in values.items() if value or name not in ("subnet", "split")
+    }
+
+
+def row_from_dict(values: Mapping[str, Any]) -> Row:
+    """Reads what `row_as_dict` gave; raises TypeError or KeyError for anything else."""
+    tuples = {name: tuple(values[name]) for name in ("pass_ratios", "flags")}
+    return Row(**{**values, **tuples})
+
+
+def header_from_dict(values: Mapping[str, Any]) -> TableHeader:
+    """Reads `asdict` of a header; raises TypeError, KeyError or ValueError for anything else."""
+    small, large = (Reference(**reference) for reference in values["references"])
+    header = TableHeader(**{**values, "references": (small, large)})
+    first, second = header.exponents
+    return replace(header, exponents=(first, second), failed=tuple(header.failed))
