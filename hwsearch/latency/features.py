@@ -1,0 +1,122 @@
+"""What a predictor sees of a network: additive features of its blocks, per part of the space."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwsearch.block import Block
+from hwsearch.layers import cost_of, layers_of
+from hwsearch.space import Space, Subnet
+
+COSTS = ("blocks", "layers", "macs", "params", "elements")
+"""What is counted of a block: itself, layers, multiply-accumulates, parameters, values moved."""
+
+
+def block_costs(block: Block) -> np.ndarray:
+    """Returns the `COSTS` of a block, counts in millions where they are large, float[5]."""
+    cost = cost_of(block)
+    large = np.array([cost.macs, cost.params, cost.read_elements + cost.written_elements])
+    return np.array([1, len(layers_of(block)), *(large / 1e6)])
+
+
+def fit_rates(costs: np.ndarray, latency_ms: np.ndarray) -> np.ndarray:
+    """Fits milliseconds per unit of each cost, none negative, by relative least squares.
+
+    Args:
+        costs: float[n, 5], as `COSTS`.
+        latency_ms: float[n].
+
+    Returns:
+        float[5].
+    """
+    from scipy.optimize import nnls
+
+    relative = costs / latency_ms[:, None]
+    scale = np.maximum(relative.mean(0), 1e-12)
+    return nnls(relative / scale, np.ones(len(latency_ms)))[0] / scale
+
+
+@dataclass(frozen=True)
+class BlockTimes:
+    """Milliseconds of single blocks: measured where they are, else by fitted rates.
+
+    Attributes:
+        measured_ms: By key of the block.
+        rates: Milliseconds per unit of each of `COSTS`, float[5].
+    """
+
+    measured_ms: Mapping[str, float]
+    rates: np.ndarray
+
+    def __call__(self, block: Block) -> float:
+        """Returns the milliseconds of one block."""
+        measured = self.measured_ms.get(block.key)
+        return float(block_costs(block) @ self.rates) if measured is None else measured
+
+
+@dataclass(frozen=True)
+class NetworkFeatures:
+    """Features of whole networks: block time and costs, of each part and in total.
+
+    They are computed once per combination of a part's dimensions, then gathered by code.
+
+    Attributes:
+        space: The networks.
+        times: Milliseconds of single blocks.
+        tables: Per part, float[combinations, 6]: block time in ms, then `COSTS`.
+        centre: Mean of each feature over the space, float[P + 1, 6], totals last.
+        scale: Its spread over the space, 0 where it is constant, float[P + 1, 6].
+    """
+
+    space: Space
+    times: BlockTimes
+    tables: tuple[np.ndarray, ...]
+    centre: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def tabulate(cls, space: Space, times: BlockTimes) -> "NetworkFeatures":
+        """Computes the features of every combination of every part."""
+        tables = tuple(
+            np.stack([_part_features(blocks, times) for blocks in space.combinations(part)])
+            for part in space.parts
+        )
+        centre = np.stack([table.mean(0) for table in tables])
+        variance = np.stack([table.var(0) for table in tables])
+        centre = np.concatenate([centre, centre.sum(0, keepdims=True)])
+        scale = np.sqrt(np.concatenate([variance, variance.sum(0, keepdims=True)]))
+        scale[scale < 1e-9 * np.maximum(np.abs(centre), 1e-9)] = 0
+        return cls(space, times, tables, centre, scale)
+
+    def of_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gathers networks by code int[N, D].
+
+        Returns:
+            Sums of the block times in ms, float[N], and scaled features, float[N, F].
+        """
+        parts = zip(self.space.parts, self.tables, strict=True)
+        found = [table[self.space.combination_index(part, codes)] for part, table in parts]
+        return self._scaled(np.stack(found, axis=1))
+
+    def of_subnet(self, subnet: Subnet) -> tuple[np.ndarray, np.ndarray]:
+        """Walks one network, on the grid or off it; returns as `of_codes` with N = 1."""
+        self.space.lower(subnet)  # refuses foreign spaces and impossible values
+        values = subnet.as_dict()
+        found = [_part_features(part.lower(values), self.times) for part in self.space.parts]
+        return self._scaled(np.stack(found)[None])
+
+    def _scaled(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        totals = parts.sum(1, keepdims=True)
+        kept = self.scale > 0
+        features = np.concatenate([parts, totals], axis=1)[:, kept]
+        return totals[:, 0, 0], (features - self.centre[kept]) / self.scale[kept]
+
+
+def total_costs(blocks: Iterable[Block]) -> np.ndarray:
+    """Returns the summed `COSTS` of blocks, float[5]."""
+    return sum((block_costs(block) for block in blocks), start=np.zeros(len(COSTS)))
+
+
+def _part_features(blocks: Sequence[Block], times: BlockTimes) -> np.ndarray:
+    return np.array([sum(times(block) for block in blocks), *total_costs(blocks)])
