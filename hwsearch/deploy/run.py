@@ -36,7 +36,7 @@ from hwsearch.progress import console
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
 from hwsearch.search.front import FrontPoint, pick_point, read_front
-from hwsearch.search.run import open_search
+from hwsearch.search.inputs import label_of, open_search
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def deploy(options: DeployOptions) -> Path:
         )
     found = open_search(options.search, tables_dir=options.tables_dir)
     table = found.table(options.table)
-    point = pick_point(read_front(options.search), table.name, options.pick)
+    point = pick_point(read_front(options.search), label_of(table), options.pick)
     distance = found.distance()
     partial = options.out.with_name(options.out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -121,7 +121,7 @@ def _assemble(
         schema=SCHEMA,
         space=point.subnet.space,
         subnet=point.subnet.as_dict(),
-        table=table.name,
+        table=point.table,
         runtime=table.runtime,
         provider=provider,
         precision=table.precision,
