@@ -1,0 +1,123 @@
+"""Figures of a search, with one delivered engine's manifest."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwsearch.deploy.manifest import (
+    Distance,
+    Input,
+    Latency,
+    Manifest,
+    Output,
+    Parity,
+    write_manifest,
+)
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import Journal
+from hwsearch.latency.predictor import Prediction
+from hwsearch.report.run import ReportOptions, report
+from hwsearch.search.evaluations import FILE, KIND, Evaluations
+from hwsearch.search.front import find_front, write_front
+from hwsearch.spaces import get_space
+
+SPACE = get_space("bottleneck-32")
+NAMES = ("here/bottleneck-32-onnxruntime-fp32-b1-t2", "here/bottleneck-32-openvino-fp32-b1-t2")
+
+
+def write_search(folder: Path, tables: tuple[str, ...] = NAMES) -> Path:
+    about = {"device": "here", "precision": "fp32", "batch": 1, "threads": 2, "sha256": ""}
+    header = {
+        "space": SPACE.name,
+        "tables": {name: {**about, "runtime": name.split("-")[2]} for name in tables},
+    }
+    rng = np.random.default_rng(0)
+    subnets = [SPACE.minimum, SPACE.maximum, *(SPACE.sample(rng) for _ in range(20))]
+    macs = SPACE.macs(np.array([SPACE.encode(subnet) for subnet in subnets]))
+    with Journal.open(folder / FILE, KIND, header) as journal:
+        for subnet, count in zip(subnets, macs.tolist(), strict=True):
+            distance = 0.0 if subnet == SPACE.maximum else 1e6 / count + 0.02 * subnet["depth1"]
+            latency_ms = dict.fromkeys(tables, count / 20000000.0)
+            journal.append(
+                {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
+            )
+    found = Evaluations.read(folder)
+    write_front([point for name in tables for point in find_front(found, name, Exact())], folder)
+    return folder
+
+
+class Exact:
+    """Predicts what the searches of this file have journaled."""
+
+    def predict(self, codes: np.ndarray) -> Prediction:
+        ms = SPACE.macs(codes) / 2e7
+        return Prediction(ms, ms * 0.95, ms * 1.05)
+
+
+def write_engine(folder: Path, table: str) -> Path:
+    folder.mkdir()
+    manifest = Manifest(
+        schema=1,
+        space=SPACE.name,
+        subnet=SPACE.minimum.as_dict(),
+        table=table,
+        runtime="onnxruntime",
+        provider="CPUExecutionProvider",
+        precision="fp32",
+        threads=2,
+        engine="engine.onnx",
+        input=Input("image", 32, 0.5, 0.25, 1),
+        output=Output("embedding", 384),
+        latency=Latency(0.32, 0.3, 0.34, 0.33, 0.01),
+        parity=Parity(4, 1e-6, 1e-7),
+        distance=Distance(0.17, 0.17, 4, "images", "online"),
+        checkpoint="",
+        device={},
+        versions={},
+        created="2026-01-01T00:00:00+00:00",
+        files={"engine.onnx": ""},
+    )
+    write_manifest(folder, manifest)
+    return folder
+
+
+def test_report_draws_every_table_and_all_together(tmp_path: Path) -> None:
+    search = write_search(tmp_path / "search")
+    engine = write_engine(tmp_path / "engine", NAMES[0].split("/")[1])
+    files = report(ReportOptions(directory=search, engines=(engine,)))
+    stems = {file.stem for file in files}
+    assert stems == {"overview", *(name.replace("/", "--") for name in NAMES)}
+    for file in files:
+        assert file.parent == search / "report"
+        start = b"\x89PNG" if file.suffix == ".png" else b"<?xml"
+        assert file.read_bytes().startswith(start)
+
+
+def test_same_search_gives_the_same_files(tmp_path: Path) -> None:
+    search = write_search(tmp_path, NAMES[:1])
+    first = [file.read_bytes() for file in report(ReportOptions(directory=search))]
+    assert [file.read_bytes() for file in report(ReportOptions(directory=search))] == first
+    assert len(first) == 2
+
+
+def test_delivered_engine_is_drawn_on_the_front_of_its_table(tmp_path: Path) -> None:
+    search = write_search(tmp_path / "search", NAMES[:1])
+    engine = write_engine(tmp_path / "engine", NAMES[0])
+    plain = [file.read_bytes() for file in report(ReportOptions(directory=search))]
+    marked = report(ReportOptions(directory=search, engines=(engine,)))
+    assert all(file.read_bytes() != before for file, before in zip(marked, plain, strict=True))
+
+
+def test_engine_of_another_search_is_refused(tmp_path: Path) -> None:
+    search = write_search(tmp_path / "search")
+    engine = write_engine(tmp_path / "engine", "bottleneck-32-tensorrt-fp32-b1-t2")
+    with pytest.raises(HwsearchError, match="unknown table of this search"):
+        report(ReportOptions(directory=search, engines=(engine,)))
+
+
+def test_folders_without_a_search_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HwsearchError, match=r"no such folder.*nowhere"):
+        ReportOptions(directory=tmp_path / "nowhere")
+    with pytest.raises(HwsearchError, match=r"no search found.*hwsearch search --out"):
+        report(ReportOptions(directory=tmp_path))

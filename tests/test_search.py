@@ -1,0 +1,342 @@
+"""Searches on a real checkpoint and real images, with tables of an invented device."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwsearch.checkpoint import Checkpoint, Header, build_method
+from hwsearch.distance import TeacherDistance
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import read_journal
+from hwsearch.latency.rows import Reference, Row, TableHeader
+from hwsearch.latency.table import Table
+from hwsearch.search.evaluations import Evaluations, match_table
+from hwsearch.search.front import FrontPoint, pick_point, read_front
+from hwsearch.search.run import SearchOptions, open_search, search
+from hwsearch.selfsup.base import MethodSettings
+from hwsearch.space import Subnet
+from hwsearch.spaces import get_space
+
+SPACE = get_space("bottleneck-32")
+RUNTIMES = ("onnxruntime", "openvino")
+BUDGET = 20
+
+
+def write_table(folder: Path, runtime: str, device: str = "made-up", seed: int = 0) -> Path:
+    """Writes a table whose networks cost what their MACs and their depth cost together."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for subnet in [SPACE.minimum, SPACE.maximum, *(SPACE.sample(rng) for _ in range(28))]:
+        code = SPACE.encode(subnet)
+        per_block = 0.02 if runtime == "onnxruntime" else 0.05
+        ms = SPACE.macs(code[None])[0] / 2e7 + per_block * len(SPACE.lower(subnet))
+        values = subnet.as_dict()
+        rows.append(
+            Row(
+                kind="network",
+                key=str(subnet),
+                latency_ms=float(ms),
+                stderr_rel=0.005,
+                passes=5,
+                p10_ms=float(ms),
+                p50_ms=float(ms),
+                p90_ms=float(ms),
+                pass_ratios=(1.0,),
+                engine_sha256="",
+                subnet=values,
+                split="evidence",
+            )
+        )
+    header = TableHeader(
+        space=SPACE.name,
+        runtime=runtime,
+        precision="fp32",
+        batch=1,
+        threads=2,
+        device=device,
+        fingerprint={},
+        versions={},
+        provider="CPU",
+        references=(Reference("small", "", 0.2), Reference("large", "", 2.0)),
+        exponents=(0.5, 0.5),
+        seed=seed,
+        date="2026-01-01",
+        visits=0,
+        build_seconds=0.0,
+        measure_seconds=0.0,
+        ended="settled",
+    )
+    path = folder / device / f"{header.name}.jsonl"
+    Table(path, header, tuple(rows)).write()
+    return path
+
+
+def write_checkpoint(run: Path, seed: int = 0) -> Path:
+    settings = MethodSettings(projection_hidden=32, queue=8)
+    method = build_method(SPACE, "moco-v2", settings, seed)
+    header = Header(SPACE.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
+    run.mkdir()
+    Checkpoint(header, method.state_dict(), {}).save(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    write_checkpoint(folder / "run")
+    for runtime in RUNTIMES:
+        write_table(folder / "tables", runtime)
+    return folder
+
+
+def options(made: Path, out: Path, **changes: object) -> SearchOptions:
+    given = {
+        "checkpoint": made / "run",
+        "tables": tuple(f"{SPACE.name}-{runtime}-fp32-b1-t2" for runtime in RUNTIMES),
+        "tables_dir": made / "tables",
+        "images": "sklearn:digits",
+        "max_images": 8,
+        "evaluations": BUDGET,
+        "population": 8,
+        "out": out,
+    }
+    return SearchOptions(**given | changes)
+
+
+@pytest.fixture(scope="module")
+def found(made: Path) -> Path:
+    return search(options(made, made / "found"))
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Subnet]:
+    """Subnets whose distance was really computed."""
+    seen: list[Subnet] = []
+    real: Callable[[TeacherDistance, Subnet], float] = TeacherDistance.__call__
+
+    def counted(self: TeacherDistance, subnet: Subnet) -> float:
+        seen.append(subnet)
+        return real(self, subnet)
+
+    monkeypatch.setattr(TeacherDistance, "__call__", counted)
+    return seen
+
+
+def test_front_csv_holds_the_front_of_every_table(found: Path) -> None:
+    evaluations, points = Evaluations.read(found), read_front(found)
+    rows = list(csv.DictReader((found / "front.csv").read_text().splitlines()))
+    assert len(evaluations.codes) == len(np.unique(evaluations.codes, axis=0)) == BUDGET
+    assert {row["table"] for row in rows} == {target.table for target in evaluations.targets}
+    assert rows[0]["depth3"] == str(points[0].subnet["depth3"])
+    for target in evaluations.targets:
+        front = [point for point in points if point.table == target.table]
+        every = zip(evaluations.latencies(target.table), evaluations.distance, strict=True)
+        for ms, distance in every:
+            assert any(point.latency_ms <= ms and point.distance <= distance for point in front)
+        assert [point.index for point in front] == list(range(len(front)))
+        assert np.all(np.diff([point.distance for point in front]) < 0)
+        assert sum(point.knee for point in front) == 1
+        assert all(point.low_ms <= point.latency_ms <= point.high_ms for point in front)
+
+
+def test_distance_of_the_maximum_is_zero_and_ends_the_front(found: Path) -> None:
+    last = read_front(found)[-1]
+    assert last.distance == 0.0
+    assert last.subnet == SPACE.maximum
+    assert last.macs == SPACE.macs(SPACE.encode(SPACE.maximum)[None])[0]
+
+
+def test_finished_search_is_not_repeated(made: Path, found: Path, calls: list[Subnet]) -> None:
+    before = (found / "evaluations.jsonl").read_bytes(), (found / "front.csv").read_bytes()
+    search(options(made, found))
+    assert calls == []
+    assert before == (
+        (found / "evaluations.jsonl").read_bytes(),
+        (found / "front.csv").read_bytes(),
+    )
+
+
+def test_stopped_search_ends_like_an_unbroken_one(
+    made: Path, found: Path, tmp_path: Path, calls: list[Subnet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = TeacherDistance.__call__
+
+    def stopping(self: TeacherDistance, subnet: Subnet) -> float:
+        if len(calls) == 11:
+            raise KeyboardInterrupt
+        return counted(self, subnet)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TeacherDistance, "__call__", stopping)
+        search(options(made, tmp_path))
+    search(options(made, tmp_path))
+    assert len(calls) == len(set(calls)) == BUDGET
+    for name in ("evaluations.jsonl", "front.csv"):
+        assert (tmp_path / name).read_bytes() == (found / name).read_bytes()
+
+
+def test_larger_budget_goes_on(made: Path, found: Path, tmp_path: Path) -> None:
+    search(options(made, tmp_path, evaluations=10))
+    search(options(made, tmp_path))
+    assert (tmp_path / "evaluations.jsonl").read_bytes() == (
+        found / "evaluations.jsonl"
+    ).read_bytes()
+
+
+def test_other_inputs_are_refused_by_name(made: Path, found: Path, tmp_path: Path) -> None:
+    with pytest.raises(HwsearchError, match=r"seed: 0, now 5.*--out"):
+        search(options(made, found, seed=5))
+    other = write_checkpoint(tmp_path / "run", seed=1)
+    with pytest.raises(HwsearchError, match="checkpoint: "):
+        search(options(made, found, checkpoint=other))
+    write_table(tmp_path / "tables", "onnxruntime", seed=1)
+    with pytest.raises(HwsearchError, match=r"tables.*sha256"):
+        search(
+            options(
+                made, found, tables_dir=tmp_path / "tables", tables=options(made, found).tables[:1]
+            )
+        )
+
+
+def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> None:
+    opened = open_search(found)
+    point = read_front(found)[0]
+    assert opened.distance()(point.subnet) == point.distance
+    assert opened.table("made-up/bottleneck-32-openvino-fp32-b1-t2").runtime == "openvino"
+    with pytest.raises(HwsearchError, match="several tables"):
+        opened.table()
+    with pytest.raises(HwsearchError, match="no search found"):
+        open_search(made)
+
+
+def test_changed_checkpoint_is_noticed_when_opened_again(made: Path, tmp_path: Path) -> None:
+    run = write_checkpoint(tmp_path / "run")
+    out = search(options(made, tmp_path / "out", checkpoint=run, evaluations=8))
+    (run / "checkpoint.safetensors").unlink()
+    run.rmdir()
+    write_checkpoint(run, seed=1)
+    with pytest.raises(HwsearchError, match=r"changed since \(checkpoint: "):
+        open_search(out)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "detection"}, "--task detection is not available yet"),
+        ({"tables": ()}, "--tables names no table"),
+        ({"evaluations": 4}, "--evaluations 4 is below --population 8"),
+        ({"population": 1}, "--population must be at least 4"),
+    ],
+)
+def test_impossible_options_are_refused(
+    made: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(HwsearchError, match=message):
+        options(made, tmp_path, **changes)
+
+
+def point(
+    index: int, latency_ms: float, *, table: str = "here/a", knee: bool = False
+) -> FrontPoint:
+    return FrontPoint(
+        table=table,
+        index=index,
+        subnet=SPACE.minimum,
+        distance=1.0 / latency_ms,
+        latency_ms=latency_ms,
+        low_ms=latency_ms,
+        high_ms=latency_ms,
+        macs=1,
+        params=1,
+        knee=knee,
+    )
+
+
+FRONT = [point(0, 1.0), point(1, 2.0, knee=True), point(2, 4.0), point(0, 1.0, table="here/b")]
+
+
+@pytest.mark.parametrize(
+    ("how", "index"),
+    [("knee", 1), ("max-latency-ms=3.9", 1), ("max-latency-ms=99", 2), ("index=0", 0)],
+)
+def test_pick_follows_the_words(how: str, index: int) -> None:
+    assert pick_point(FRONT, "a", how) is FRONT[index]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("max-latency-ms=0.5", r"within 0.5 ms.*fastest takes 1.000 ms.*max-latency-ms=1.000"),
+        ("index=7", r"no index 7.*index=0 to index=2"),
+        ("max-latency-ms=fast", "cannot read '--pick max-latency-ms=fast'"),
+        ("nee", "unknown pick 'nee'.*Did you mean knee"),
+    ],
+)
+def test_pick_that_cannot_be_made_says_what_can(how: str, message: str) -> None:
+    with pytest.raises(HwsearchError, match=message):
+        pick_point(FRONT, "here/a", how)
+
+
+def test_table_of_several_devices_needs_its_device() -> None:
+    labels = ["here/a", "there/a", "there/b"]
+    assert match_table("there/a", labels) == "there/a"
+    assert match_table("latency_tables/there/b.jsonl", labels) == "there/b"
+    with pytest.raises(HwsearchError, match="several tables"):
+        match_table("a", labels)
+    with pytest.raises(HwsearchError, match="unknown table of this search 'c'"):
+        match_table("c", labels)
+
+
+SEARCHER = """
+import sys, time
+from pathlib import Path
+from hwsearch.journal import Journal
+from hwsearch.search.objectives import RememberedDistance
+from hwsearch.search.searcher import pareto_search
+from hwsearch.spaces import get_space
+
+space = get_space("bottleneck-32")
+top = sum(space.encode(space.maximum))
+
+def distance(subnet):
+    time.sleep(0.01)
+    return 1 - float(sum(space.encode(subnet)) / top) ** 0.7
+
+def latency(codes):
+    return space.macs(codes) / 1e7
+
+with Journal.open(Path(sys.argv[1]), "search", {"space": space.name}) as journal:
+    known = RememberedDistance(space, journal, distance, {"t": latency}, lambda note: None)
+    pareto_search(space, known, [latency], evaluations=60)
+"""
+
+
+def test_killed_search_repeats_nothing(tmp_path: Path) -> None:
+    def start(name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", SEARCHER, str(tmp_path / name)])
+
+    unbroken = start("unbroken")
+    for rows in (9, 30):
+        child = start("killed")
+        while not _lines(tmp_path / "killed") > rows:
+            assert child.poll() is None
+            time.sleep(0.005)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    assert start("killed").wait() == unbroken.wait() == 0
+    assert (tmp_path / "killed").read_bytes() == (tmp_path / "unbroken").read_bytes()
+    _, rows = read_journal(tmp_path / "killed", "search")
+    assert len({json.dumps(row["subnet"]) for row in rows}) == len(rows) == 60
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
