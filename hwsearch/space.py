@@ -216,6 +216,16 @@ class Space:
             values = {dim.name: dim.choices[i] for dim, i in zip(dims, indices, strict=True)}
             yield part.lower(values)
 
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """Every block that some network on the grid has, by key."""
+        return {
+            block.key: block
+            for part in self.parts
+            for blocks in self.combinations(part)
+            for block in blocks
+        }
+
     def combination_index(self, part: Part, codes: np.ndarray) -> np.ndarray:
         """Returns which of a part's `combinations` each code int[N, D] takes, int[N]."""
         index = np.zeros(len(codes), dtype=np.intp)
