@@ -8,7 +8,8 @@ import numpy as np
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.features import total_costs
 from hwsearch.latency.predictor import MIN_BLOCKS, Prediction, Predictor, subnet_of
-from hwsearch.latency.table import Row, Table
+from hwsearch.latency.rows import Row
+from hwsearch.latency.table import Table
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 
@@ -173,8 +174,10 @@ def _worst(rows: Sequence[Row], measured: np.ndarray, found: Prediction) -> tupl
 
 
 def _rank_correlations(one: np.ndarray, other: np.ndarray) -> tuple[float | None, float | None]:
-    from scipy.stats import kendalltau, spearmanr
-
+    """Returns Spearman's rho and Kendall's tau-b, from the order of all pairs."""
     if min(len(np.unique(one)), len(np.unique(other))) < 3:
         return None, None
-    return float(spearmanr(one, other).statistic), float(kendalltau(one, other).statistic)
+    first, second = (np.sign(np.subtract.outer(values, values)) for values in (one, other))
+    spearman = np.corrcoef(first.sum(1), second.sum(1))[0, 1]
+    kendall = (first * second).sum() / np.sqrt(np.abs(first).sum() * np.abs(second).sum())
+    return float(spearman), float(kendall)

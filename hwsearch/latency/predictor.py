@@ -14,7 +14,8 @@ from hwsearch.latency.features import (
     total_costs,
 )
 from hwsearch.latency.gaussian import GaussianProcess
-from hwsearch.latency.table import Row, Table
+from hwsearch.latency.rows import Row
+from hwsearch.latency.table import Table
 from hwsearch.space import Space, Subnet
 
 COVERAGE = 0.9
@@ -151,13 +152,7 @@ def _block_times(
 ) -> BlockTimes:
     """Measured block times, and rates for the rest, from blocks or else from networks."""
     known = {row.key: row.latency_ms for row in table.blocks}
-    costs = {
-        block.key: block_costs(block)
-        for part in space.parts
-        for blocks in space.combinations(part)
-        for block in blocks
-        if block.key in known
-    }
+    costs = {key: block_costs(space.blocks[key]) for key in known if key in space.blocks}
     if len(costs) >= MIN_BLOCKS:
         times = np.array([known[key] for key in costs])
         return BlockTimes(known, fit_rates(np.stack([*costs.values()]), times))
