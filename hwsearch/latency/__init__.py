@@ -1,0 +1,1 @@
+"""Latency: measured tables, and what they predict for any network of their space."""

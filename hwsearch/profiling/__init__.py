@@ -1,0 +1,1 @@
+"""Measuring devices: what to measure, the process that measures, and the tables it fills."""
