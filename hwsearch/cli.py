@@ -131,7 +131,9 @@ VERBS = {
         options="ProbeOptions",
         function="probe",
         summary="Judge features by the labels of their nearest neighbours.",
-        example="hwsearch probe --engine engines/photos --data labelled",
+        example=(
+            "hwsearch probe --engine engines/photos --train labelled/train --test labelled/test"
+        ),
     ),
 }
 
