@@ -68,7 +68,7 @@ class Option:
         """Returns the help text with what happens if the flag is left out."""
         if self.default is MISSING:
             return f"{self.help} (needed)"
-        if self.default is None or self.default is False or self.default == ():
+        if self.default is None or self.default is False or self.default in ((), ""):
             return self.help
         values = self.default if isinstance(self.default, tuple) else (self.default,)
         return f"{self.help} (default: {' '.join(map(str, values))})"
