@@ -1,0 +1,70 @@
+"""What the measuring process is told: one JSON file, read back as the same dataclass."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hwsearch.journal import write_atomic
+from hwsearch.measurement import Job, Settings
+
+KIND = "profile"
+"""Kind of the journal that visits are written to."""
+
+MAX_CRASHES = 2
+"""A job whose engine ends the process so often has failed."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that the measuring process needs.
+
+    Attributes:
+        journal: Where visits go.
+        header: The journal's header.
+        runtime: Name of the runtime.
+        precision: Numbers that the engines compute in.
+        threads: CPU threads a call.
+        references: Engines of the small and the large reference.
+        jobs: Engines to be measured.
+        settings: How the time is spent.
+    """
+
+    journal: Path
+    header: dict[str, Any]
+    runtime: str
+    precision: str
+    threads: int
+    references: tuple[Path, Path]
+    jobs: tuple[Job, ...]
+    settings: Settings
+
+    def write(self, path: Path) -> None:
+        """Writes the order as JSON."""
+        write_atomic(path, json.dumps(asdict(self), default=str, indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> "Order":
+        """Reads what `write` wrote."""
+        values = json.loads(path.read_text())
+        small, large = (Path(text) for text in values["references"])
+        return cls(
+            journal=Path(values["journal"]),
+            header=values["header"],
+            runtime=values["runtime"],
+            precision=values["precision"],
+            threads=values["threads"],
+            references=(small, large),
+            jobs=tuple(Job(**{**job, "engine": Path(job["engine"])}) for job in values["jobs"]),
+            settings=Settings(**values["settings"]),
+        )
+
+
+def failures(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Returns the jobs that ended the measuring process too often, with the last reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if "crash" in row:
+            reasons.setdefault(row["crash"], []).append(row["reason"])
+    return {job: told[-1] for job, told in reasons.items() if len(told) >= MAX_CRASHES}

@@ -1,0 +1,227 @@
+"""Profile: measure blocks and networks of a space on this machine into a latency table."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hwsearch.device import detect, usable_cores
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import Journal
+from hwsearch.latency.table import Table
+from hwsearch.measurement import Settings
+from hwsearch.profiling.child import measure_in_child
+from hwsearch.profiling.models import reference_models
+from hwsearch.profiling.order import KIND, Order
+from hwsearch.profiling.plan import FIX, Plan
+from hwsearch.profiling.summary import TARGET_STDERR
+from hwsearch.profiling.workshop import Built
+from hwsearch.progress import console, track
+from hwsearch.runtime import get_runtime
+from hwsearch.runtime.base import check_precision
+from hwsearch.spaces import get_space
+
+DEFAULT_THREADS = 4
+"""At most so many threads unless asked: small networks gain little from more."""
+
+TABLE_SECONDS = 60.0
+"""How often the table is written anew while measuring goes on."""
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """What to measure, and for how long."""
+
+    space: str
+    """Space of networks."""
+
+    runtime: str
+    """Inference runtime: onnxruntime or openvino."""
+
+    precision: str = "fp32"
+    """Numbers that the engines compute in."""
+
+    batch: int = 1
+    """Images a call."""
+
+    threads: int = 0
+    """CPU threads a call; 0 means all cores, at most 4."""
+
+    device: str = ""
+    """Name for this machine; detected if left out."""
+
+    budget_minutes: float = 5.0
+    """Most time inside the measuring process; building comes on top."""
+
+    evidence: int = 40
+    """Whole networks that predictors learn from."""
+
+    heldout: int = 20
+    """Whole networks that predictors are judged by."""
+
+    seed: int = 0
+    """Seed of the networks that are drawn and of the order of visits."""
+
+    out: Path = Path("latency_tables")
+    """Folder of tables; the device gets a folder of its own in it."""
+
+    fresh: bool = False
+    """Forget an earlier run of the same name."""
+
+    def __post_init__(self) -> None:
+        """Refuses values that cannot work."""
+        for name in ("batch", "budget_minutes", "evidence"):
+            if getattr(self, name) <= 0:
+                raise HwsearchError(f"--{name.replace('_', '-')} must be above 0")
+        for name in ("threads", "heldout", "seed"):
+            if getattr(self, name) < 0:
+                raise HwsearchError(f"--{name} must not be below 0")
+        if self.threads > (os.cpu_count() or 1):
+            raise HwsearchError(
+                f"--threads {self.threads} is more than this machine has",
+                fix=f"Use 1 to {os.cpu_count()}",
+            )
+
+    def plan(self) -> Plan:
+        """Fills in what the machine decides.
+
+        Raises:
+            HwsearchError: If the space, the runtime or the precision is unknown.
+        """
+        check_precision(get_runtime(self.runtime), self.precision)
+        return Plan(
+            space=get_space(self.space).name,
+            runtime=self.runtime,
+            precision=self.precision,
+            batch=self.batch,
+            threads=self.threads or min(usable_cores(), DEFAULT_THREADS),
+            device=self.device or detect().name,
+            seed=self.seed,
+            evidence=self.evidence,
+            heldout=self.heldout,
+            budget_seconds=60 * self.budget_minutes,
+            out=self.out,
+        )
+
+
+def profile(options: ProfileOptions) -> Path:
+    """Measures blocks, evidence and held-out networks; an interrupted run goes on by itself.
+
+    Returns:
+        The path of the table.
+
+    Raises:
+        HwsearchError: If a name is unknown, an earlier run differs in its options, versions or
+            device, or the budget ends before every network has been measured.
+    """
+    plan = options.plan()
+    if options.fresh:
+        plan.journal.unlink(missing_ok=True)
+    log = plan.log()
+    if log.ended == "settled" or log.budget_seconds >= plan.budget_seconds:
+        console.print(f"{plan.name} on {plan.device} is already measured", markup=False)
+    else:
+        _measure(plan, _build(plan))
+    table = plan.write_table()
+    _tell(table, plan)
+    return table.path
+
+
+def _build(plan: Plan) -> dict[str, Built]:
+    """Exports and builds all engines, by job, and notes their hashes in the journal."""
+    models, began = (*reference_models(), *plan.models), time.monotonic()
+    with track("build engines", len(models)) as advance:
+        built = plan.workshop.build_all(models, advance)
+    seconds, before = time.monotonic() - began, plan.log().engines
+    hashes = {job: (made.onnx_sha256, made.engine_sha256) for job, made in built.items()}
+    changed = [job for job in hashes if job in before and before[job][0] != hashes[job][0]]
+    if changed:
+        raise HwsearchError(
+            f"{len(changed)} models are exported differently now, {changed[0]} among them",
+            where=plan.journal,
+            fix=FIX,
+        )
+    with Journal.open(plan.journal, KIND, plan.full_header(built), fix=FIX) as journal:
+        if journal.repaired:
+            console.print(journal.repaired, markup=False)
+        if not hashes.items() <= before.items():
+            journal.append({"built": round(seconds, 2), "jobs": hashes})
+    return built
+
+
+def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
+    """Lets a fresh process measure until everything has settled or the time is over."""
+    small, large = (built[model.job].engine for model in reference_models())
+    settings = Settings(plan.budget_seconds, target_stderr=TARGET_STDERR, seed=plan.seed)
+    order = Order(
+        journal=plan.journal,
+        header=plan.full_header(built),
+        runtime=plan.runtime,
+        precision=plan.precision,
+        threads=plan.threads,
+        references=(small, large),
+        jobs=tuple(built[model.job].job(model) for model in plan.models),
+        settings=settings,
+    )
+    blocks = sum(model.kind == "block" for model in plan.models)
+    what = f"measure {len(plan.models) - blocks} networks and {blocks} blocks, seconds"
+    folder = plan.workshop.folder / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
+    spent = min(plan.log().measure_seconds, plan.budget_seconds)
+    with track(what, round(plan.budget_seconds), start=round(spent)) as advance:
+        measure_in_child(order, folder, _Progress(plan, advance).news)
+
+
+@dataclass
+class _Progress:
+    """Moves the bar by the seconds gone, and writes the table now and then."""
+
+    plan: Plan
+    advance: Callable[..., None]
+    told: float = field(default_factory=time.monotonic)
+    written: float = field(default_factory=time.monotonic)
+
+    def news(self, visits: int) -> None:
+        seconds = int(time.monotonic() - self.told)
+        self.told += seconds
+        self.advance(seconds, note=f"{visits} visits")
+        if visits and time.monotonic() - self.written > TABLE_SECONDS:
+            self.plan.write_table()
+            self.written = time.monotonic()
+
+
+def _tell(table: Table, plan: Plan) -> None:
+    """Says what the table holds and how far it can be trusted.
+
+    Raises:
+        HwsearchError: If a network has no row because the budget was too small.
+    """
+    header, blocks = table.header, table.blocks
+    networks = (*table.networks("evidence"), *table.networks("heldout"))
+    flagged = sum(bool(row.flags) for row in table.rows)
+    for text in header.failed:
+        console.print(f"failed: {text}", markup=False)
+    wanted = sum(model.kind == "network" for model in plan.models)
+    if len(networks) + len(header.failed) < wanted:
+        needed = plan.budget_seconds / 60 * 8 * wanted / max(len(networks), 1)
+        raise HwsearchError(
+            f"the budget ended when {len(networks)} of {wanted} networks were measured",
+            where=table.path,
+            fix=f"Go on with --budget-minutes {max(needed, 0.1):.1f}, or ask for fewer with "
+            "--evidence and --heldout",
+        )
+    console.print(
+        f"{len(networks)} networks and {len(blocks)} blocks from {header.visits} visits; "
+        f"median standard error {_median_percent(networks)} and {_median_percent(blocks)}; "
+        f"{flagged} rows flagged\n"
+        f"{header.build_seconds:.0f} s building, {header.measure_seconds:.0f} s measuring "
+        f"({header.ended})\n{table.path}",
+        markup=False,
+    )
+
+
+def _median_percent(rows: tuple) -> str:
+    return f"{100 * np.median([row.stderr_rel for row in rows]):.1f} %" if rows else "none"

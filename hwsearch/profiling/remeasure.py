@@ -1,0 +1,125 @@
+"""Remeasure: engines on the scale of an existing table, by the same protocol."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import read_journal
+from hwsearch.latency.table import Table, require_this_device
+from hwsearch.measurement import Job, Scale, Settings, Visit, summarise
+from hwsearch.profiling.child import measure_in_child
+from hwsearch.profiling.models import reference_models
+from hwsearch.profiling.order import KIND, Order, failures
+from hwsearch.profiling.summary import flags_of
+from hwsearch.profiling.workshop import Workshop
+from hwsearch.progress import track
+from hwsearch.runtime import get_runtime
+
+MIN_PASSES = 12
+"""Fewer engines make shorter rounds: more of them spread the visits over time."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One engine's latency on a table's scale.
+
+    Attributes:
+        latency_ms: Median milliseconds of a call at the table's nominal speed.
+        stderr_rel: Relative standard error between passes.
+        passes: Visits that count.
+        flags: As in a table's rows.
+    """
+
+    latency_ms: float
+    stderr_rel: float
+    passes: int
+    flags: tuple[str, ...]
+
+
+def remeasure(
+    models: Mapping[str, Path], table: Table, *, budget_seconds: float
+) -> dict[str, Measured]:
+    """Measures engines against the references of a table, in a fresh process.
+
+    Args:
+        models: By a name of your choice, ONNX files or engines of the table's runtime.
+        table: Gives runtime, precision, threads, references, nominal times and exponents.
+        budget_seconds: Most time for all of them; less if they settle.
+
+    Returns:
+        Latencies by the names given.
+
+    Raises:
+        HwsearchError: If the table is of another device, its references can no longer be
+            made, an engine fails, or the time ends before each was measured.
+    """
+    require_this_device(table)
+    with tempfile.TemporaryDirectory(prefix="hwsearch-") as temporary:
+        folder = Path(temporary)
+        order = _order(models, table, folder, budget_seconds)
+        with track("measure again, seconds", round(budget_seconds)) as advance:
+            measure_in_child(order, folder, lambda visits: advance(0, note=f"{visits} visits"))
+        rows = read_journal(order.journal, KIND)[1]
+    visits = [Visit.from_row(row) for row in rows if "visit" in row]
+    scale = Scale(
+        (table.header.references[0].nominal_ms, table.header.references[1].nominal_ms),
+        table.header.exponents,
+    )
+    estimates = summarise(visits, scale)
+    for name, reason in failures(rows).items():
+        raise HwsearchError(f"the engine '{name}' failed: {reason}", where=models[name])
+    if missing := sorted(set(models) - set(estimates)):
+        raise HwsearchError(
+            f"the time ended before {', '.join(missing)} could be measured",
+            fix=f"Use more than {budget_seconds:g} seconds",
+        )
+    return {
+        name: Measured(
+            estimate.latency_ms, estimate.stderr_rel, estimate.passes, flags_of(estimate)
+        )
+        for name, estimate in estimates.items()
+    }
+
+
+def _order(models: Mapping[str, Path], table: Table, folder: Path, seconds: float) -> Order:
+    workshop = Workshop(folder, table.runtime, table.precision, table.batch)
+    small, large = _references(table, workshop)
+    return Order(
+        journal=folder / "visits.jsonl",
+        header={"table": table.name},
+        runtime=table.runtime,
+        precision=table.precision,
+        threads=table.threads,
+        references=(small, large),
+        jobs=tuple(_job(name, path, table, workshop) for name, path in models.items()),
+        settings=Settings(seconds, min_passes=MIN_PASSES),
+    )
+
+
+def _references(table: Table, workshop: Workshop) -> tuple[Path, Path]:
+    """Builds the references again; they must be the table's own, byte by byte."""
+    built = workshop.build_all(reference_models(), lambda note: None)
+    made = [built[model.job] for model in reference_models()]
+    for reference, engine in zip(table.header.references, made, strict=True):
+        if reference.onnx_sha256 != engine.onnx_sha256:
+            versions = ", ".join(f"{k} {v}" for k, v in table.header.versions.items())
+            raise HwsearchError(
+                f"the table's {reference.name} reference cannot be made again; "
+                f"it came from {versions}",
+                where=table.path,
+                fix="Install those versions, or run hwsearch profile with --fresh",
+            )
+    small, large = made
+    return small.engine, large.engine
+
+
+def _job(name: str, path: Path, table: Table, workshop: Workshop) -> Job:
+    if not path.is_file():
+        raise HwsearchError("there is no engine here", where=path)
+    runtime = get_runtime(table.runtime)
+    if path.suffix == ".onnx" and table.runtime != "onnxruntime":
+        path = workshop.build(path).engine
+    size = sum(file.stat().st_size for file in runtime.files(path))
+    return Job(name, path, size)
