@@ -20,7 +20,6 @@ from hwsearch.data.sources import open_source
 from hwsearch.journal import write_atomic
 from hwsearch.nn import StaticNet, calibrate
 from hwsearch.selfsup.base import Weights
-from hwsearch.selfsup.heads import Embedder
 from hwsearch.space import Subnet
 
 
@@ -87,29 +86,26 @@ class TeacherDistance:
         batch: int = 256,
     ) -> None:
         self.run, self.images, self.weights, self.batch = run, images, weights, batch
+        self._projector = run.method.encoder(weights).projector
         self._teacher_BD = self._cached_teacher(cache)
 
     def __call__(self, subnet: Subnet) -> float:
         """Returns the distance of a subnet, at least 0."""
-        embedder = self.embedder(subnet)
-        return self.of_embeddings(subnet, self._embeddings(embedder.backbone))
+        return self.of_embeddings(self._embeddings(self.network(subnet)))
 
-    def embedder(self, subnet: Subnet) -> Embedder:
-        """Extracts a subnet with its projector, calibrated on the target images."""
-        embedder = self.run.embedder(subnet, self.weights)
-        calibrate(embedder.backbone, self.images.normalised_BCHW, batch=self.batch)
-        return embedder.eval()
+    def network(self, subnet: Subnet) -> StaticNet:
+        """Extracts a subnet, calibrated on the target images."""
+        net = self.run.supernet(self.weights).extract(subnet)
+        return calibrate(net, self.images.normalised_BCHW, batch=self.batch)
 
     @torch.no_grad()
-    def of_embeddings(self, subnet: Subnet, embeddings_BE: Tensor) -> float:
-        """Returns the distance of pooled features that came from elsewhere, such as an engine.
+    def of_embeddings(self, embeddings_BE: Tensor) -> float:
+        """Returns the distance of pooled features, of a network or of an engine.
 
         Args:
-            subnet: The network that the engine was built from.
-            embeddings_BE: Its output for the target images, in their order.
+            embeddings_BE: Output for the target images, in their order.
         """
-        projected_BD = self.run.embedder(subnet, self.weights).project(embeddings_BE)
-        return cosine_distance(projected_BD, self._teacher_BD)
+        return cosine_distance(self._projector(embeddings_BE), self._teacher_BD)
 
     @torch.no_grad()
     def _embeddings(self, net: StaticNet) -> Tensor:
@@ -118,8 +114,7 @@ class TeacherDistance:
 
     @torch.no_grad()
     def _project_teacher(self) -> Tensor:
-        teacher = self.embedder(self.run.space.maximum)
-        return teacher.project(self._embeddings(teacher.backbone))
+        return self._projector(self._embeddings(self.network(self.run.space.maximum)))
 
     def _cached_teacher(self, cache: Path | None) -> Tensor:
         if cache is None:

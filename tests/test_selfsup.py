@@ -16,9 +16,16 @@ from hwsearch.spaces.bottleneck import bottleneck_space
 
 BATCH = 8
 SPACE: Space = bottleneck_space(
-    "tiny", 8, (4, 6), ((2, 4), (4, 6)), ((1, 2), (1, 2)), (1, 2),
-    stem_kernel=3, stem_stride=1, stem_pool=False,
-)  # fmt: skip
+    "tiny",
+    8,
+    stem_widths=(4, 6),
+    widths=((2, 4), (4, 6)),
+    depths=((1, 2), (1, 2)),
+    strides=(1, 2),
+    stem_kernel=3,
+    stem_stride=1,
+    stem_pool=False,
+)
 SETTINGS = MethodSettings(projection_hidden=16, queue=3 * BATCH)
 
 

@@ -110,7 +110,7 @@ def _assemble(
     folder: Path, point: FrontPoint, table: Table, distance: TeacherDistance, seconds: float
 ) -> Manifest:
     """Writes the engine's files and returns the manifest that describes them."""
-    net = distance.embedder(point.subnet).backbone
+    net = distance.network(point.subnet)
     built = _build(folder, net, table, distance.run.space.input_shape)
     provider, engine_NE = _outputs(built, table, distance)
     torch_NE = torch_embeddings(net, distance.images.normalised_BCHW)
@@ -139,7 +139,7 @@ def _assemble(
         parity=found,
         distance=Distance(
             float_net=point.distance,
-            engine=distance.of_embeddings(point.subnet, torch.from_numpy(engine_NE)),
+            engine=distance.of_embeddings(torch.from_numpy(engine_NE)),
             images=len(engine_NE),
             images_fingerprint=distance.images.fingerprint,
             weights=distance.weights,

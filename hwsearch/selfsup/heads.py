@@ -15,7 +15,7 @@ PROJECTION = 128
 
 
 class Projector(nn.Module):
-    """FC → ReLU → FC; a narrower embedding uses the first columns of the first layer.
+    """FC → ReLU → FC → unit length; a narrower embedding uses the first columns.
 
     Args:
         width: Most channels of the embedding.
@@ -28,9 +28,10 @@ class Projector(nn.Module):
         self.second = nn.Linear(hidden, PROJECTION)
 
     def forward(self, embedding_BE: Tensor) -> Tensor:
-        """Projects embeddings of any width up to the greatest to [B, D], not normalised."""
+        """Computes L2-normalised projections [B, D], in fp32, of embeddings of any width."""
         columns_ME = self.first.weight[:, : embedding_BE.shape[1]]
-        return self.second(F.relu(F.linear(embedding_BE, columns_ME, self.first.bias)))
+        hidden_BM = F.relu(F.linear(embedding_BE, columns_ME, self.first.bias))
+        return F.normalize(self.second(hidden_BM).float())
 
     @torch.no_grad()
     def extract(self, width: int) -> "Projector":
@@ -56,11 +57,7 @@ class Embedder(nn.Module):
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Computes the L2-normalised projections [B, D] of normalised images."""
-        return self.project(self.backbone(images_BCHW).embedding)
-
-    def project(self, embedding_BE: Tensor) -> Tensor:
-        """Computes the L2-normalised projections [B, D] of the backbone's embeddings."""
-        return F.normalize(self.projector(embedding_BE).float())
+        return self.projector(self.backbone(images_BCHW).embedding)
 
 
 class Encoder(nn.Module):
@@ -86,7 +83,7 @@ class Encoder(nn.Module):
         """
         parts = images_BCHW.chunk(groups)
         embedding_BE = torch.cat([self.supernet(part, subnet).embedding for part in parts])
-        return F.normalize(self.projector(embedding_BE).float())
+        return self.projector(embedding_BE)
 
     def extract(self, subnet: Subnet) -> Embedder:
         """Copies a subnet with its slice of the head into static modules."""

@@ -1,0 +1,118 @@
+"""Quickstart: the whole story on real images, from unlabelled pictures to verified engines."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwsearch.data.canvas import CanvasFolders, CanvasOptions, write_canvas
+from hwsearch.deploy.manifest import MANIFEST_NAME
+from hwsearch.deploy.run import DeployOptions, deploy
+from hwsearch.judgement import judge_engines, show_judgement, write_judgement
+from hwsearch.latency.table import Table
+from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.progress import console
+from hwsearch.report.run import ReportOptions, report
+from hwsearch.search.front import read_front
+from hwsearch.search.inputs import label_of
+from hwsearch.search.run import SearchOptions, search
+from hwsearch.train import TrainOptions, train
+
+SPACE = "bottleneck-32"
+RUNTIMES = ("onnxruntime", "openvino")
+JUDGEMENT_NAME = "judgement.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickstartOptions:
+    """What little the quickstart leaves open."""
+
+    out: Path = Path("quickstart")
+    """Folder for everything it makes; run it again to go on after an interruption."""
+
+    seed: int = 0
+    """Seed of images, training, profiling and search."""
+
+
+def quickstart(options: QuickstartOptions) -> Path:
+    """Trains, profiles, searches, delivers and judges; every step is a verb of its own.
+
+    Returns:
+        The folder that holds everything.
+    """
+    out, seed = options.out, options.seed
+    with _step(1, "digits pasted on 32-pixel canvases, as a camera would see them"):
+        images = write_canvas(out / "images", CanvasOptions(seed=seed))
+    with _step(2, "train one supernet without labels"):
+        run = train(_training(images, out / "run", seed))
+    with _step(3, "measure this machine through each runtime"):
+        tables = tuple(profile(_profiling(runtime, out, seed)) for runtime in RUNTIMES)
+    with _step(4, "search for networks close to the teacher and fast on both runtimes"):
+        found = search(_searching(run, tables, images, out / "search", seed))
+    with _step(5, "deliver verified engines"):
+        engines = _deliver(found, tables, out / "engines")
+    with _step(6, "judge the engines on held-back images, beside two controls"):
+        judgement = judge_engines(engines, images.labelled_train, images.labelled_test, seed=seed)
+        write_judgement(judgement, out / JUDGEMENT_NAME)
+        show_judgement(judgement)
+    with _step(7, "draw the fronts"):
+        report(ReportOptions(search=found, engines=engines))
+    return out
+
+
+@contextmanager
+def _step(number: int, what: str) -> Iterator[None]:
+    console.rule(f"{number}  {what}", align="left")
+    started = time.monotonic()
+    yield
+    console.print(f"[dim]{time.monotonic() - started:.0f} s[/dim]\n")
+
+
+def _training(images: CanvasFolders, run: Path, seed: int) -> TrainOptions:
+    return TrainOptions(
+        data=str(images.pretrain),
+        space=SPACE,
+        out=run,
+        resume=run.exists(),
+        seed=seed,
+    )
+
+
+def _profiling(runtime: str, out: Path, seed: int) -> ProfileOptions:
+    return ProfileOptions(
+        space=SPACE,
+        runtime=runtime,
+        budget_minutes=0.6,
+        heldout=5,
+        seed=seed,
+        out=out / "latency_tables",
+    )
+
+
+def _searching(
+    run: Path, tables: tuple[Path, ...], images: CanvasFolders, out: Path, seed: int
+) -> SearchOptions:
+    return SearchOptions(
+        checkpoint=run,
+        tables=tuple(map(str, tables)),
+        images=str(images.target),
+        evaluations=64,
+        seed=seed,
+        out=out,
+    )
+
+
+def _deliver(search: Path, tables: tuple[Path, ...], out: Path) -> tuple[Path, ...]:
+    """Delivers, for each table, the knee and the best network within twice the least latency."""
+    engines = []
+    for path in tables:
+        table = Table.read(path)
+        fastest_ms = min(p.latency_ms for p in read_front(search) if p.table == label_of(table))
+        picks = {"knee": "knee", "budget": f"max-latency-ms={2 * fastest_ms:.3g}"}
+        for name, pick in picks.items():
+            engine = out / f"{table.runtime}-{name}"
+            if not (engine / MANIFEST_NAME).exists():
+                deploy(DeployOptions(search=search, table=str(path), pick=pick, out=engine))
+            engines.append(engine)
+    return tuple(engines)

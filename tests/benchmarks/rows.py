@@ -1,0 +1,34 @@
+"""Result journals of the benchmarks: one row a unit of evidence, never measured twice."""
+
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hwsearch.device import detect
+from hwsearch.journal import Journal
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("hwsearch", "torch", "onnxruntime", "openvino", "numpy")
+
+
+def open_results(benchmark: str) -> Journal:
+    """Opens the committed journal of a benchmark, to be read and appended to."""
+    return Journal.open(RESULTS / f"{benchmark}.jsonl", "benchmark", {"benchmark": benchmark})
+
+
+def add_row(journal: Journal, figures: Mapping[str, Any]) -> None:
+    """Appends figures with what is needed to repeat them: command, device, versions, date."""
+    versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    journal.append(
+        {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "device": detect().name,
+            "versions": versions,
+            **figures,
+        }
+    )
