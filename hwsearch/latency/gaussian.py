@@ -36,13 +36,21 @@ class GaussianProcess:
     noise: float
 
     @classmethod
-    def fit(cls, inputs: np.ndarray, targets: np.ndarray, noise: np.ndarray) -> "GaussianProcess":
+    def fit(
+        cls,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        noise: np.ndarray,
+        *,
+        start: np.ndarray = TYPICAL,
+    ) -> "GaussianProcess":
         """Finds the most probable hyperparameters and conditions on the rows.
 
         Args:
             inputs: float[n, F], of comparable scale.
             targets: float[n].
             noise: Standard deviation of each target's noise, float[n].
+            start: Hyperparameters to search from, float[4], as `theta`.
         """
         from scipy.optimize import minimize
 
@@ -50,7 +58,7 @@ class GaussianProcess:
         products = _products(inputs, inputs)
         pieces = _Pieces(_distances(inputs, inputs, products), products, noise)
         found = minimize(
-            pieces.loss, TYPICAL, (targets - centre,), "L-BFGS-B", jac=True, options={"maxiter": 50}
+            pieces.loss, start, (targets - centre,), "L-BFGS-B", jac=True, options={"maxiter": 50}
         )
         factor = np.linalg.cholesky(pieces.covariance(found.x)[0])
         whitener = np.linalg.solve(factor, np.eye(len(targets)))

@@ -21,8 +21,8 @@ from hwsearch.space import Space, Subnet
 COVERAGE = 0.9
 """Share of measurements that the interval of a prediction should hold."""
 
-MIN_NETWORKS = 8
-"""Fewest measured networks that a predictor is fitted to, beside measured blocks."""
+MIN_NETWORKS = 10
+"""Fewest measured networks beside measured blocks; with fewer no interval could hold 90 %."""
 
 MIN_NETWORKS_ALONE = 20
 """Fewest measured networks that a predictor is fitted to without measured blocks."""
@@ -95,7 +95,7 @@ class Predictor:
         noise = np.array([row.stderr_rel for row in evidence])
         targets = np.log(measured / sums)
         process = GaussianProcess.fit(inputs, targets, noise)
-        return cls(features, process, _widening(inputs, targets, noise))
+        return cls(features, process, _widening(process, targets, noise))
 
     def predict(self, codes: np.ndarray) -> Prediction:
         """Predicts networks by code.
@@ -132,7 +132,7 @@ class Predictor:
 
 def subnet_of(row: Row, space: Space) -> Subnet:
     """Returns the network that a row of kind "network" is about."""
-    return space.subnet(**(row.subnet or {}))
+    return space.subnet(**row.subnet)
 
 
 def _check_evidence(table: Table, networks: int) -> None:
@@ -167,14 +167,15 @@ def _features_of(
     return np.concatenate([s for s, _ in found]), np.concatenate([x for _, x in found])
 
 
-def _widening(inputs: np.ndarray, targets: np.ndarray, noise: np.ndarray) -> float:
+def _widening(whole: GaussianProcess, targets: np.ndarray, noise: np.ndarray) -> float:
     """Finds the factor that makes intervals hold their share of what was not fitted."""
     order = np.random.default_rng(0).permutation(len(targets))
     surprise = np.empty(len(targets))
     for fold in range(_FOLDS):
         out, kept = order[fold::_FOLDS], np.delete(order, np.s_[fold::_FOLDS])
-        process = GaussianProcess.fit(inputs[kept], targets[kept], noise[kept])
-        mean, deviation = process.mean_and_deviation(inputs[out])
+        rows = whole.inputs[kept], targets[kept], noise[kept]
+        process = GaussianProcess.fit(*rows, start=whole.theta)
+        mean, deviation = process.mean_and_deviation(whole.inputs[out])
         surprise[out] = np.abs(targets[out] - mean) / deviation
     rank = min(int(np.ceil((len(targets) + 1) * COVERAGE)), len(targets))
     return float(np.sort(surprise)[rank - 1] / _NORMAL)

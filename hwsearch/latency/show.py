@@ -137,12 +137,11 @@ def print_accuracy(found: Accuracy) -> None:
     grid = Grid("", *names, title=f"{title}, {found.evidence} networks as evidence")
     for row in (found.predictor, *found.baselines):
         grid.add_row(row.name, *_score_cells(row))
-    worst = Grid("worst networks", "measured ms", "predicted", "90 % interval")
+    console.print(grid, "Worst networks:")
     for miss in found.worst:
         interval = f"{miss.low_ms:.4g} to {miss.high_ms:.4g}"
-        cells = f"{miss.measured_ms:.4g}", f"{miss.predicted_ms:.4g}", interval
-        worst.add_row(miss.subnet, *cells)
-    console.print(grid, worst)
+        numbers = f"{miss.measured_ms:.4g} ms, predicted {miss.predicted_ms:.4g} ({interval})"
+        console.print(f"  measured {numbers}: {miss.subnet}", markup=False)
 
 
 def _score_cells(row: Score) -> tuple[str, ...]:
