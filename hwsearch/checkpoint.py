@@ -119,7 +119,7 @@ def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 
 
 def _read_header(text: str | None, path: Path) -> Header:
-    about = json.loads(text) if text else {}
+    about: dict[str, Any] = json.loads(text) if text else {}
     found = (about.pop("format", "another safetensors file"), about.pop("schema", 0))
     if found != (FORMAT, SCHEMA):
         raise HwsearchError(
@@ -127,7 +127,8 @@ def _read_header(text: str | None, path: Path) -> Header:
             where=path,
             fix="Use the hwsearch that wrote it, or train again",
         )
-    return Header(**about | {"settings": MethodSettings(**about["settings"])})
+    about["settings"] = MethodSettings(**about["settings"])
+    return Header(**about)
 
 
 @dataclass(frozen=True)

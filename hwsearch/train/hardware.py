@@ -1,0 +1,61 @@
+"""Where a training step runs and in which arithmetic."""
+
+from dataclasses import dataclass
+
+import torch
+
+from hwsearch.device import fingerprint
+from hwsearch.errors import HwsearchError
+from hwsearch.train.options import TrainOptions
+
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What processors that multiply bf16 numbers call it."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Device, arithmetic and memory layout of a training run.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        amp: "bf16", "fp16" or "fp32".
+        channels_last: Whether images keep their channels together.
+    """
+
+    device: str
+    amp: str
+    channels_last: bool
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Layout of images and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self) -> torch.autocast:
+        """Returns a context in which the forward pass runs in the chosen arithmetic."""
+        return torch.autocast(self.device, _TYPES[self.amp], enabled=self.amp != "fp32")
+
+
+def choose_hardware(options: TrainOptions) -> Hardware:
+    """Resolves "auto" for this machine.
+
+    Raises:
+        HwsearchError: If what was asked for is not here.
+    """
+    has_gpu = torch.cuda.is_available()
+    device = options.device if options.device != "auto" else "cuda" if has_gpu else "cpu"
+    if device == "cuda" and not has_gpu:
+        raise HwsearchError("--device cuda, but there is no GPU here", fix="Use --device cpu")
+    amp = options.amp
+    if amp == "auto":
+        amp = "bf16" if _has_bf16(device) else "fp32"
+    if amp == "fp16" and device == "cpu":
+        raise HwsearchError("--amp fp16 needs a GPU", fix="Use --amp bf16 or --amp fp32")
+    return Hardware(device, amp, options.channels_last)
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return not _BF16_FLAGS.isdisjoint(fingerprint()["isa"].split())

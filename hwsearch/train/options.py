@@ -1,0 +1,120 @@
+"""What `hwsearch train` can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hwsearch.errors import HwsearchError
+from hwsearch.selfsup import check_method
+from hwsearch.spaces import get_space
+
+Amp = Literal["auto", "bf16", "fp32", "fp16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of supernet training; the defaults are MoCo v2's (arXiv 2003.04297)."""
+
+    data: str
+    """Images without labels: a folder, a quoted glob of .tar shards, or sklearn:digits."""
+    space: str
+    """Space of networks to train."""
+    out: Path
+    """Folder for config.toml, metrics.jsonl and the checkpoint."""
+    method: str = "moco-v2"
+    """Self-supervised method."""
+    resume: bool = False
+    """Go on from the checkpoint in --out; give the options of the first run again."""
+    epochs: int = 200
+    """Passes over the images."""
+    batch: int = 256
+    """Images a step."""
+    lr: float | None = None
+    """Peak learning rate; by default 0.03 for each 256 images of a batch."""
+    warmup: float = 0.05
+    """Share of all steps in which the learning rate rises; then it falls as a cosine to 0."""
+    weight_decay: float = 1e-4
+    """Pull towards zero on all weights but norms and biases."""
+    clip_norm: float | None = None
+    """Longest gradient, as an L2 norm over all weights; without it nothing is clipped."""
+    random_subnets: int = 1
+    """Networks drawn at random in a step, beside the largest and the smallest."""
+    queue: int | None = None
+    """Older keys that serve as negatives; by default 65,536 or a quarter of the images."""
+    temperature: float = 0.2
+    """Temperature of the contrastive loss."""
+    ema: float = 0.999
+    """Share of its old weights that the teacher keeps in a step."""
+    projection_hidden: int = 2048
+    """Hidden units of the projection head; small spaces do with fewer."""
+    norm_groups: int = 2
+    """Parts of a batch with batch-norm statistics of their own, so that they tell no key."""
+    crop_min: float = 0.2
+    """Smallest share of an image's area that a crop keeps."""
+    flip: bool = True
+    """Mirror half of the views left to right; switch off where left and right matter."""
+    max_corrupt_share: float = 0.01
+    """Share of images that may be corrupt before the run stops."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and random networks."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a GPU if there is one."""
+    amp: Amp = "auto"
+    """Precision of the arithmetic; auto is bf16 where the hardware has it, else fp32."""
+    channels_last: bool = True
+    """Hold images with their channels together, which is faster on most hardware."""
+    threads: int | None = None
+    """Threads of the CPU; by default as many as there are cores."""
+    workers: int | None = None
+    """Processes that decode images (0: the run itself); by default as suits the machine."""
+    checkpoint_minutes: float = 5.0
+    """Longest time between checkpoints."""
+    checkpoint_steps: int | None = None
+    """Also save a checkpoint each time so many steps are done."""
+    log_steps: int = 10
+    """Write a line of metrics each time so many steps are done."""
+
+    def __post_init__(self) -> None:
+        get_space(self.space)
+        check_method(self.method)
+        _check_least(self, 1, "epochs", "queue", "projection_hidden", "norm_groups", "threads")
+        _check_least(self, 1, "checkpoint_steps", "log_steps")
+        _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed")
+        _check_above_zero(self, "lr", "clip_norm", "temperature", "crop_min", "checkpoint_minutes")
+        _check_most(self, 1, "crop_min", "warmup", "ema")
+        _check_least(self, 0, "warmup", "ema", "max_corrupt_share")
+        _check_least(self, 2 * self.norm_groups, "batch")
+        if self.batch % self.norm_groups:
+            raise HwsearchError(
+                f"--batch {self.batch} does not split into {self.norm_groups} equal parts",
+                fix="Change --batch or --norm-groups",
+            )
+        if self.queue is not None and self.queue < self.batch:
+            raise HwsearchError(
+                f"--queue {self.queue} does not hold one batch of {self.batch}",
+                fix=f"Use --queue {self.batch} or more",
+            )
+
+
+def _check_least(options: TrainOptions, least: float, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and not value >= least:
+            raise _refusal(name, value, f"Use {least:g} or more")
+
+
+def _check_most(options: TrainOptions, most: float, *names: str) -> None:
+    for name in names:
+        if not getattr(options, name) <= most:
+            raise _refusal(name, getattr(options, name), f"Use {most:g} or less")
+
+
+def _check_above_zero(options: TrainOptions, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise _refusal(name, value, "Use a number above 0")
+
+
+def _refusal(name: str, value: object, fix: str) -> HwsearchError:
+    return HwsearchError(f"--{name.replace('_', '-')} {value} is out of range", fix=fix)

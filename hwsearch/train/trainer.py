@@ -1,0 +1,198 @@
+"""One training step: teacher once, several subnets, one optimiser step, one `after_step`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import cos, isfinite, pi
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hwsearch.errors import HwsearchError
+from hwsearch.selfsup.base import Method, Views
+from hwsearch.space import Space, Subnet
+from hwsearch.train.hardware import Hardware
+
+COLLAPSED_STD = 0.01
+"""Spread of projections below which they count as equal; 1 is the spread of random directions."""
+COLLAPSED_STEPS = 200
+"""Consecutive steps below that spread after which training stops."""
+_FRESH_START = "Train again into another --out with a lower --lr, --clip-norm 1 or --amp fp32"
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """What the steps of a run have in common.
+
+    Attributes:
+        steps: Steps of the whole run.
+        lr: Peak learning rate.
+        warmup_steps: Steps in which the learning rate rises.
+        weight_decay: Pull towards zero on weights with two or more dimensions.
+        clip_norm: Longest gradient, or None.
+        random_subnets: Networks drawn at random in a step.
+        seed: Seed of those networks.
+    """
+
+    steps: int
+    lr: float
+    warmup_steps: int
+    weight_decay: float
+    clip_norm: float | None
+    random_subnets: int
+    seed: int
+
+    def lr_at(self, step: int) -> float:
+        """Returns the learning rate of a step: a linear rise, then half a cosine to 0."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        return self.lr * (1 + cos(pi * done)) / 2
+
+    def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
+        """Yields role and network for each pass of a step; random ones depend on the step only."""
+        rng = np.random.default_rng((self.seed, step))
+        yield "max", space.maximum
+        yield "min", space.minimum
+        for _ in range(self.random_subnets):
+            yield "random", space.sample(rng)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step did.
+
+    Attributes:
+        losses: Mean loss of each role: "max", "min", "random".
+        embedding_std: Spread of the maximum's projections (1 = random directions, 0 = collapsed).
+        lr: Learning rate.
+    """
+
+    losses: Mapping[str, float]
+    embedding_std: float
+    lr: float
+
+
+class Trainer:
+    """A method, its optimiser and how far they are.
+
+    Args:
+        method: On the device and in the memory layout of the hardware.
+        space: The method's space.
+        settings: What the steps have in common.
+        hardware: Where and how to compute.
+
+    Attributes:
+        step: Steps done.
+    """
+
+    def __init__(
+        self, method: Method[Any], space: Space, settings: StepSettings, hardware: Hardware
+    ) -> None:
+        self.method, self._space = method, space
+        self._settings, self._hardware = settings, hardware
+        self.step = self._collapsed_steps = 0
+        self._trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
+        self._optimiser = _sgd(self._trained.values(), settings.weight_decay)
+        self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
+
+    def run_step(self, views: Views) -> StepResult:
+        """Trains on one batch.
+
+        Raises:
+            HwsearchError: If the loss is not finite, before any weight is touched, or if the
+                projections have been collapsed for long.
+        """
+        lr = self._settings.lr_at(self.step)
+        found = self._backward(views)
+        losses = {role: sum(values) / len(values) for role, values in found.losses.items()}
+        if not all(map(isfinite, losses.values())):
+            raise self._diverged(losses, lr)
+        self._update(lr)
+        self.method.after_step()
+        self.step += 1
+        self._watch_for_collapse(found.embedding_std)
+        return StepResult(losses, found.embedding_std, lr)
+
+    def _backward(self, views: Views) -> "_Passes":
+        """Adds up the gradients of all subnets' losses."""
+        roles, outputs = [], []
+        with self._hardware.autocast():
+            targets = self.method.targets(views)
+        for role, subnet in self._settings.subnets_at(self.step, self._space):
+            with self._hardware.autocast():
+                output = self.method(views, targets, subnet)
+            self._scaler.scale(output["loss"]).backward()
+            roles.append(role)
+            outputs.append(torch.stack([output["loss"].detach(), output["embedding_std"]]))
+        # One transfer for all numbers, so that a GPU is waited for once a step.
+        numbers = torch.stack(outputs).tolist()
+        losses: dict[str, list[float]] = {role: [] for role in roles}
+        for role, (loss, _) in zip(roles, numbers, strict=True):
+            losses[role].append(loss)
+        return _Passes(losses, numbers[0][1])
+
+    def _update(self, lr: float) -> None:
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr
+        if self._settings.clip_norm is not None:
+            self._scaler.unscale_(self._optimiser)
+            nn.utils.clip_grad_norm_(self._trained.values(), self._settings.clip_norm)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._optimiser.zero_grad(set_to_none=True)
+
+    def _diverged(self, losses: Mapping[str, float], lr: float) -> HwsearchError:
+        told = ", ".join(f"{role} {loss:g}" for role, loss in losses.items())
+        what = f"the loss is not finite at step {self.step} ({told}; learning rate {lr:g})"
+        return HwsearchError(what, fix=_FRESH_START)
+
+    def _watch_for_collapse(self, embedding_std: float) -> None:
+        collapsed = embedding_std < COLLAPSED_STD
+        self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
+        if self._collapsed_steps >= COLLAPSED_STEPS:
+            raise HwsearchError(
+                f"the projections of all images have been nearly equal for {COLLAPSED_STEPS} "
+                f"steps (spread {embedding_std:.2g} at step {self.step}): training has collapsed",
+                fix=_FRESH_START,
+            )
+
+    def momentum(self) -> dict[str, Tensor]:
+        """Returns the optimiser's momentum by name of the parameter."""
+        state = self._optimiser.state
+        return {name: state[p]["momentum_buffer"] for name, p in self._trained.items()}
+
+    def progress(self) -> dict[str, Any]:
+        """Returns the rest of what a later run needs to go on, fit for JSON."""
+        return {"collapsed_steps": self._collapsed_steps, "scaler": self._scaler.state_dict()}
+
+    def restore(
+        self, step: int, momentum: Mapping[str, Tensor], progress: Mapping[str, Any]
+    ) -> None:
+        """Goes on from where another trainer of the same settings stood."""
+        self.step, self._collapsed_steps = step, progress["collapsed_steps"]
+        self._scaler.load_state_dict(progress["scaler"])
+        for name, parameter in self._trained.items():
+            self._optimiser.state[parameter]["momentum_buffer"] = momentum[name].to(
+                parameter.device
+            )
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """Losses of all passes by role, and the spread of the first."""
+
+    losses: Mapping[str, list[float]]
+    embedding_std: float
+
+
+def _sgd(parameters: Iterable[nn.Parameter], weight_decay: float) -> torch.optim.SGD:
+    parameters = list(parameters)
+    decayed = [p for p in parameters if p.ndim > 1]
+    plain = [p for p in parameters if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=0.0, momentum=0.9)
