@@ -214,6 +214,8 @@ def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> No
     assert opened.table("made-up/bottleneck-32-openvino-fp32-b1-t2").runtime == "openvino"
     with pytest.raises(HwsearchError, match="several tables"):
         opened.table()
+    moved = open_search(found, tables_dir=made / "tables")
+    assert moved.tables == opened.tables
     with pytest.raises(HwsearchError, match="no search found"):
         open_search(made)
 

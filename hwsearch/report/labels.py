@@ -15,6 +15,9 @@ RADII_PT = (16, 26, 40, 58, 80)
 
 DIRECTIONS = 16
 
+FARTHER_PT = 20
+"""Extra distance that is as bad as one more covered point."""
+
 MARGIN_PX = 5
 """Free space around a label's letters."""
 
@@ -74,7 +77,7 @@ def _settle(
             angle = 2 * pi * step / DIRECTIONS
             offset = (radius * 1.6 * cos(angle), radius * sin(angle))
             note.set_position(offset)
-            cost = _cost(_box(note, renderer), frame, taken, shown) + radius / 100
+            cost = _cost(_box(note, renderer), frame, taken, shown) + radius / FARTHER_PT
             if cost < best_cost:
                 best_cost, best = cost, offset
     note.set_position(best)

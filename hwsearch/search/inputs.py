@@ -1,11 +1,11 @@
 """What a search reads: options, checkpoint, tables and target images, each known by its hash."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hwsearch.arguments import parse_options
 from hwsearch.checkpoint import Run, load_run
 from hwsearch.distance import TargetImages, TeacherDistance, load_target
 from hwsearch.errors import HwsearchError
@@ -187,14 +187,8 @@ def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs
     Raises:
         HwsearchError: If the folder holds no search, or what it has read is gone or changed.
     """
-    config = folder / CONFIG
-    if not config.is_file():
-        raise HwsearchError(
-            "no search found", where=folder, fix="Give the folder of hwsearch search --out"
-        )
-    header, _ = read_journal(folder / FILE, KIND)
-    words = ("--config", str(config), "--out", str(folder))
-    options = parse_options(SearchOptions, words, prog="hwsearch search", summary="", example="")
+    header, _ = read_journal(_existing(folder / FILE), KIND)
+    options = _read_options(_existing(folder / CONFIG), out=folder)
     if tables_dir is not None:
         options = replace(options, tables=tuple(header["tables"]), tables_dir=tables_dir)
     inputs = open_inputs(options)
@@ -205,3 +199,25 @@ def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs
             fix="Restore it, or search again with another --out",
         )
     return inputs
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise HwsearchError(
+            "no search found", where=path.parent, fix="Give the folder of hwsearch search --out"
+        )
+    return path
+
+
+def _read_options(config: Path, *, out: Path) -> SearchOptions:
+    try:
+        values: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))
+        values["checkpoint"], values["tables"] = Path(values["checkpoint"]), tuple(values["tables"])
+        values["out"] = out
+        return SearchOptions(**values)
+    except (ValueError, KeyError, TypeError) as cause:
+        raise HwsearchError(
+            f"the options of the search are damaged: {cause}",
+            where=config,
+            fix="Run the same hwsearch search again; it repeats no evaluation",
+        ) from cause
