@@ -21,14 +21,15 @@ from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
 from hwsearch.search.evaluations import Evaluations, match_table
 from hwsearch.search.front import FrontPoint, pick_point, read_front
-from hwsearch.search.run import SearchOptions, open_search, search
+from hwsearch.search.inputs import SearchOptions, open_search
+from hwsearch.search.run import search
 from hwsearch.selfsup.base import MethodSettings
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")
 RUNTIMES = ("onnxruntime", "openvino")
-BUDGET = 20
+BUDGET = 16
 
 
 def write_table(folder: Path, runtime: str, device: str = "made-up", seed: int = 0) -> Path:

@@ -12,18 +12,10 @@ from hwsearch.progress import console, track
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.front import FILE as FRONT_FILE
 from hwsearch.search.front import FrontPoint, find_front, write_front
-from hwsearch.search.inputs import (
-    CONFIG,
-    SearchInputs,
-    SearchOptions,
-    open_inputs,
-    open_search,
-)
+from hwsearch.search.inputs import CONFIG, SearchInputs, SearchOptions, open_inputs
 from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.pareto import hypervolume
 from hwsearch.search.searcher import pareto_search
-
-__all__ = ["SearchOptions", "open_search", "search"]
 
 SHOWN = 12
 """Most rows of a front that are printed; front.csv has them all."""
