@@ -109,25 +109,37 @@ def test_drift_is_taken_out() -> None:
     np.testing.assert_allclose(scale.nominal_ms, (0.4, 2.4), rtol=0.1)
     for estimate in estimates.values():
         assert estimate.p10_ms < estimate.p50_ms < estimate.p90_ms
-        assert np.median(estimate.pass_ratios) == pytest.approx(1.0)
+        assert np.quantile(estimate.pass_ratios, 0.25) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_another_scale_puts_milliseconds_on_an_older_table() -> None:
-    machine, work = Machine(drift, other_drift), jobs()
+    machine, work = Machine(drift, other_drift, noise=0.003), jobs()
     _, visits = run(machine, work, Settings(budget_seconds=10))
     scale = fit_scale(visits)
-    slow = Machine(lambda t: 1.3 * drift(t), lambda t: 1.3 * other_drift(t))
+    slow = Machine(lambda t: 1.3 * drift(t), lambda t: 1.3 * other_drift(t), noise=0.003)
     _, later = run(slow, work, Settings(budget_seconds=10))
     again = summarise(later, scale)
     for job, estimate in summarise(visits).items():
-        assert again[job].latency_ms == pytest.approx(estimate.latency_ms, rel=0.06)
+        assert again[job].latency_ms == pytest.approx(estimate.latency_ms, rel=0.05)
+
+
+def test_neighbours_that_take_the_core_do_not_show() -> None:
+    rng = np.random.default_rng(1)
+
+    def stolen(seconds: float) -> float:
+        return 1.0 if rng.random() < 0.5 else rng.uniform(1.3, 2.5)
+
+    machine, work = Machine(stolen, stolen, noise=0.003), jobs()
+    _, visits = run(machine, work, Settings(budget_seconds=20, target_stderr=1e-9))
+    latencies = {job: estimate.latency_ms for job, estimate in summarise(visits).items()}
+    assert errors(work, latencies).max() < 0.03
 
 
 def test_quiet_machine_settles_and_stops() -> None:
     machine = Machine(noise=0.005)
     end, visits = run(machine, jobs(), Settings(budget_seconds=1000))
     assert end == "settled"
-    assert {visit.number for visit in visits} == set(range(6))
+    assert {visit.number for visit in visits} == set(range(8))
     assert machine.seconds < 10
     assert all(estimate.stderr_rel <= 0.01 for estimate in summarise(visits).values())
 
@@ -176,14 +188,14 @@ def test_killed_and_resumed_nothing_is_lost_or_repeated(cut: int) -> None:
         clock=machine.clock,
     )
     numbers = sorted((visit.job, visit.number) for visit in [*done, *later])
-    assert numbers == sorted((job.key, number) for job in jobs() for number in range(6))
+    assert numbers == sorted((job.key, number) for job in jobs() for number in range(8))
 
 
 def test_loud_moment_is_waited_out_or_marked() -> None:
     def burst(seconds: float) -> float:
         return 3.0 if 1.0 < seconds < 1.2 or 2.0 < seconds < 3.5 else 1.0
 
-    _, visits = run(Machine(burst, burst), jobs(), Settings(budget_seconds=8))
+    _, visits = run(Machine(burst, burst), jobs(), Settings(budget_seconds=8, gate_share=1.0))
     noisy = [visit for visit in visits if visit.noisy]
     waited = [visit for visit in visits if visit.seconds > 0.2]
     assert noisy and all(0.9 < visit.at - 1e9 < 3.6 for visit in noisy)

@@ -41,6 +41,7 @@ class Settings:
         target_stderr: A job has settled when its standard error between passes is this small.
         gate_ratio: References this much slower than their lowest quartile mean a loud machine.
         gate_seconds: How long one visit waits for a loud machine to calm down.
+        gate_share: Share of the whole time that may be spent on such waiting.
         warmup_seconds: Calls after an engine is loaded that are not measured.
         memory_bytes: Engines loaded at a time may take this much.
         seed: Seed of the order of visits.
@@ -50,10 +51,11 @@ class Settings:
     window_seconds: float = 0.012
     reference_seconds: float = 0.006
     min_calls: int = 4
-    min_passes: int = 6
+    min_passes: int = 8
     target_stderr: float = 0.01
     gate_ratio: float = 1.5
     gate_seconds: float = 0.3
+    gate_share: float = 0.1
     warmup_seconds: float = 0.02
     memory_bytes: int = 1 << 30
     seed: int = 0
@@ -139,6 +141,8 @@ class _Session:
     loaded: dict[str, _Loaded] = field(default_factory=dict)
     engines: ExitStack = field(default_factory=ExitStack)
     last: tuple[float, Pair] | None = None
+    began: float = field(init=False)
+    waited: float = 0.0
 
     def __post_init__(self) -> None:
         self.counts = {job.key: 0 for job in self.jobs}
@@ -146,7 +150,8 @@ class _Session:
         for visit in self.visits:
             self.counts[visit.job] = self.counts.get(visit.job, 0) + 1
         spent = sum(visit.seconds for visit in self.visits)
-        self.deadline = self.clock.seconds() + self.settings.budget_seconds - spent
+        self.began = self.clock.seconds()
+        self.deadline = self.began + self.settings.budget_seconds - spent
 
     def open(self, references: tuple[Path, Path], stack: ExitStack) -> None:
         """Loads the references until the stack ends."""
@@ -281,16 +286,20 @@ class _Session:
             pair = self.last[1]
         else:
             pair = self._pair()
-        give_up = self.clock.seconds() + self.settings.gate_seconds
-        while self._loud(pair) and self.clock.seconds() < give_up:
+        began = now = self.clock.seconds()
+        while self._loud(pair) and now < began + self.settings.gate_seconds:
+            if self.waited > self.settings.gate_share * (now - self.began):
+                break
             self.clock.sleep(self.settings.gate_seconds / 10)
             pair = self._pair()
+            self.waited += self.clock.seconds() - now
+            now = self.clock.seconds()
         return pair
 
     def _loud(self, pair: Pair) -> bool:
         if not self.visits:
             return False
-        seen = [[w.p50_ms for w in visit.after] for visit in self.visits[-1000:]]
+        seen = [[w.p10_ms for w in visit.after] for visit in self.visits[-1000:]]
         quiet = np.quantile(seen, 0.25, axis=0)
-        now = np.array([window.p50_ms for window in pair])
+        now = np.array([window.p10_ms for window in pair])
         return bool(np.any(now > self.settings.gate_ratio * quiet))
