@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 SMALLER = {
     "train": "--epochs 1 --batch 32",
-    "profile": "--budget-minutes 0.3 --evidence 10 --heldout 3",
+    "profile": "--budget-minutes 0.3 --evidence 12 --heldout 3",
     "search": "--evaluations 12 --population 4 --max-images 32",
     "deploy": "--measure-seconds 2",
     "probe": "--limit 200",
