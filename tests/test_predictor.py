@@ -140,21 +140,23 @@ def test_a_table_of_another_space_is_refused():
 
 
 def test_gathered_features_equal_the_walk(space):
-    times = BlockTimes({}, np.arange(1.0, 6.0))
+    times = BlockTimes({}, np.arange(1.0, 8.0))
     features = NetworkFeatures.tabulate(space, times)
     rng = np.random.default_rng(0)
     for _ in range(5):
         subnet = space.sample(rng)
-        sums, gathered = features.of_codes(space.encode(subnet)[None])
-        walked_sums, walked = features.of_subnet(subnet)
+        totals, gathered = features.of_codes(space.encode(subnet)[None])
+        walked_totals, walked = features.of_subnet(subnet)
         np.testing.assert_allclose(gathered, walked)
         walk = sum(block_costs(block) for block in space.lower(subnet))
-        np.testing.assert_allclose([sums, walked_sums], walk @ np.arange(1.0, 6.0))
+        np.testing.assert_allclose(totals, walked_totals)
+        np.testing.assert_allclose(totals[0, 1:], walk)
+        np.testing.assert_allclose(totals[0, 0], walk @ np.arange(1.0, 8.0))
 
 
 def test_rates_of_an_additive_device_are_found():
     rng = np.random.default_rng(0)
-    costs, rates = rng.uniform(1, 2, (40, 5)), np.array([0.1, 0, 2.0, 0, 0.5])
+    costs, rates = rng.uniform(1, 2, (40, 7)), np.array([0.1, 0, 2.0, 0, 0.5, 0, 0])
     np.testing.assert_allclose(fit_rates(costs, costs @ rates), rates, atol=1e-9)
 
 

@@ -136,7 +136,7 @@ def heldout_accuracy(table: Table) -> Accuracy:
     measured = np.array([row.latency_ms for row in rows])
     baselines = [_macs_only(evidence, rows, space, measured)]
     if len(table.blocks) >= MIN_BLOCKS:
-        sums = np.concatenate([fitted.features.of_subnet(subnet)[0] for subnet in subnets])
+        sums = np.array([fitted.features.of_subnet(subnet)[0][0, 0] for subnet in subnets])
         baselines.insert(0, score("sum of blocks", sums, measured))
     return Accuracy(
         score("predictor", prediction.mean_ms, measured, prediction),

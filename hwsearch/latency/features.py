@@ -1,7 +1,7 @@
 """What a predictor sees of a network: additive features of its blocks, per part of the space."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,26 +9,37 @@ from hwsearch.block import Block
 from hwsearch.layers import cost_of, layers_of
 from hwsearch.space import Space, Subnet
 
-COSTS = ("blocks", "layers", "macs", "params", "elements")
-"""What is counted of a block: itself, layers, multiply-accumulates, parameters, values moved."""
+COSTS = ("blocks", "layers", "macs", "macs_8", "macs_16", "params", "elements")
+"""What is counted of a block: itself, its layers, multiply-accumulates as they are and with
+channels rounded up to 8 and to 16 (the width of vector units), parameters, values moved."""
 
 
 def block_costs(block: Block) -> np.ndarray:
-    """Returns the `COSTS` of a block, counts in millions where they are large, float[5]."""
+    """Returns the `COSTS` of a block, large counts in millions, float[7]."""
     cost = cost_of(block)
-    large = np.array([cost.macs, cost.params, cost.read_elements + cost.written_elements])
+    macs = [cost.macs, *(cost_of(_rounded(block, width)).macs for width in (8, 16))]
+    large = np.array([*macs, cost.params, cost.read_elements + cost.written_elements])
     return np.array([1, len(layers_of(block)), *(large / 1e6)])
+
+
+def _rounded(block: Block, width: int) -> Block:
+    """Rounds channels up; very few, as of an image, have kernels of their own."""
+    sizes = tuple(
+        (name, count if count < width / 2 else -(-count // width) * width)
+        for name, count in block.sizes
+    )
+    return replace(block, sizes=sizes)
 
 
 def fit_rates(costs: np.ndarray, latency_ms: np.ndarray) -> np.ndarray:
     """Fits milliseconds per unit of each cost, none negative, by relative least squares.
 
     Args:
-        costs: float[n, 5], as `COSTS`.
+        costs: float[n, C], `COSTS` or anything else that adds up and is not negative.
         latency_ms: float[n].
 
     Returns:
-        float[5].
+        float[C].
     """
     from scipy.optimize import nnls
 
@@ -43,7 +54,7 @@ class BlockTimes:
 
     Attributes:
         measured_ms: By key of the block.
-        rates: Milliseconds per unit of each of `COSTS`, float[5].
+        rates: Milliseconds per unit of each of `COSTS`, float[7].
     """
 
     measured_ms: Mapping[str, float]
@@ -64,9 +75,9 @@ class NetworkFeatures:
     Attributes:
         space: The networks.
         times: Milliseconds of single blocks.
-        tables: Per part, float[combinations, 6]: block time in ms, then `COSTS`.
-        centre: Mean of each feature over the space, float[P + 1, 6], totals last.
-        scale: Its spread over the space, 0 where it is constant, float[P + 1, 6].
+        tables: Per part, float[combinations, 8]: block time in ms, then `COSTS`.
+        centre: Mean of each feature over the space, float[P + 1, 8], totals last.
+        scale: Its spread over the space, 0 where it is constant, float[P + 1, 8].
     """
 
     space: Space
@@ -93,7 +104,7 @@ class NetworkFeatures:
         """Gathers networks by code int[N, D].
 
         Returns:
-            Sums of the block times in ms, float[N], and scaled features, float[N, F].
+            Totals, float[N, 8] as the columns of `tables`, and scaled features, float[N, F].
         """
         parts = zip(self.space.parts, self.tables, strict=True)
         found = [table[self.space.combination_index(part, codes)] for part, table in parts]
@@ -110,11 +121,11 @@ class NetworkFeatures:
         totals = parts.sum(1, keepdims=True)
         kept = self.scale > 0
         features = np.concatenate([parts, totals], axis=1)[:, kept]
-        return totals[:, 0, 0], (features - self.centre[kept]) / self.scale[kept]
+        return totals[:, 0], (features - self.centre[kept]) / self.scale[kept]
 
 
 def total_costs(blocks: Iterable[Block]) -> np.ndarray:
-    """Returns the summed `COSTS` of blocks, float[5]."""
+    """Returns the summed `COSTS` of blocks, float[7]."""
     return sum((block_costs(block) for block in blocks), start=np.zeros(len(COSTS)))
 
 
