@@ -127,7 +127,7 @@ def test_neighbours_that_take_the_core_do_not_show() -> None:
     rng = np.random.default_rng(1)
 
     def stolen(seconds: float) -> float:
-        return 1.0 if rng.random() < 0.7 else rng.uniform(1.3, 2.5)
+        return 1.0 if rng.random() < 0.8 else rng.uniform(1.3, 2.5)
 
     machine, work = Machine(stolen, stolen, noise=0.003), jobs()
     _, visits = run(machine, work, Settings(budget_seconds=20, target_stderr=1e-9))

@@ -1,6 +1,8 @@
 """Every registered runtime builds, loads, runs and times engines in the same way."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +126,16 @@ def test_missing_package_gets_the_command_that_installs_it(
     monkeypatch.setattr("hwsearch.runtime.find_spec", lambda name: None)
     with pytest.raises(HwsearchError, match=r"openvino is not installed. Run: .*\[openvino\]"):
         get_runtime("openvino")
+
+
+def test_engines_can_take_turns_on_one_pool(runtime: Runtime, engine: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from hwsearch.runtime import get_runtime; from hwsearch.runtime.base import LoadOptions\n"
+        "runtime, options = get_runtime(sys.argv[1]), LoadOptions(2, shared_pool=True)\n"
+        "with runtime.load(Path(sys.argv[2]), options) as a:\n"
+        "  with runtime.load(Path(sys.argv[2]), options) as b:\n"
+        "    feed = {'image': np.ones((2, 3, 8, 8), 'float32')}\n"
+        "    assert (a.run(feed)['embedding'] == b.run(feed)['embedding']).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, runtime.name, str(engine)], check=True)

@@ -54,7 +54,7 @@ def main(path: Path) -> int:
 
 def _measure(order: Order, at: Path) -> None:
     runtime = get_runtime(order.runtime)
-    options = LoadOptions(order.threads, order.precision)
+    options = LoadOptions(order.threads, order.precision, shared_pool=True)
     providers: set[str] = set()
 
     @contextmanager

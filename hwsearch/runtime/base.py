@@ -43,10 +43,13 @@ class LoadOptions:
     Attributes:
         threads: CPU threads of one call.
         precision: Numbers that the engine must compute in.
+        shared_pool: Whether all engines of this process take turns on one pool of threads, so
+            that none that rests can spin while another is timed; all need the same `threads`.
     """
 
     threads: int = 1
     precision: str = "fp32"
+    shared_pool: bool = False
 
 
 @dataclass(frozen=True)
