@@ -132,7 +132,7 @@ def test_neighbours_that_take_the_core_do_not_show() -> None:
     machine, work = Machine(stolen, stolen, noise=0.003), jobs()
     _, visits = run(machine, work, Settings(budget_seconds=20, target_stderr=1e-9))
     latencies = {job: estimate.latency_ms for job, estimate in summarise(visits).items()}
-    assert errors(work, latencies).max() < 0.03
+    assert errors(work, latencies).max() < 0.04
 
 
 def test_quiet_machine_settles_and_stops() -> None:

@@ -56,7 +56,7 @@ class Settings:
     gate_ratio: float = 1.5
     gate_seconds: float = 0.3
     gate_share: float = 0.1
-    warmup_seconds: float = 0.02
+    warmup_seconds: float = 0.01
     memory_bytes: int = 1 << 30
     seed: int = 0
 
@@ -76,7 +76,7 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
-LOADED_FACTOR, LOADED_BYTES = 3, 8 << 20
+LOADED_FACTOR, LOADED_BYTES = 3, 1 << 20
 """A loaded engine takes about this many times its files, plus this much."""
 
 SHARED_SECONDS = 0.1
