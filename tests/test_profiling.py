@@ -1,0 +1,246 @@
+"""Profiling for real, in small: a table from a fresh process that may be killed at any time."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import read_journal
+from hwsearch.latency.table import Table
+from hwsearch.measurement import Job, Settings
+from hwsearch.profiling import child
+from hwsearch.profiling.child import measure_in_child
+from hwsearch.profiling.models import block_models, network_models, reference_models
+from hwsearch.profiling.order import KIND, Order, failures
+from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.remeasure import remeasure
+from hwsearch.space import total_macs
+from hwsearch.spaces import get_space
+
+SPACE = get_space("bottleneck-32")
+
+
+def options(out: Path, seconds: float = 3.0) -> ProfileOptions:
+    return ProfileOptions(
+        space=SPACE.name,
+        runtime="onnxruntime",
+        device="bench",
+        threads=1,
+        budget_minutes=seconds / 60,
+        evidence=3,
+        heldout=1,
+        out=out,
+    )
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return profile(options(tmp_path_factory.mktemp("tables")))
+
+
+def order_of(table: Path) -> Order:
+    return Order.read(table.parent / ".work" / table.stem / "order.json")
+
+
+def test_every_block_of_a_space_is_a_model_once() -> None:
+    models = block_models(SPACE, 1000)
+    rng = np.random.default_rng(0)
+    used = {block.key for _ in range(20) for block in SPACE.lower(SPACE.sample(rng))}
+    assert len(models) == len({model.key for model in models}) == 54
+    assert used <= {model.key for model in models}
+    assert len(block_models(SPACE, 10)) == 10
+
+
+def test_networks_cover_the_range_and_splits_share_none() -> None:
+    models = network_models(SPACE, 30, 10, seed=1)
+    assert models == network_models(SPACE, 30, 10, seed=1)
+    assert Counter(model.split for model in models) == {"evidence": 30, "heldout": 10}
+    assert len({model.key for model in models}) == 40
+    macs = np.log([total_macs(model.blocks) for model in models])
+    ends = np.log([total_macs(SPACE.lower(s)) for s in (SPACE.minimum, SPACE.maximum)])
+    assert (macs.min(), macs.max()) == pytest.approx(tuple(ends))
+    filled = np.unique(np.digitize(macs, np.linspace(*ends, 9)[1:-1]))
+    assert len(filled) == 8
+
+
+def test_references_are_always_the_same() -> None:
+    assert reference_models() == reference_models()
+    small, large = (total_macs(model.blocks) for model in reference_models())
+    assert large > 3 * small
+
+
+def test_table_holds_what_was_asked_for(profiled: Path) -> None:
+    assert profiled.name == "bottleneck-32-onnxruntime-fp32-b1-t1.jsonl"
+    table = Table.read(profiled)
+    assert (table.device, table.space, table.threads) == ("bench", SPACE.name, 1)
+    assert len(table.networks("evidence")) == 3 and len(table.networks("heldout")) == 1
+    assert 1 <= len(table.blocks) <= 10
+    by_key = {row.key: row.latency_ms for row in table.rows}
+    assert by_key[str(SPACE.minimum)] < by_key[str(SPACE.maximum)]
+    assert all(row.subnet["stem"] in (8, 12, 16) for row in table.networks("evidence"))
+    assert table.header.provider == "CPUExecutionProvider"
+    assert table.header.references[0].nominal_ms < table.header.references[1].nominal_ms
+
+
+def test_finished_run_says_so_at_once(profiled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    began, before = time.monotonic(), profiled.read_bytes()
+    assert profile(options(profiled.parent.parent)) == profiled
+    assert time.monotonic() - began < 1
+    assert profiled.read_bytes() == before
+    assert "already measured" in capsys.readouterr().out
+
+
+def test_damaged_table_is_written_anew_from_the_journal(profiled: Path) -> None:
+    before = Table.read(profiled)
+    profiled.write_bytes(profiled.read_bytes()[:-50])
+    profile(options(profiled.parent.parent))
+    assert Table.read(profiled).rows == before.rows
+
+
+def test_other_options_are_refused_with_their_names(profiled: Path) -> None:
+    other = replace(options(profiled.parent.parent), seed=3, heldout=2)
+    with pytest.raises(HwsearchError, match=r"heldout: 1, now 2; seed: 0, now 3.*--fresh"):
+        profile(other)
+
+
+def test_unknown_names_and_impossible_values_are_refused(tmp_path: Path) -> None:
+    good = options(tmp_path)
+    cases = (
+        ({"space": "bottleneck-23"}, r"unknown space.*bottleneck-32"),
+        ({"runtime": "onnxrunime"}, r"unknown runtime.*onnxruntime"),
+        ({"precision": "int8"}, r"unknown precision.*fp32"),
+    )
+    for change, message in cases:
+        with pytest.raises(HwsearchError, match=message):
+            profile(replace(good, **change))
+    for change in ({"budget_minutes": 0}, {"batch": 0}, {"threads": 9999}, {"heldout": -1}):
+        with pytest.raises(HwsearchError, match=f"--{next(iter(change)).replace('_', '-')}"):
+            replace(good, **change)
+
+
+def test_measured_again_on_the_tables_scale(profiled: Path) -> None:
+    table, order = Table.read(profiled), order_of(profiled)
+    known = {row.key: row.latency_ms for row in table.rows}
+    engines = {job.key.removeprefix("network "): job.engine for job in order.jobs if job.essential}
+    again = remeasure(engines, table, budget_seconds=2)
+    assert set(again) == set(engines)
+    for name, measured in again.items():
+        assert measured.latency_ms == pytest.approx(known[name], rel=0.5)
+        assert measured.passes >= 2
+
+
+def test_measured_again_only_on_the_same_device(profiled: Path) -> None:
+    table = Table.read(profiled)
+    other = replace(table, header=replace(table.header, fingerprint={"cpu": "Abacus"}))
+    with pytest.raises(HwsearchError, match="another device"):
+        remeasure({}, other, budget_seconds=1)
+
+
+def test_killed_and_resumed_no_visit_is_lost_or_repeated(profiled: Path, tmp_path: Path) -> None:
+    order = replace(
+        order_of(profiled),
+        journal=tmp_path / "visits.jsonl",
+        settings=Settings(6.0, min_passes=4, target_stderr=1.0),
+    )
+    order.write(tmp_path / "order.json")
+    command = [sys.executable, "-m", "hwsearch.profiling.worker", str(tmp_path / "order.json")]
+    kept: list[dict] = []
+    for visits in (3, 20):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
+            wait_for(lambda visits=visits: len(visits_of(order)) > visits)
+            worker.kill()
+        now = visits_of(order)
+        assert now[: len(kept)] == kept
+        kept = now
+    measure_in_child(order, tmp_path, lambda visits: None)
+    numbers = Counter((row["visit"], row["number"]) for row in visits_of(order))
+    assert visits_of(order)[: len(kept)] == kept
+    assert set(numbers.values()) == {1}
+    assert {number for _, number in numbers} == set(range(4))
+
+
+def visits_of(order: Order) -> list[dict]:
+    if not order.journal.exists() or order.journal.stat().st_size == 0:
+        return []
+    try:
+        rows = read_journal(order.journal, KIND)[1]
+    except HwsearchError:  # its header is being written
+        return []
+    return [row for row in rows if "visit" in row]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_process_ends_with_its_parent(profiled: Path, tmp_path: Path) -> None:
+    order = replace(order_of(profiled), journal=tmp_path / "visits.jsonl", settings=Settings(60.0))
+    order.write(tmp_path / "order.json")
+    command = [sys.executable, "-m", "hwsearch.profiling.worker", str(tmp_path / "order.json")]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as worker,
+    ):
+        wait_for(lambda: len(visits_of(order)) > 2)
+        assert worker.stdout is not None
+        worker.stdout.close()  # as if the parent had been killed
+        assert worker.wait(timeout=10) != 0
+
+
+def test_engine_that_cannot_run_fails_alone(profiled: Path, tmp_path: Path) -> None:
+    good = order_of(profiled)
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no engine")
+    order = replace(
+        good,
+        journal=tmp_path / "visits.jsonl",
+        jobs=(good.jobs[0], Job("broken", broken, 9)),
+        settings=Settings(3.0, min_passes=2, target_stderr=1.0),
+    )
+    measure_in_child(order, tmp_path, lambda visits: None)
+    rows = read_journal(order.journal, KIND)[1]
+    assert "cannot read this engine" in failures(rows)["broken"]
+    assert {row["visit"] for row in rows if "visit" in row} == {good.jobs[0].key}
+
+
+def test_process_that_is_killed_is_started_again(
+    profiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen] = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args: object, **more: object) -> None:
+            super().__init__(*args, **more)  # type: ignore[arg-type, call-overload]
+            started.append(self)
+
+    def kill_once(visits: int) -> None:
+        if visits and len(started) == 1:
+            started[0].send_signal(signal.SIGKILL)
+
+    monkeypatch.setattr(child.subprocess, "Popen", Noted)
+    order = replace(
+        order_of(profiled),
+        journal=tmp_path / "visits.jsonl",
+        settings=Settings(6.0, min_passes=6, target_stderr=1.0),
+    )
+    measure_in_child(order, tmp_path, kill_once)
+    rows = read_journal(order.journal, KIND)[1]
+    assert len(started) == 2
+    assert [row["reason"] for row in rows if "crash" in row] == ["SIGKILL"]
+    assert rows[-1]["ended"] == "settled" and not failures(rows)
+
+
+def test_the_measuring_process_loads_no_torch() -> None:
+    check = "import hwsearch.profiling.worker, sys; assert not {'torch', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
