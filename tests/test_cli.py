@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from synthetic_device import SyntheticDevice
 
 from hwsearch.arguments import options_of, parse_options
 from hwsearch.cli import VERBS, main, overview
@@ -33,7 +34,7 @@ def modules_after(words: str) -> set[str]:
     """Names the heavy packages that are loaded once a command has ended."""
     code = (
         "import sys\nfrom hwsearch.cli import main\n"
-        f"try:\n    main({words.split()!r})\nexcept SystemExit:\n    pass\n"
+        f"try:\n    assert main({words.split()!r}) == 0\nexcept SystemExit:\n    pass\n"
         f"print('loaded:', *(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -117,6 +118,9 @@ def test_looking_around_loads_nothing_heavy(words):
     assert modules_after(words) == set()
 
 
-def test_predicting_and_reading_tables_load_no_torch():
-    for words in ("predict --help", VERBS["predict"].example[9:], VERBS["table"].example[9:]):
+def test_predicting_and_reading_tables_load_no_torch(tmp_path):
+    table = SyntheticDevice().table(12, 3, folder=tmp_path)
+    table.path.parent.mkdir()
+    table.write()
+    for words in (f"predict --subnet max --table {table.path}", f"table show {table.path}"):
         assert "torch" not in modules_after(words)
