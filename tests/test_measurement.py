@@ -144,6 +144,13 @@ def test_quiet_machine_settles_and_stops() -> None:
     assert all(estimate.stderr_rel <= 0.01 for estimate in summarise(visits).values())
 
 
+def test_few_jobs_are_visited_for_a_while() -> None:
+    machine = Machine(noise=0.005)
+    end, visits = run(machine, jobs(2), Settings(budget_seconds=1000, min_seconds=3))
+    assert end == "settled" and 3 < machine.seconds < 4
+    assert visits[-1].at - visits[0].at > 2.5
+
+
 def test_loud_machine_keeps_to_its_budget() -> None:
     machine = Machine(noise=0.2)
     end, visits = run(machine, jobs(), Settings(budget_seconds=12))

@@ -1,7 +1,8 @@
 """Latency, measured so that it repeats on machines with neighbours."""
 
-from hwsearch.measurement.protocol import Clock, Settings, measure
+from hwsearch.measurement.protocol import measure
 from hwsearch.measurement.samples import REFERENCES, Job, Visit, Window
+from hwsearch.measurement.settings import Clock, Settings
 from hwsearch.measurement.statistics import Estimate, Scale, fit_scale, summarise
 
 __all__ = [

@@ -1,6 +1,5 @@
 """The protocol: many short passes in random order, each visit between two reference networks."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import numpy as np
 
 from hwsearch.measurement.samples import REFERENCES, Job, Pair, Visit, Window
 from hwsearch.measurement.sensors import throttle_count
+from hwsearch.measurement.settings import REAL_CLOCK, Clock, Settings
 from hwsearch.measurement.statistics import summarise
 
 
@@ -26,54 +26,6 @@ class TimedEngine(Protocol):
 
 
 Load = Callable[[Path], AbstractContextManager[TimedEngine]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the protocol spends its time.
-
-    Attributes:
-        budget_seconds: Time for all visits, those of earlier, interrupted runs included.
-        window_seconds: Length of a job's window.
-        reference_seconds: Length of a reference's window.
-        min_calls: Calls in a window, however long they take.
-        min_passes: Visits before a job may settle.
-        target_stderr: A job has settled when its standard error between passes is this small.
-        gate_ratio: References this much slower than their lowest quartile mean a loud machine.
-        gate_seconds: How long one visit waits for a loud machine to calm down.
-        gate_share: Share of the whole time that may be spent on such waiting.
-        warmup_seconds: Calls after an engine is loaded that are not measured.
-        memory_bytes: Engines loaded at a time may take this much.
-        seed: Seed of the order of visits.
-    """
-
-    budget_seconds: float
-    window_seconds: float = 0.012
-    reference_seconds: float = 0.006
-    min_calls: int = 4
-    min_passes: int = 8
-    target_stderr: float = 0.01
-    gate_ratio: float = 1.5
-    gate_seconds: float = 0.3
-    gate_share: float = 0.1
-    warmup_seconds: float = 0.01
-    memory_bytes: int = 1 << 30
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Where time comes from; tests bring their own.
-
-    Attributes:
-        seconds: Monotonic seconds.
-        unix: Unix time in seconds.
-        sleep: Waits for some seconds.
-    """
-
-    seconds: Callable[[], float] = time.monotonic
-    unix: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
 
 
 LOADED_FACTOR, LOADED_BYTES = 3, 1 << 20
@@ -95,7 +47,7 @@ def measure(
     settings: Settings,
     visits: Sequence[Visit] = (),
     watch: Callable[[str], None] = lambda key: None,
-    clock: Clock = Clock(),
+    clock: Clock = REAL_CLOCK,
 ) -> str:
     """Visits all jobs again and again until each has settled or the time is over.
 
@@ -178,6 +130,8 @@ class _Session:
         return "settled"
 
     def _active(self) -> list[Job]:
+        if self.clock.seconds() < self.began + self.settings.min_seconds:
+            return self.jobs
         estimates = summarise(self.visits)
         return [
             job

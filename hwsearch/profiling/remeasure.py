@@ -17,8 +17,8 @@ from hwsearch.profiling.workshop import Workshop
 from hwsearch.progress import track
 from hwsearch.runtime import get_runtime
 
-MIN_PASSES = 12
-"""Fewer engines make shorter rounds: more of them spread the visits over time."""
+MIN_SECONDS = 2.0
+"""Few engines make short rounds: more of them spread the visits over time."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _order(models: Mapping[str, Path], table: Table, folder: Path, seconds: floa
         threads=table.threads,
         references=(small, large),
         jobs=tuple(_job(name, path, table, workshop) for name, path in models.items()),
-        settings=Settings(seconds, min_passes=MIN_PASSES),
+        settings=Settings(seconds, min_seconds=min(MIN_SECONDS, seconds / 2)),
     )
 
 

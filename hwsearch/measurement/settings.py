@@ -1,0 +1,58 @@
+"""How the protocol spends its time, and where time comes from."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the protocol spends its time.
+
+    Attributes:
+        budget_seconds: Time for all visits, those of earlier, interrupted runs included.
+        window_seconds: Length of a job's window.
+        reference_seconds: Length of a reference's window.
+        min_calls: Calls in a window, however long they take.
+        min_passes: Visits before a job may settle.
+        min_seconds: Time before any job may settle: neighbours stay for a while.
+        target_stderr: A job has settled when its standard error between passes is this small.
+        gate_ratio: References this much slower than their lowest quartile mean a loud machine.
+        gate_seconds: How long one visit waits for a loud machine to calm down.
+        gate_share: Share of the whole time that may be spent on such waiting.
+        warmup_seconds: Calls after an engine is loaded that are not measured.
+        memory_bytes: Engines loaded at a time may take this much.
+        seed: Seed of the order of visits.
+    """
+
+    budget_seconds: float
+    window_seconds: float = 0.012
+    reference_seconds: float = 0.006
+    min_calls: int = 4
+    min_passes: int = 8
+    min_seconds: float = 0.0
+    target_stderr: float = 0.01
+    gate_ratio: float = 1.5
+    gate_seconds: float = 0.3
+    gate_share: float = 0.1
+    warmup_seconds: float = 0.01
+    memory_bytes: int = 1 << 30
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where time comes from; tests bring their own.
+
+    Attributes:
+        seconds: Monotonic seconds.
+        unix: Unix time in seconds.
+        sleep: Waits for some seconds.
+    """
+
+    seconds: Callable[[], float] = time.monotonic
+    unix: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+REAL_CLOCK = Clock()
