@@ -139,7 +139,9 @@ class _Session:
             ),
         )
         method = build_method(space, options.method, header.settings, options.seed)
-        method.to(hardware.device).to(memory_format=hardware.memory_format)
+        method.to(hardware.device)
+        # torch's stubs do not know this argument
+        method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
         self._trainer = Trainer(method, space, _step_settings(options, header), hardware)
         self._saved_at = self._logged_at = time.monotonic()
 
