@@ -1,6 +1,7 @@
 """One table's measuring, before and after: names, folders, what to measure, what is known."""
 
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,6 +103,11 @@ class Plan:
         networks = network_models(space, self.evidence, self.heldout, seed=self.seed)
         limit = max(1, int(self.budget_seconds / SECONDS_A_BLOCK))
         return (*networks, *block_models(space, limit))
+
+    @property
+    def space_blocks(self) -> int:
+        """How many different blocks the space has."""
+        return len(block_models(get_space(self.space), sys.maxsize))
 
     def log(self) -> Log:
         """Reads the journal, if there is one.

@@ -155,7 +155,12 @@ def _build(plan: Plan) -> dict[str, Built]:
 def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
     """Lets a fresh process measure until everything has settled or the time is over."""
     small, large = (built[model.job].engine for model in reference_models())
-    settings = Settings(plan.budget_seconds, target_stderr=TARGET_STDERR, seed=plan.seed)
+    settings = Settings(
+        plan.budget_seconds,
+        target_stderr=TARGET_STDERR,
+        memory_bytes=_memory_bytes(),
+        seed=plan.seed,
+    )
     order = Order(
         journal=plan.journal,
         header=plan.full_header(built),
@@ -166,13 +171,24 @@ def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
         jobs=tuple(built[model.job].job(model) for model in plan.models),
         settings=settings,
     )
-    blocks = sum(model.kind == "block" for model in plan.models)
+    blocks, every = sum(model.kind == "block" for model in plan.models), plan.space_blocks
+    if blocks < every:
+        console.print(f"the budget allows {blocks} of {every} blocks, evenly chosen by key")
     what = f"measure {len(plan.models) - blocks} networks and {blocks} blocks, seconds"
     folder = plan.workshop.folder / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     spent = min(plan.log().measure_seconds, plan.budget_seconds)
     with track(what, round(plan.budget_seconds), start=round(spent)) as advance:
         measure_in_child(order, folder, _Progress(plan, advance).news)
+
+
+def _memory_bytes() -> int:
+    """A quarter of the free memory for loaded engines, at least 1 GiB."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, AttributeError):  # not every system tells
+        free = 0
+    return max(1 << 30, free // 4)
 
 
 @dataclass
