@@ -27,6 +27,9 @@ PRIOR_PASSES = 4.0
 FIRST_NOISE = 0.04
 """Noise between passes, relative, that is assumed before anything is known."""
 
+RUN_NOISE = 0.002
+"""What two processes with the same engines differ by, relative, however many their passes."""
+
 USUAL_EXPONENTS = np.array([0.4, 0.5])
 """Measured for ONNX Runtime and OpenVINO; they hold where the references hardly move."""
 
@@ -198,7 +201,7 @@ def _estimate(
     return Estimate(
         job=visits[0].job,
         latency_ms=float(np.exp(log_latency)),
-        stderr_rel=_QUARTILE_ERROR * float(np.sqrt(variance / passes)),
+        stderr_rel=float(np.hypot(_QUARTILE_ERROR * np.sqrt(variance / passes), RUN_NOISE)),
         passes=passes,
         p10_ms=float(p10),
         p50_ms=float(p50),
