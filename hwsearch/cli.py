@@ -1,13 +1,15 @@
 """The command line: verbs, each an options dataclass and the function that takes it."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from itertools import groupby
 from typing import Any
 
-from hwsearch.arguments import options_of, parse_options
+from hwsearch.arguments import parse_options
 from hwsearch.errors import HwsearchError, unknown_name
 
 
@@ -145,58 +147,52 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The command line without the program's name; the process's own by default.
 
     Returns:
-        The exit status: 0, 2 for a user's mistake, 130 when interrupted.
+        The exit status: 0, 2 for a user's mistake, 130 when interrupted by Ctrl-C.
     """
     words = sys.argv[1:] if words is None else words
     try:
-        return _main(list(words))
+        _dispatch(list(words))
     except HwsearchError as error:
         print(f"hwsearch: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("hwsearch: stopped; the same command goes on (train: with --resume)", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; Python must not flush into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
-def _main(words: list[str]) -> int:
+def _dispatch(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print(overview())
-        return 0
-    if words[0] == "--version":
+    elif words[0] == "--version":
         print(f"hwsearch {version('hwsearch')}")
-        return 0
-    name, *rest = words
-    if name not in VERBS:
-        raise unknown_name("command", name, VERBS)
-    return _run(name, VERBS[name], rest)
+    elif words[0] in VERBS:
+        _run(words[0], words[1:])
+    else:
+        raise unknown_name("command", words[0], VERBS)
 
 
-def _run(name: str, verb: Verb, words: Sequence[str]) -> int:
-    options_class = verb.options_class()
-    try:
-        options = parse_options(
-            options_class,
-            words,
-            prog=f"hwsearch {name}",
-            summary=verb.summary,
-            example=verb.example,
-            positional=verb.positional,
-        )
-        verb.run()(options)
-    except KeyboardInterrupt:
-        resume = any(option.name == "resume" for option in options_of(options_class))
-        again = "the same command with --resume" if resume else "the same command"
-        print(f"hwsearch: stopped; {again} goes on from here", file=sys.stderr)
-        return 130
-    return 0
+def _run(name: str, words: Sequence[str]) -> None:
+    verb = VERBS[name]
+    options = parse_options(
+        verb.options_class(),
+        words,
+        prog=f"hwsearch {name}",
+        summary=verb.summary,
+        example=verb.example,
+        positional=verb.positional,
+    )
+    verb.run()(options)
 
 
 def overview() -> str:
     """Returns the help of the program: every verb in its group."""
-    lines = ["usage: hwsearch COMMAND [options]", "", "Deployment search on measured hardware.", ""]
-    group = None
-    for name, verb in VERBS.items():
-        if verb.group != group:
-            lines += [f"{verb.group}:"] if group is None else ["", f"{verb.group}:"]
-            group = verb.group
-        lines.append(f"  {name:<11} {verb.summary}")
+    lines = ["usage: hwsearch COMMAND [options]", "", "Deployment search on measured hardware."]
+    for group, verbs in groupby(VERBS.items(), key=lambda item: item[1].group):
+        lines += ["", f"{group}:", *(f"  {name:<11} {verb.summary}" for name, verb in verbs)]
     lines += ["", "examples:", *(f"  {VERBS[name].example}" for name in ("quickstart", "devices"))]
     lines += ["", "hwsearch COMMAND --help shows every option and an example."]
     lines += ["Every command takes --config FILE.toml; hwsearch --version prints the version."]

@@ -102,15 +102,14 @@ def test_a_mistake_ends_in_one_line_and_status_2(words, message, capsys):
     assert said.err.count("\n") == 1 and said.out == ""
 
 
-@pytest.mark.parametrize(("name", "hint"), [("train", "with --resume"), ("profile", "goes on")])
-def test_an_interrupted_command_says_how_to_go_on(name, hint, capsys, monkeypatch):
+def test_an_interrupted_command_says_how_to_go_on(capsys, monkeypatch):
     def interrupted(options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"{VERBS[name].module}.{VERBS[name].function}", interrupted)
-    assert main(shlex.split(VERBS[name].example)[1:]) == 130
+    monkeypatch.setattr("hwsearch.profiling.profile.profile", interrupted)
+    assert main(shlex.split(VERBS["profile"].example)[1:]) == 130
     said = capsys.readouterr().err
-    assert hint in said and said.count("\n") == 1
+    assert "the same command goes on" in said and said.count("\n") == 1
 
 
 @pytest.mark.parametrize("words", ["--help", "devices list", "profile --help"])
