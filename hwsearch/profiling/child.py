@@ -4,8 +4,10 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +20,26 @@ from hwsearch.progress import console
 _ENGINE_FAILED = 3
 
 
-def measure_in_child(order: Order, folder: Path, on_news: Callable[[int], None]) -> None:
+@dataclass
+class Ticker:
+    """Moves a bar of seconds.
+
+    Attributes:
+        advance: As `hwsearch.progress.track` gives it.
+        told: Up to when the bar has been moved.
+    """
+
+    advance: Callable[..., None]
+    told: float = field(default_factory=time.monotonic)
+
+    def news(self, visits: int) -> None:
+        """Moves the bar by the whole seconds gone."""
+        seconds = int(time.monotonic() - self.told)
+        self.told += seconds
+        self.advance(seconds, note=f"{visits} visits")
+
+
+def measure_in_child(order: Order, folder: Path, on_news: Callable[[int], object]) -> None:
     """Runs the order in fresh processes until it is done.
 
     A process that dies is started again and goes on where it was; the job it died of is
@@ -47,7 +68,7 @@ def measure_in_child(order: Order, folder: Path, on_news: Callable[[int], None])
             journal.append({"crash": job, "reason": reason})
 
 
-def _run(path: Path, folder: Path, on_news: Callable[[int], None]) -> str:
+def _run(path: Path, folder: Path, on_news: Callable[[int], object]) -> str:
     """Runs the process once; returns why it died, or nothing if it did its work."""
     (folder / "at").unlink(missing_ok=True)
     (folder / "at").touch()

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.latency.table import Table
 from hwsearch.measurement import Settings
-from hwsearch.profiling.child import measure_in_child
+from hwsearch.profiling.child import Ticker, measure_in_child
 from hwsearch.profiling.models import reference_models
 from hwsearch.profiling.order import KIND, Order
 from hwsearch.profiling.plan import FIX, Plan
@@ -179,7 +179,8 @@ def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spent = min(plan.log().measure_seconds, plan.budget_seconds)
     with track(what, round(plan.budget_seconds), start=round(spent)) as advance:
-        measure_in_child(order, folder, _Progress(plan, advance).news)
+        ticker, writer = Ticker(advance), _TableWriter(plan)
+        measure_in_child(order, folder, lambda visits: (ticker.news(visits), writer.news(visits)))
 
 
 def _memory_bytes() -> int:
@@ -192,18 +193,13 @@ def _memory_bytes() -> int:
 
 
 @dataclass
-class _Progress:
-    """Moves the bar by the seconds gone, and writes the table now and then."""
+class _TableWriter:
+    """Writes the table now and then while measuring goes on."""
 
     plan: Plan
-    advance: Callable[..., None]
-    told: float = field(default_factory=time.monotonic)
     written: float = field(default_factory=time.monotonic)
 
     def news(self, visits: int) -> None:
-        seconds = int(time.monotonic() - self.told)
-        self.told += seconds
-        self.advance(seconds, note=f"{visits} visits")
         if visits and time.monotonic() - self.written > TABLE_SECONDS:
             self.plan.write_table()
             self.written = time.monotonic()

@@ -9,7 +9,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.measurement import Job, Scale, Settings, Visit, summarise
-from hwsearch.profiling.child import measure_in_child
+from hwsearch.profiling.child import Ticker, measure_in_child
 from hwsearch.profiling.models import reference_models
 from hwsearch.profiling.order import KIND, Order, failures
 from hwsearch.profiling.summary import flags_of
@@ -60,7 +60,7 @@ def remeasure(
         folder = Path(temporary)
         order = _order(models, table, folder, budget_seconds)
         with track("measure again, seconds", round(budget_seconds)) as advance:
-            measure_in_child(order, folder, lambda visits: advance(0, note=f"{visits} visits"))
+            measure_in_child(order, folder, Ticker(advance).news)
         rows = read_journal(order.journal, KIND)[1]
     visits = [Visit.from_row(row) for row in rows if "visit" in row]
     scale = Scale(
