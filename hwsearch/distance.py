@@ -85,7 +85,8 @@ class TeacherDistance:
         cache: Path | None = None,
         batch: int = 256,
     ) -> None:
-        self.run, self.images, self.weights, self.batch = run, images, weights, batch
+        self.run, self.images, self.batch = run, images, batch
+        self.weights: Weights = weights
         self._projector = run.method.encoder(weights).projector
         self._teacher_BD = self._cached_teacher(cache)
 

@@ -66,15 +66,15 @@ def show_judgement(judgement: pd.DataFrame) -> None:
     table.add_column("engine")
     for heading in (*headings, "raw pixels"):
         table.add_column(heading, justify="right")
-    for row in judgement.itertuples():
+    for row in judgement.to_dict("records"):
         table.add_row(
-            row.engine,
-            f"{row.predicted_ms:.3f} ms",
-            f"{row.measured_ms:.3f} ms",
-            f"{row.parity_error:.0e}",
-            f"{row.distance:.4f}",
-            f"{row.accuracy:.1%} ({row.accuracy_low:.0%}–{row.accuracy_high:.0%})",
-            f"{row.random_weights:.1%}",
-            f"{row.raw_pixels:.1%}",
+            row["engine"],
+            f"{row['predicted_ms']:.3f} ms",
+            f"{row['measured_ms']:.3f} ms",
+            f"{row['parity_error']:.0e}",
+            f"{row['distance']:.4f}",
+            f"{row['accuracy']:.1%} ({row['accuracy_low']:.0%}–{row['accuracy_high']:.0%})",
+            f"{row['random_weights']:.1%}",
+            f"{row['raw_pixels']:.1%}",
         )
     console.print(table)

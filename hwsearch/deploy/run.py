@@ -29,7 +29,7 @@ from hwsearch.distance import TeacherDistance
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network
 from hwsearch.journal import sha256_of
-from hwsearch.latency.table import Table
+from hwsearch.latency.table import Table, require_this_device
 from hwsearch.nn import StaticNet
 from hwsearch.profiling.remeasure import remeasure
 from hwsearch.progress import console
@@ -85,6 +85,7 @@ def deploy(options: DeployOptions) -> Path:
         )
     found = open_search(options.search, tables_dir=options.tables_dir)
     table = found.table(options.table)
+    require_this_device(table)
     point = pick_point(read_front(options.search), label_of(table), options.pick)
     distance = found.distance()
     partial = options.out.with_name(options.out.name + ".partial")
