@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_space import TINY as SPACE
 from torch.nn import functional as F
 
 from hwsearch.nn import Supernet
@@ -11,21 +12,8 @@ from hwsearch.selfsup.heads import PROJECTION, Encoder, Projector
 from hwsearch.selfsup.losses import embedding_std, info_nce
 from hwsearch.selfsup.moco_v2 import MocoV2
 from hwsearch.selfsup.queue import KeyQueue
-from hwsearch.space import Space
-from hwsearch.spaces.bottleneck import bottleneck_space
 
 BATCH = 8
-SPACE: Space = bottleneck_space(
-    "tiny",
-    8,
-    stem_widths=(4, 6),
-    widths=((2, 4), (4, 6)),
-    depths=((1, 2), (1, 2)),
-    strides=(1, 2),
-    stem_kernel=3,
-    stem_stride=1,
-    stem_pool=False,
-)
 SETTINGS = MethodSettings(projection_hidden=16, queue=3 * BATCH)
 
 

@@ -1,0 +1,240 @@
+"""Training runs: what they write, how they resume, and what they refuse."""
+
+import dataclasses
+import json
+import multiprocessing
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_space import NAME, TINY
+
+from hwsearch.arguments import parse_options
+from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, build_method, load_run
+from hwsearch.errors import HwsearchError
+from hwsearch.selfsup.base import MethodSettings, Views
+from hwsearch.selfsup.heads import PROJECTION
+from hwsearch.train import TrainOptions, train, trainer
+from hwsearch.train.hardware import Hardware
+from hwsearch.train.trainer import StepSettings, Trainer
+
+IMAGES, BATCH, EPOCHS = 40, 8, 8
+STEPS = IMAGES // BATCH * EPOCHS
+SPAWN = multiprocessing.get_context("forkserver")
+SPAWN.set_forkserver_preload(["hwsearch.train.loop"])
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for index in range(IMAGES):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(images, tmp_path_factory):
+    return TrainOptions(
+        data=str(images),
+        space=NAME,
+        out=tmp_path_factory.mktemp("runs") / "whole",
+        epochs=EPOCHS,
+        batch=BATCH,
+        projection_hidden=16,
+        amp="fp32",
+        threads=1,
+        checkpoint_steps=3,
+        log_steps=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(options):
+    return train(options)
+
+
+def start(options):
+    """Trains in a process of its own, which imports this file and so knows the tiny space."""
+    process = SPAWN.Process(target=run_in_child, args=(options,))
+    process.start()
+    return process
+
+
+def run_in_child(options):
+    train(options)
+
+
+def read_metrics(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_says_what_it_did_and_can_be_used(options, finished):
+    rows = read_metrics(finished)
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert rows[-1]["epoch"] == EPOCHS - 1
+    for row in rows:
+        parts = row["loss_max"] + row["loss_min"] + row["loss_random"]
+        assert row["loss"] == pytest.approx(parts)
+        assert row["images_per_second"] > 0
+    run = load_run(finished, space=NAME)
+    assert (run.header.step, run.header.settings.queue) == (STEPS, 8)
+    pictures = torch.randn(4, 3, 8, 8)
+    online, ema = (run.embedder(TINY.minimum, weights)(pictures) for weights in ("online", "ema"))
+    assert online.shape == (4, PROJECTION)
+    assert not torch.equal(online, ema)
+
+
+def test_config_reads_back_as_the_same_options(options, finished):
+    words = ["--config", str(finished / "config.toml")]
+    again = parse_options(TrainOptions, words, prog="train", summary="", example="")
+    assert again == options
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bits(options, finished, tmp_path):
+    killed = dataclasses.replace(options, out=tmp_path / "killed", resume=True)
+    log, rng = killed.out / "metrics.jsonl", random.Random(0)
+    for kill in range(4):
+        process, steps = start(killed), rng.uniform(kill, kill + 1) * STEPS / 5
+        while process.is_alive() and (not log.exists() or log.read_bytes().count(b"\n") < steps):
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.02))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    process = start(killed)
+    process.join()
+    assert process.exitcode == 0
+    expected = (finished / CHECKPOINT_NAME).read_bytes()
+    assert (killed.out / CHECKPOINT_NAME).read_bytes() == expected
+    timeless = [
+        [{**row, "images_per_second": 0} for row in read_metrics(run)]
+        for run in (killed.out, finished)
+    ]
+    assert timeless[0] == timeless[1]
+
+
+def test_a_finished_run_is_left_alone_and_said(options, finished, capsys):
+    before = (finished / CHECKPOINT_NAME).stat()
+    train(dataclasses.replace(options, resume=True))
+    assert "is finished" in capsys.readouterr().out
+    assert (finished / CHECKPOINT_NAME).stat() == before
+
+
+def test_a_used_folder_is_refused_without_resume(options, finished):
+    with pytest.raises(HwsearchError, match=r"holds a run already.*--resume"):
+        train(options)
+
+
+def test_a_folder_in_use_is_refused(options, tmp_path):
+    slow = dataclasses.replace(options, out=tmp_path / "run", epochs=10_000)
+    process = start(slow)
+    while process.is_alive() and not (slow.out / CHECKPOINT_NAME).exists():
+        time.sleep(0.05)
+    with pytest.raises(HwsearchError, match="another hwsearch trains"):
+        train(dataclasses.replace(slow, resume=True))
+    process.kill()
+    process.join()
+
+
+def test_resuming_with_other_options_names_them(options, finished):
+    other = dataclasses.replace(options, lr=0.5, seed=1, data="sklearn:digits", resume=True)
+    with pytest.raises(HwsearchError, match=r"images: .*lr: 0\.00\d+, now 0\.5; .*seed: 0, now 1"):
+        train(other)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(options, tmp_path):
+    wild = dataclasses.replace(options, out=tmp_path / "run", lr=1e30, warmup=0.0)
+    with pytest.raises(HwsearchError, match=r"not finite at step \d+.*rate .*e\+29.*--lr"):
+        train(wild)
+    if (wild.out / CHECKPOINT_NAME).exists():
+        weights = Checkpoint.load(wild.out).method.values()
+        assert all(value.isfinite().all() for value in weights)
+
+
+def make_trainer(amp="fp32", **changes):
+    method = build_method(TINY, "moco-v2", MethodSettings(projection_hidden=16, queue=16), seed=0)
+    settings = StepSettings(
+        steps=100,
+        lr=0.1,
+        warmup_steps=10,
+        weight_decay=1e-4,
+        clip_norm=None,
+        random_subnets=1,
+        seed=0,
+    )
+    settings = dataclasses.replace(settings, **changes)
+    return Trainer(method, TINY, settings, Hardware("cpu", amp, channels_last=False))
+
+
+def make_views(images_BCHW, step=0):
+    return Views(images_BCHW, images_BCHW, torch.arange(len(images_BCHW)), step)
+
+
+def test_collapse_stops_the_run(monkeypatch):
+    monkeypatch.setattr(trainer, "COLLAPSED_STEPS", 2)
+    alike = torch.ones(8, 3, 8, 8)
+    collapsing = make_trainer()
+    collapsing.run_step(make_views(alike))
+    with pytest.raises(HwsearchError, match="training has collapsed"):
+        collapsing.run_step(make_views(alike, 1))
+
+
+@pytest.mark.parametrize("changes", [{"amp": "bf16"}, {"clip_norm": 0.1}, {"random_subnets": 2}])
+def test_a_step_moves_all_weights(changes):
+    stepping = make_trainer(**changes)
+    before = [p.clone() for p in stepping.method.online.parameters()]
+    result = stepping.run_step(make_views(torch.randn(8, 3, 8, 8)))
+    assert set(result.losses) == {"max", "min", "random"}
+    assert result.lr == pytest.approx(0.01)
+    moved = [
+        not torch.equal(p, old)
+        for p, old in zip(stepping.method.online.parameters(), before, strict=True)
+    ]
+    # Zero-initialised norms keep the first gradient away from the branches before them.
+    assert sum(moved) > len(moved) / 2
+
+
+def test_subnets_of_a_step_depend_on_seed_and_step_only():
+    settings = make_trainer(random_subnets=3)._settings
+    first, again = (list(settings.subnets_at(7, TINY)) for _ in range(2))
+    assert first == again
+    assert [role for role, _ in first] == ["max", "min", "random", "random", "random"]
+    assert first[:2] == [("max", TINY.maximum), ("min", TINY.minimum)]
+    assert first != list(settings.subnets_at(8, TINY))
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    rates = [make_trainer()._settings.lr_at(step) for step in range(101)]
+    assert rates[9] == rates[10] == pytest.approx(0.1)
+    assert rates == [*sorted(rates[:10]), *sorted(rates[10:], reverse=True)]
+    assert rates[100] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": "bottlenek-32"}, "unknown space 'bottlenek-32'. Did you mean bottleneck-32"),
+        ({"method": "moco-v3"}, "unknown method 'moco-v3'. Did you mean moco-v2"),
+        ({"epochs": 0}, "--epochs 0 is out of range. Use 1 or more"),
+        ({"lr": float("nan")}, "--lr nan is out of range"),
+        ({"crop_min": 1.5}, "--crop-min 1.5 is out of range. Use 1 or less"),
+        ({"batch": 9}, "--batch 9 does not split into 2 equal parts"),
+        ({"queue": 4}, "--queue 4 does not hold one batch of 8"),
+    ],
+)
+def test_options_are_checked_in_flag_words(options, changes, message):
+    with pytest.raises(HwsearchError) as caught:
+        dataclasses.replace(options, **changes)
+    assert message in str(caught.value)
+
+
+def test_several_processes_are_refused(options, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(HwsearchError, match="started as 2 processes"):
+        train(options)
