@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwsearch.data.canvas import CanvasFolders, CanvasOptions, write_canvas
+from hwsearch.data.canvas import CanvasFolders, write_canvases
 from hwsearch.deploy.manifest import MANIFEST_NAME
 from hwsearch.deploy.run import DeployOptions, deploy
 from hwsearch.judgement import judge_engines, show_judgement, write_judgement
@@ -43,7 +43,7 @@ def quickstart(options: QuickstartOptions) -> Path:
     """
     out, seed = options.out, options.seed
     with _step(1, "digits pasted on 32-pixel canvases, as a camera would see them"):
-        images = write_canvas(out / "images", CanvasOptions(seed=seed))
+        images = write_canvases(out / "images", seed=seed)
     with _step(2, "train one supernet without labels"):
         run = train(_training(images, out / "run", seed))
     with _step(3, "measure this machine through each runtime"):
@@ -57,7 +57,7 @@ def quickstart(options: QuickstartOptions) -> Path:
         write_judgement(judgement, out / JUDGEMENT_NAME)
         show_judgement(judgement)
     with _step(7, "draw the fronts"):
-        report(ReportOptions(search=found, engines=engines))
+        report(ReportOptions(directory=found, engines=engines))
     return out
 
 
@@ -75,6 +75,13 @@ def _training(images: CanvasFolders, run: Path, seed: int) -> TrainOptions:
         space=SPACE,
         out=run,
         resume=run.exists(),
+        epochs=30,
+        batch=64,
+        lr=0.06,
+        ema=0.99,
+        projection_hidden=256,
+        crop_min=0.4,
+        flip=False,
         seed=seed,
     )
 

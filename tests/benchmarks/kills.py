@@ -1,0 +1,179 @@
+"""Does killed work resume exactly: train, profile and search, each killed -9 at random moments.
+
+    python tests/benchmarks/kills.py --kills 10
+
+does each job once undisturbed and once killed again and again, compares the two, and adds a row a
+job to results/kills.jsonl. Half of the kills hit the command alone, half its children too.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rows import add_row, open_results
+
+from hwsearch.data.canvas import write_canvases
+from hwsearch.journal import read_journal
+
+FIRST_SECONDS, LAST_SECONDS = 3.0, 12.0
+"""A kill falls between these after a start; importing alone takes about three seconds."""
+
+SPACE = "bottleneck-32"
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A command that was killed and started again until it finished.
+
+    Attributes:
+        kills: Times it was killed.
+        seen: What its journal held at each kill, in bytes.
+    """
+
+    kills: int
+    seen: tuple[bytes, ...]
+
+
+def hwsearch(words: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Starts a command in a process group of its own."""
+    command = [sys.executable, "-m", "hwsearch", *words]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def undisturbed(words: Sequence[str]) -> None:
+    """Runs a command to its end."""
+    assert hwsearch(words).wait() == 0, words
+
+
+def killed(words: Callable[[], Sequence[str]], log: Path, kills: int, seed: int) -> Killed:
+    """Kills a command at random moments until it was killed often enough, then lets it finish.
+
+    Args:
+        words: The command to start; it may differ once there is something to resume.
+        log: File that must only grow.
+        kills: Times to kill it; fewer if it finishes before.
+        seed: Of the moments.
+    """
+    rng, seen = random.Random(seed), []
+    while len(seen) < kills:
+        process = hwsearch(words())
+        try:
+            assert process.wait(rng.uniform(FIRST_SECONDS, LAST_SECONDS)) == 0, words()
+            return Killed(len(seen), tuple(seen))
+        except subprocess.TimeoutExpired:
+            whole_group = len(seen) % 2 == 1
+            (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+            process.wait()
+            seen.append(log.read_bytes() if log.exists() else b"")
+    undisturbed(words())
+    return Killed(len(seen), tuple(seen))
+
+
+def kill_train(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+    """Compares final checkpoints byte by byte, and the steps in the metrics."""
+    images = write_canvases(folder / "images").pretrain
+    recipe = (
+        f"train --data {images} --space {SPACE} --epochs 12 --batch 64 --amp fp32 --threads 2 "
+        "--no-flip --projection-hidden 64 --checkpoint-steps 7 --log-steps 1"
+    ).split()
+    calm, rough = folder / "calm", folder / "rough"
+    undisturbed([*recipe, "--out", str(calm)])
+
+    def words() -> list[str]:
+        return [*recipe, "--out", str(rough), *(["--resume"] if rough.exists() else [])]
+
+    run = killed(words, rough / "metrics.jsonl", kills, seed)
+    return {
+        "kills": run.kills,
+        "checkpoint_equal": _same(calm, rough, "checkpoint.safetensors"),
+        "metrics_equal": _losses(calm) == _losses(rough),
+        "steps": len(_losses(rough)),
+    }
+
+
+def _losses(run: Path) -> list[tuple[float, ...]]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [tuple(v for k, v in json.loads(line).items() if "second" not in k) for line in lines]
+
+
+def _same(calm: Path, rough: Path, name: str) -> bool:
+    return (calm / name).read_bytes() == (rough / name).read_bytes()
+
+
+def kill_profile(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+    """Counts visits that were lost or repeated."""
+    words = (
+        f"profile --space {SPACE} --runtime onnxruntime --budget-minutes 0.7 --heldout 5".split()
+    )
+    words += [
+        "--evidence",
+        "20",
+        "--heldout",
+        "5",
+        "--device",
+        "here",
+        "--out",
+        str(folder / "tables"),
+    ]
+    log = folder / "tables/here/.journal" / f"{SPACE}-onnxruntime-fp32-b1-t2.jsonl"
+    run = killed(lambda: words, log, kills, seed)
+    rows = [row for row in read_journal(log, "profile")[1] if "visit" in row]
+    visits = [(row["visit"], row["number"]) for row in rows]
+    final = log.read_bytes()
+    return {
+        "kills": run.kills,
+        "visits": len(visits),
+        "repeated": len(visits) - len(set(visits)),
+        "lost": sum(not final.startswith(seen[: seen.rfind(b"\n") + 1]) for seen in run.seen),
+    }
+
+
+def kill_search(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+    """Compares evaluations and front byte by byte with those of an undisturbed search."""
+    images = write_canvases(folder / "images")
+    training = f"train --data {images.pretrain} --space {SPACE} --epochs 1 --batch 64 --no-flip"
+    undisturbed([*training.split(), "--projection-hidden", "64", "--out", str(folder / "run")])
+    profiling = f"profile --space {SPACE} --runtime onnxruntime --budget-minutes 0.5 --heldout 5"
+    undisturbed([*profiling.split(), "--device", "here", "--out", str(folder / "tables")])
+    (table,) = (folder / "tables/here").glob("*.jsonl")
+    recipe = f"search --checkpoint {folder / 'run'} --tables {table} --images {images.target}"
+    calm, rough = folder / "calm", folder / "rough"
+    words = [*recipe.split(), "--evaluations", "240"]
+    undisturbed([*words, "--out", str(calm)])
+    run = killed(lambda: [*words, "--out", str(rough)], rough / "evaluations.jsonl", kills, seed)
+    return {
+        "kills": run.kills,
+        "evaluations_equal": _same(calm, rough, "evaluations.jsonl"),
+        "front_equal": _same(calm, rough, "front.csv"),
+    }
+
+
+JOBS = {"train": kill_train, "profile": kill_profile, "search": kill_search}
+
+
+def main() -> None:
+    """Kills each job asked for; one row each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with open_results("kills") as journal:
+        for job in arguments.jobs:
+            with tempfile.TemporaryDirectory() as folder:
+                figures = JOBS[job](Path(folder), arguments.kills, arguments.seed)
+            add_row(journal, {"job": job, "seed": arguments.seed, **figures})
+            print(job, figures)
+
+
+if __name__ == "__main__":
+    main()
