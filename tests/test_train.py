@@ -20,6 +20,7 @@ from hwsearch.selfsup.base import MethodSettings, Views
 from hwsearch.selfsup.heads import PROJECTION
 from hwsearch.train import TrainOptions, train, trainer
 from hwsearch.train.hardware import Hardware
+from hwsearch.train.metrics import Metrics
 from hwsearch.train.trainer import StepSettings, Trainer
 
 IMAGES, BATCH, EPOCHS = 40, 8, 8
@@ -112,11 +113,31 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(options, finished, 
     assert process.exitcode == 0
     expected = (finished / CHECKPOINT_NAME).read_bytes()
     assert (killed.out / CHECKPOINT_NAME).read_bytes() == expected
+    assert {file.name for file in killed.out.iterdir()} == {
+        "config.toml",
+        "metrics.jsonl",
+        CHECKPOINT_NAME,
+    }
     timeless = [
         [{**row, "images_per_second": 0} for row in read_metrics(run)]
         for run in (killed.out, finished)
     ]
     assert timeless[0] == timeless[1]
+
+
+def test_metrics_are_cut_back_to_a_step_and_before_damage(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [b'{"step":%d}\n' % step for step in range(1, 5)]
+    for written, step, kept in [
+        (lines, 3, 3),
+        ([*lines[:2], b'{"st'], 9, 2),
+        ([lines[0], b"\0\0\n", lines[2]], 9, 1),
+    ]:
+        path.write_bytes(b"".join(written))
+        with Metrics(path) as metrics:
+            metrics.cut(step)
+            metrics.write({"step": 10})
+        assert path.read_bytes() == b"".join([*lines[:kept], b'{"step":10}\n'])
 
 
 def test_a_finished_run_is_left_alone_and_said(options, finished, capsys):

@@ -46,6 +46,8 @@ def run(options: TrainOptions) -> Path:
     source = open_source(options.data)
     header = _first_header(options, source, hardware)
     with Metrics(out / METRICS_NAME) as metrics:
+        for leftover in out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
+            leftover.unlink()
         checkpoint = Checkpoint.load(out) if (out / CHECKPOINT_NAME).exists() else None
         if checkpoint is not None:
             _check_same_recipe(checkpoint.header, header, out)

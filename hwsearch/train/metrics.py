@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from types import TracebackType
 
@@ -36,11 +37,11 @@ class Metrics:
             ) from cause
 
     def cut(self, step: int) -> None:
-        """Drops an unfinished last line and every line after a step."""
+        """Drops every line after a step, and all from the first damaged or unfinished one on."""
         self._file.seek(0)
         kept = 0
         for line in self._file:
-            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+            if _step_of(line) > step:
                 break
             kept += len(line)
         self._file.truncate(kept)
@@ -75,3 +76,11 @@ class Metrics:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+
+
+def _step_of(line: bytes) -> float:
+    """Returns the step of a line, or infinity if the line is damaged or unfinished."""
+    try:
+        return json.loads(line)["step"] if line.endswith(b"\n") else inf
+    except (ValueError, KeyError, TypeError):
+        return inf
