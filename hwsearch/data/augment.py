@@ -26,7 +26,11 @@ class AugmentOptions:
     """How much two views of one image may differ."""
 
     crop_scale: tuple[float, float] = (0.2, 1.0)
-    """Smallest and largest share of the image's area in a crop."""
+    """Smallest and largest share of the image's area in a crop; above 1 its edge is repeated."""
+    crop_margin: float = 0.0
+    """How far a crop may reach over the image's edge, as a share of half its side."""
+    crop_follow: bool = False
+    """Place crops around what differs from the ground; for small objects on a plain ground."""
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Smallest and largest width of a crop over its height."""
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
@@ -53,8 +57,10 @@ class AugmentOptions:
                 raise HwsearchError(
                     f"{_flag(name)} {low} {high} is not a range", fix="Use 0 < low <= high"
                 )
-        if self.crop_scale[1] > 1:
-            raise HwsearchError(f"--crop-scale ends at {self.crop_scale[1]}", fix="Use 1 at most")
+        if self.crop_margin < 0:
+            raise HwsearchError(
+                f"--crop-margin {self.crop_margin} is negative", fix="Use 0 or more"
+            )
         if min(self.jitter) < 0 or max(self.jitter[:3]) > 1 or self.jitter[3] > 0.5:
             raise HwsearchError(
                 f"--jitter {self.jitter} is out of range",
@@ -130,10 +136,14 @@ def _crop(x_BCHW: Tensor, side: int, draws: _Draws, options: AugmentOptions) -> 
     """Cuts a random rectangle out of each image and scales it to side × side pixels."""
     area = draws.between("area", *options.crop_scale)
     ratio = torch.exp(draws.between("ratio", *(log(end) for end in options.crop_ratio)))
-    width = (area * ratio).sqrt().clamp(max=1)
-    height = (area / ratio).sqrt().clamp(max=1)
-    centre_x = (1 - width) * draws.between("left", -1, 1)
-    centre_y = (1 - height) * draws.between("top", -1, 1)
+    largest = max(options.crop_scale[1], 1.0) ** 0.5
+    width = (area * ratio).sqrt().clamp(max=largest)
+    height = (area / ratio).sqrt().clamp(max=largest)
+    centre_x = ((1 - width).abs() + options.crop_margin) * draws.between("left", -1, 1)
+    centre_y = ((1 - height).abs() + options.crop_margin) * draws.between("top", -1, 1)
+    if options.crop_follow:
+        x, y = _content_centre(x_BCHW)
+        centre_x, centre_y = centre_x + x, centre_y + y
     mirror = torch.where(draws.happens("flip", options.flip_share), -1.0, 1.0)
     zero = torch.zeros_like(width)
     theta_B23 = torch.stack(
@@ -145,6 +155,21 @@ def _crop(x_BCHW: Tensor, side: int, draws: _Draws, options: AugmentOptions) -> 
     )
     grid = F.affine_grid(theta_B23, [len(x_BCHW), 3, side, side], align_corners=False)
     return F.grid_sample(x_BCHW, grid, padding_mode="border", align_corners=False)
+
+
+def _content_centre(x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns where the pixels that differ from the ground lie on average, float32[B] each.
+
+    The ground is the median colour; -1 and 1 are the edges of the image.
+    """
+    ground = x_BCHW.flatten(2).median(2).values[:, :, None, None]
+    weight_BHW = (x_BCHW - ground).abs().sum(1)
+    total = weight_BHW.sum((1, 2)).clamp(min=1e-6)
+    height, width = weight_BHW.shape[1:]
+    device = x_BCHW.device
+    x = (torch.arange(width, device=device) + 0.5) * (2 / width) - 1
+    y = (torch.arange(height, device=device) + 0.5) * (2 / height) - 1
+    return weight_BHW.sum(1) @ x / total, weight_BHW.sum(2) @ y / total
 
 
 def _recolour(x_BCHW: Tensor, draws: _Draws, options: AugmentOptions) -> Tensor:
