@@ -73,7 +73,7 @@ def test_no_networks_give_no_predictions(space):
 
 def test_networks_off_the_grid_lie_between_their_neighbours(space):
     fitted = Predictor.fit(SyntheticDevice(noise=0.001).table(60), space)
-    for name, low, off, high in (("width3", 64, 72, 80), ("width1", 12, 14, 16)):
+    for name, low, off, high in (("width3", 48, 56, 64), ("width1", 12, 14, 16)):
         small, between, large = (
             fitted.predict_subnet(space.subnet(**{name: width})).mean_ms[0]
             for width in (low, off, high)
