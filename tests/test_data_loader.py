@@ -171,6 +171,18 @@ def test_switched_off_augmentation_leaves_the_image():
     torch.testing.assert_close(blurred.mean(), kept.mean(), rtol=0, atol=0.02)
 
 
+def test_crops_that_follow_the_content_hide_where_it_was():
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    images[0, :, 2:10, 3:11] = images[1, :, 20:28, 15:23] = 200
+    follow = AugmentOptions(
+        crop_scale=(0.8, 1.5), crop_margin=0.2, crop_follow=True, jitter_share=0, blur_share=0
+    )
+    same_draws = torch.zeros(2, dtype=torch.int64)
+    first, second = views(images, same_draws, options=follow)
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-4)
+    assert first.max() > 1
+
+
 def test_grey_images_stay_grey_whatever_the_jitter():
     images = some_images(32)[:, :1].expand(-1, 3, -1, -1)
     jittered = views(images, torch.arange(32), options=AugmentOptions(grey_share=0))

@@ -35,7 +35,7 @@ class CanvasOptions:
     """
 
     side: int = 32
-    digit_side: tuple[int, int] = (10, 24)
+    digit_side: tuple[int, int] = (12, 16)
     contrast: tuple[float, float] = (0.5, 1.0)
     pretrain: int = 900
     placements: int = 1
