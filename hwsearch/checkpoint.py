@@ -24,7 +24,7 @@ CHECKPOINT_NAME = "checkpoint.safetensors"
 FORMAT = "hwsearch-checkpoint"
 SCHEMA = 1
 """History: 1, the first."""
-_METHOD, _MOMENTUM = "method.", "momentum."
+_METHOD, _OPTIMISER = "method.", "optimiser."
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Checkpoint:
     Attributes:
         header: What the tensors are.
         method: State dict of the method: online and EMA weights, heads, queue.
-        momentum: Momentum of each trained parameter, by its name in the method.
+        optimiser: State of the optimiser, by kind of state and name of the parameter.
     """
 
     header: Header
     method: Mapping[str, Tensor]
-    momentum: Mapping[str, Tensor]
+    optimiser: Mapping[str, Tensor]
 
     def save(self, run: Path) -> None:
         """Replaces the run's checkpoint; a crash leaves the old one or the new one.
@@ -71,7 +71,7 @@ class Checkpoint:
             HwsearchError: If it cannot be written; the old one is intact.
         """
         tensors = {_METHOD + name: value for name, value in self.method.items()}
-        tensors |= {_MOMENTUM + name: value for name, value in self.momentum.items()}
+        tensors |= {_OPTIMISER + name: value for name, value in self.optimiser.items()}
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         about = {"format": FORMAT, "schema": SCHEMA, **asdict(self.header)}
         text = json.dumps(about, allow_nan=False, sort_keys=True)
@@ -106,7 +106,7 @@ class Checkpoint:
         return cls(
             _read_header(about, path),
             _with_prefix(tensors, _METHOD),
-            _with_prefix(tensors, _MOMENTUM),
+            _with_prefix(tensors, _OPTIMISER),
         )
 
 
@@ -158,11 +158,21 @@ class Run:
         return self.method.embedder(subnet, weights)
 
 
-def build_method(space: Space, method: str, settings: MethodSettings, seed: int) -> Method[Any]:
-    """Builds an untrained method; equal seeds give equal weights."""
+def build_method(
+    space: Space, method: str, settings: MethodSettings, *, seed: int, residual_scale: float = 0.0
+) -> Method[Any]:
+    """Builds an untrained method; equal seeds give equal weights.
+
+    Args:
+        space: Family of networks.
+        method: Registered name.
+        settings: What the method is told.
+        seed: Of the weights.
+        residual_scale: Scale that every residual branch starts with.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_method(method)(Supernet(space), settings)
+        return get_method(method)(Supernet(space, residual_scale), settings)
 
 
 def load_weights(method: Method[Any], checkpoint: Checkpoint, run: Path) -> None:

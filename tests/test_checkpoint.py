@@ -40,7 +40,7 @@ def test_what_is_saved_comes_back(saved, tmp_path):
     assert again.header == saved.header
     for name, value in saved.method.items():
         assert torch.equal(again.method[name], value)
-    assert torch.equal(again.momentum["w"], saved.momentum["w"])
+    assert torch.equal(again.optimiser["w"], saved.optimiser["w"])
 
 
 def test_equal_content_gives_equal_bytes(saved, tmp_path):

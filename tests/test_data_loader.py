@@ -1,11 +1,11 @@
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from hwsearch.data.augment import AugmentOptions, augment
+from hwsearch.data.augment import augment
+from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.data.canvas import CanvasOptions, write_canvases
 from hwsearch.data.draws import hashes, permutation, uniform
 from hwsearch.data.images import load_images, normalise
@@ -175,7 +175,7 @@ def test_crops_that_follow_the_content_hide_where_it_was():
     images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
     images[0, :, 2:10, 3:11] = images[1, :, 20:28, 15:23] = 200
     follow = AugmentOptions(
-        crop_scale=(0.8, 1.5), crop_margin=0.2, crop_follow=True, jitter_share=0, blur_share=0
+        crop_scale=(0.8, 1.5), crop_shift=0.2, crop_follow=True, jitter_share=0, blur_share=0
     )
     same_draws = torch.zeros(2, dtype=torch.int64)
     first, second = views(images, same_draws, options=follow)
@@ -190,23 +190,10 @@ def test_grey_images_stay_grey_whatever_the_jitter():
 
 
 def test_bad_strengths_are_refused():
-    with pytest.raises(HwsearchError, match=r"--crop-scale 0\.5 0\.2"):
+    with pytest.raises(HwsearchError, match=r"--crop-min to --crop-max 0\.5 0\.2"):
         AugmentOptions(crop_scale=(0.5, 0.2))
-    with pytest.raises(HwsearchError, match="--flip-share 2"):
+    with pytest.raises(HwsearchError, match="flip_share 2"):
         AugmentOptions(flip_share=2)
-
-
-def test_augmentation_keeps_up_with_training():
-    images, indices = some_images(256, 32), torch.arange(256)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        views(images, indices)
-        seconds.append(time.perf_counter() - started)
-    torch.set_num_threads(threads)
-    assert 256 / min(seconds) > 1500
 
 
 def test_canvases_hold_each_digit_in_one_split_only(tmp_path):

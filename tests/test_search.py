@@ -83,7 +83,7 @@ def write_table(folder: Path, runtime: str, device: str = "made-up", seed: int =
 
 def write_checkpoint(run: Path, seed: int = 0) -> Path:
     settings = MethodSettings(projection_hidden=32, queue=8)
-    method = build_method(SPACE, "moco-v2", settings, seed)
+    method = build_method(SPACE, "moco-v2", settings, seed=seed)
     header = Header(SPACE.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
     run.mkdir()
     Checkpoint(header, method.state_dict(), {}).save(run)

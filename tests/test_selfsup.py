@@ -1,5 +1,7 @@
 """Self-supervised methods: every registered one keeps the contract, MoCo v2 its arithmetic."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_space import TINY as SPACE
@@ -101,7 +103,6 @@ def test_queue_is_a_ring_that_knows_the_owners():
         queue.enqueue(torch.full((4, 4), float(first)), indices)
     assert queue.owners_K.tolist() == [6, 7, 2, 3, 4, 5]
     assert queue.keys_KD[:, 0].tolist() == [4, 4, 0, 0, 4, 4]
-    assert queue.own(torch.tensor([3, 9])).int().tolist() == [[0, 0, 0, 1, 0, 0], [0] * 6]
 
 
 @pytest.mark.parametrize("subnets", [1, 3])
@@ -131,6 +132,18 @@ def test_moco_masks_older_keys_of_the_same_image():
             method.after_step()
     expected = F.pad(torch.eye(BATCH, dtype=torch.bool), (0, 2 * BATCH))
     assert torch.equal(targets.own_BK, expected)
+
+
+def test_moco_without_a_queue_tells_a_key_from_the_rest_of_its_batch():
+    torch.manual_seed(0)
+    method = get_method("moco-v2")(Supernet(SPACE), replace(SETTINGS, queue=0))
+    views = make_views()
+    targets = method.targets(views)
+    loss = method(views, targets, SPACE.minimum)["loss"]
+    queries = method.online(views.query_BCHW, SPACE.minimum, SETTINGS.norm_groups)
+    logits = queries @ targets.keys_BD.T / SETTINGS.temperature
+    torch.testing.assert_close(loss, F.cross_entropy(logits, torch.arange(BATCH)))
+    method.after_step()
 
 
 def test_moco_keys_are_normalised_in_shuffled_groups():

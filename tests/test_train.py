@@ -184,6 +184,7 @@ def make_trainer(amp="fp32", **changes):
         steps=100,
         lr=0.1,
         warmup_steps=10,
+        optimizer="sgd",
         weight_decay=1e-4,
         clip_norm=None,
         random_subnets=1,
@@ -219,6 +220,21 @@ def test_a_step_moves_all_weights(changes):
     ]
     # Zero-initialised norms keep the first gradient away from the branches before them.
     assert sum(moved) > len(moved) / 2
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_trainer_goes_on_where_another_stood(optimizer):
+    batches = [make_views(torch.randn(8, 3, 8, 8), step) for step in range(3)]
+    through, first, second = (make_trainer(optimizer=optimizer) for _ in range(3))
+    for views in batches:
+        through.run_step(views)
+    for views in batches[:2]:
+        first.run_step(views)
+    second.method.load_state_dict(first.method.state_dict())
+    second.restore(first.step, first.optimiser_state(), first.progress())
+    second.run_step(batches[2])
+    expected = through.method.state_dict()
+    assert all(torch.equal(v, expected[name]) for name, v in second.method.state_dict().items())
 
 
 def test_subnets_of_a_step_depend_on_seed_and_step_only():

@@ -3,7 +3,6 @@
 Shape suffixes: B images, C colours, H and W height and width of the stored image.
 """
 
-from dataclasses import dataclass
 from math import ceil, log, pi
 
 import numpy as np
@@ -11,65 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.data.draws import uniform
 from hwsearch.data.prepare import MEAN, STD
-from hwsearch.errors import HwsearchError
 
 _GREY = (0.299, 0.587, 0.114)
 _RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 _REFERENCE_SIDE = 224
 """Side in pixels of the images for which MoCo v2's blur was chosen."""
-
-
-@dataclass(frozen=True)
-class AugmentOptions:
-    """How much two views of one image may differ."""
-
-    crop_scale: tuple[float, float] = (0.2, 1.0)
-    """Smallest and largest share of the image's area in a crop; above 1 its edge is repeated."""
-    crop_margin: float = 0.0
-    """How far a crop may reach over the image's edge, as a share of half its side."""
-    crop_follow: bool = False
-    """Place crops around what differs from the ground; for small objects on a plain ground."""
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Smallest and largest width of a crop over its height."""
-    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
-    """Largest change of brightness, contrast, saturation (relative) and hue (turns)."""
-    jitter_share: float = 0.8
-    """Share of views whose colours are jittered."""
-    grey_share: float = 0.2
-    """Share of views without colour."""
-    blur_share: float = 0.5
-    """Share of views that are blurred."""
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
-    """Smallest and largest blur, in pixels of a view 224 pixels wide."""
-    flip_share: float = 0.5
-    """Share of views mirrored left to right; 0 where left and right matter, as for digits."""
-
-    def __post_init__(self) -> None:
-        for name in ("jitter_share", "grey_share", "blur_share", "flip_share"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise HwsearchError(f"{_flag(name)} {share} is not a share", fix="Use 0 to 1")
-        for name in ("crop_scale", "crop_ratio", "blur_sigma"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise HwsearchError(
-                    f"{_flag(name)} {low} {high} is not a range", fix="Use 0 < low <= high"
-                )
-        if self.crop_margin < 0:
-            raise HwsearchError(
-                f"--crop-margin {self.crop_margin} is negative", fix="Use 0 or more"
-            )
-        if min(self.jitter) < 0 or max(self.jitter[:3]) > 1 or self.jitter[3] > 0.5:
-            raise HwsearchError(
-                f"--jitter {self.jitter} is out of range",
-                fix="Use 0 to 1 for brightness, contrast and saturation, 0 to 0.5 for hue",
-            )
-
-
-def _flag(field: str) -> str:
-    return "--" + field.replace("_", "-")
 
 
 def augment(
@@ -139,8 +87,8 @@ def _crop(x_BCHW: Tensor, side: int, draws: _Draws, options: AugmentOptions) -> 
     largest = max(options.crop_scale[1], 1.0) ** 0.5
     width = (area * ratio).sqrt().clamp(max=largest)
     height = (area / ratio).sqrt().clamp(max=largest)
-    centre_x = ((1 - width).abs() + options.crop_margin) * draws.between("left", -1, 1)
-    centre_y = ((1 - height).abs() + options.crop_margin) * draws.between("top", -1, 1)
+    centre_x = ((1 - width).abs() + options.crop_shift) * draws.between("left", -1, 1)
+    centre_y = ((1 - height).abs() + options.crop_shift) * draws.between("top", -1, 1)
     if options.crop_follow:
         x, y = _content_centre(x_BCHW)
         centre_x, centre_y = centre_x + x, centre_y + y

@@ -26,14 +26,17 @@ class ElasticConvNorm(nn.Module):
         layer: What to compute.
         channels_in: Most input channels of any block in the slot.
         channels_out: Most output channels of any block in the slot.
+        scale: Scale that the norm starts with.
     """
 
-    def __init__(self, layer: ConvNorm, channels_in: int, channels_out: int) -> None:
+    def __init__(
+        self, layer: ConvNorm, channels_in: int, channels_out: int, scale: float = 1.0
+    ) -> None:
         super().__init__()
         self.layer = layer
         side = layer.kernel
         self.weight_OIHW = nn.Parameter(torch.empty(channels_out, channels_in, side, side))
-        self.scale = nn.Parameter(torch.full((channels_out,), 0.0 if layer.zero_init else 1.0))
+        self.scale = nn.Parameter(torch.full((channels_out,), scale))
         self.shift = nn.Parameter(torch.zeros(channels_out))
         nn.init.kaiming_normal_(self.weight_OIHW, mode="fan_out", nonlinearity="relu")
 
@@ -57,9 +60,10 @@ class ElasticBlock(nn.Module):
 
     Args:
         blocks: All blocks of the slot; they share one kind.
+        residual_scale: Scale that the last norm of a residual branch starts with.
     """
 
-    def __init__(self, blocks: Iterable[Block]) -> None:
+    def __init__(self, blocks: Iterable[Block], residual_scale: float = 0.0) -> None:
         super().__init__()
         blocks = tuple(blocks)
         assert len({block.kind for block in blocks}) == 1, f"mixed kinds in slot {blocks[0].slot}"
@@ -67,7 +71,8 @@ class ElasticBlock(nn.Module):
             if isinstance(layer, ConvNorm):
                 most_in = max(block.size(layer.channels_in) for block in blocks)
                 most_out = max(block.size(layer.channels_out) for block in blocks)
-                self.add_module(layer.name, ElasticConvNorm(layer, most_in, most_out))
+                scale = residual_scale if layer.zero_init else 1.0
+                self.add_module(layer.name, ElasticConvNorm(layer, most_in, most_out, scale))
 
     def forward(self, x_BCHW: Tensor, block: Block) -> Tensor:
         """Runs one block of the slot."""

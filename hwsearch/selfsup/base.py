@@ -24,7 +24,7 @@ class MethodSettings:
         projection_hidden: Hidden units of the projection head.
         temperature: Temperature of the contrastive loss.
         ema: Share of the old weights that the teacher keeps in a step.
-        queue: Keys kept as negatives.
+        queue: Older keys kept as negatives; 0 takes the other images of the batch instead.
         norm_groups: Parts of a batch with batch-norm statistics of their own.
     """
 

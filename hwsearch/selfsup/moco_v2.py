@@ -23,11 +23,13 @@ class MocoTargets:
 
     Attributes:
         keys_BD: The teacher's L2-normalised projections of the key view.
-        own_BK: Which negatives are older keys of the query's own image.
+        negatives_KD: Keys to tell them from: the queue's, or the batch's own without a queue.
+        own_BK: Which negatives are keys of the query's own image.
         indices_B: Number of each image in its source.
     """
 
     keys_BD: Tensor
+    negatives_KD: Tensor
     own_BK: Tensor
     indices_B: Tensor
 
@@ -62,8 +64,11 @@ class MocoV2(Method[MocoTargets]):
         )
         keys_BD = torch.empty_like(shuffled)
         keys_BD[order] = shuffled
-        own_BK = self.queue.own(views.indices_B)
-        self._waiting = MocoTargets(keys_BD, own_BK, views.indices_B)
+        negatives_KD, owners_K = self.queue.keys_KD, self.queue.owners_K
+        if not self.settings.queue:
+            negatives_KD, owners_K = keys_BD, views.indices_B
+        own_BK = views.indices_B[:, None] == owners_K[None]
+        self._waiting = MocoTargets(keys_BD, negatives_KD, own_BK, views.indices_B)
         return self._waiting
 
     def forward(self, views: Views, targets: MocoTargets, subnet: Subnet) -> dict[str, Tensor]:
@@ -72,7 +77,7 @@ class MocoV2(Method[MocoTargets]):
         loss = info_nce(
             query_BD,
             targets.keys_BD,
-            self.queue.keys_KD,
+            targets.negatives_KD,
             targets.own_BK,
             self.settings.temperature,
         )
@@ -82,7 +87,8 @@ class MocoV2(Method[MocoTargets]):
         """Moves the teacher and enqueues the keys of the step."""
         assert self._waiting is not None, "after_step needs the targets of exactly one step"
         self.teacher.update(self.online)
-        self.queue.enqueue(self._waiting.keys_BD, self._waiting.indices_B)
+        if self.settings.queue:
+            self.queue.enqueue(self._waiting.keys_BD, self._waiting.indices_B)
         self._waiting = None
 
     def encoder(self, weights: Weights) -> Encoder:

@@ -29,10 +29,6 @@ class KeyQueue(nn.Module):
         self.register_buffer("owners_K", torch.full((size,), NOBODY))
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
 
-    def own(self, indices_B: Tensor) -> Tensor:
-        """Tells, as bool [B, K], which keys came from the images with these numbers."""
-        return indices_B[:, None] == self.owners_K[None]
-
     @torch.no_grad()
     def enqueue(self, keys_BD: Tensor, indices_B: Tensor) -> None:
         """Replaces the oldest keys."""

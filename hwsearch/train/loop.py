@@ -11,7 +11,7 @@ import torch
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header, build_method, load_weights
 from hwsearch.config import write_config
-from hwsearch.data.augment import AugmentOptions, augment
+from hwsearch.data.augment import augment
 from hwsearch.data.loader import Batch, Loader, LoaderOptions
 from hwsearch.data.sources import Source, open_source
 from hwsearch.errors import HwsearchError
@@ -29,8 +29,10 @@ METRICS_NAME = "metrics.jsonl"
 LARGEST_QUEUE = 65_536
 _LR_OF_256 = 0.03
 _RECIPE = (
-    *("epochs", "batch", "warmup", "weight_decay", "clip_norm", "random_subnets"),
-    *("crop_min", "flip", "seed"),
+    *("epochs", "batch", "optimizer", "warmup", "weight_decay", "clip_norm"),
+    *("random_subnets", "residual_scale", "seed"),
+    *("crop_min", "crop_max", "crop_shift", "crop_follow", "flip"),
+    *("jitter", "jitter_hue", "grey", "blur"),
 )
 """Options that decide the result, beside those that are resolved or belong to the method."""
 
@@ -89,7 +91,7 @@ def _first_header(options: TrainOptions, source: Source, hardware: Hardware) -> 
         projection_hidden=options.projection_hidden,
         temperature=options.temperature,
         ema=options.ema,
-        queue=options.queue or largest // options.batch * options.batch,
+        queue=largest // options.batch * options.batch if options.queue is None else options.queue,
         norm_groups=options.norm_groups,
     )
     lr = options.lr if options.lr is not None else _LR_OF_256 * options.batch / 256
@@ -127,9 +129,7 @@ class _Session:
         self._metrics = metrics
         space = get_space(options.space)
         self._side = space.input_shape[1]
-        self._augment = AugmentOptions(
-            crop_scale=(options.crop_min, 1.0), flip_share=0.5 if options.flip else 0.0
-        )
+        self._augment = options.augmentation()
         self._loader = Loader(
             source,
             LoaderOptions(
@@ -140,7 +140,13 @@ class _Session:
                 max_corrupt_share=options.max_corrupt_share,
             ),
         )
-        method = build_method(space, options.method, header.settings, options.seed)
+        method = build_method(
+            space,
+            options.method,
+            header.settings,
+            seed=options.seed,
+            residual_scale=options.residual_scale,
+        )
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
@@ -153,7 +159,7 @@ class _Session:
             found = checkpoint.header
             load_weights(self._trainer.method, checkpoint, self._options.out)
             self._loader.load_state_dict(dict(found.progress["loader"]))
-            self._trainer.restore(found.step, checkpoint.momentum, found.progress["trainer"])
+            self._trainer.restore(found.step, checkpoint.optimiser, found.progress["trainer"])
         self._metrics.cut(self._trainer.step)
 
     def train(self) -> None:
@@ -211,7 +217,7 @@ class _Session:
         }
         header = replace(self._header, step=self._trainer.step, progress=progress)
         state = self._trainer.method.state_dict()
-        Checkpoint(header, state, self._trainer.momentum()).save(self._options.out)
+        Checkpoint(header, state, self._trainer.optimiser_state()).save(self._options.out)
         self._saved_at = time.monotonic()
 
 
@@ -220,6 +226,7 @@ def _step_settings(options: TrainOptions, header: Header) -> StepSettings:
         steps=header.steps,
         lr=header.recipe["lr"],
         warmup_steps=round(options.warmup * header.steps),
+        optimizer=options.optimizer,
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
         random_subnets=options.random_subnets,

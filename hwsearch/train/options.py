@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup import check_method
 from hwsearch.spaces import get_space
 
+Optimizer = Literal["sgd", "adamw"]
 Amp = Literal["auto", "bf16", "fp32", "fp16"]
 
 
@@ -31,6 +33,8 @@ class TrainOptions:
     """Images a step."""
     lr: float | None = None
     """Peak learning rate; by default 0.03 for each 256 images of a batch."""
+    optimizer: Optimizer = "sgd"
+    """What takes the steps: sgd with momentum 0.9, or adamw, which gets far in few steps."""
     warmup: float = 0.05
     """Share of all steps in which the learning rate rises; then it falls as a cosine to 0."""
     weight_decay: float = 1e-4
@@ -39,8 +43,11 @@ class TrainOptions:
     """Longest gradient, as an L2 norm over all weights; without it nothing is clipped."""
     random_subnets: int = 1
     """Networks drawn at random in a step, beside the largest and the smallest."""
+    residual_scale: float = 0.0
+    """Scale that residual branches start with: 0 as in DATA; 1 learns sooner in short runs."""
     queue: int | None = None
-    """Older keys that serve as negatives; by default 65,536 or a quarter of the images."""
+    """Older keys that serve as negatives; by default 65,536 or a quarter of the images. 0 takes
+    the other images of the batch: short runs collapse with a queue."""
     temperature: float = 0.2
     """Temperature of the contrastive loss."""
     ema: float = 0.999
@@ -51,8 +58,23 @@ class TrainOptions:
     """Parts of a batch with batch-norm statistics of their own, so that they tell no key."""
     crop_min: float = 0.2
     """Smallest share of an image's area that a crop keeps."""
+    crop_max: float = 1.0
+    """Largest share; above 1 a crop reaches over the edges, which are repeated."""
+    crop_shift: float = 0.0
+    """How far a crop may be moved beyond where it fits, as a share of half the image's side."""
+    crop_follow: bool = False
+    """Crop around what differs from the ground; for small objects on a plain ground, whose place
+    would tell images apart."""
     flip: bool = True
     """Mirror half of the views left to right; switch off where left and right matter."""
+    jitter: float = 0.4
+    """Largest relative change of brightness, contrast and saturation."""
+    jitter_hue: float = 0.1
+    """Largest change of hue, in turns."""
+    grey: float = 0.2
+    """Share of views without colour."""
+    blur: float = 0.5
+    """Share of views that are blurred."""
     max_corrupt_share: float = 0.01
     """Share of images that may be corrupt before the run stops."""
     seed: int = 0
@@ -77,9 +99,10 @@ class TrainOptions:
     def __post_init__(self) -> None:
         get_space(self.space)
         check_method(self.method)
-        _check_least(self, 1, "epochs", "queue", "projection_hidden", "norm_groups", "threads")
+        _check_least(self, 1, "epochs", "projection_hidden", "norm_groups", "threads")
         _check_least(self, 1, "checkpoint_steps", "log_steps")
-        _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed")
+        _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed", "queue")
+        _check_least(self, 0, "residual_scale")
         _check_above_zero(self, "lr", "clip_norm", "temperature", "crop_min", "checkpoint_minutes")
         _check_most(self, 1, "crop_min", "warmup", "ema")
         _check_least(self, 0, "warmup", "ema", "max_corrupt_share")
@@ -89,11 +112,28 @@ class TrainOptions:
                 f"--batch {self.batch} does not split into {self.norm_groups} equal parts",
                 fix="Change --batch or --norm-groups",
             )
-        if self.queue is not None and self.queue < self.batch:
+        if self.queue is not None and 0 < self.queue < self.batch:
             raise HwsearchError(
                 f"--queue {self.queue} does not hold one batch of {self.batch}",
-                fix=f"Use --queue {self.batch} or more",
+                fix=f"Use --queue {self.batch} or more, or 0 for none",
             )
+        self.augmentation()
+
+    def augmentation(self) -> AugmentOptions:
+        """Returns what the options say about views.
+
+        Raises:
+            HwsearchError: If a strength is out of range.
+        """
+        return AugmentOptions(
+            crop_scale=(self.crop_min, self.crop_max),
+            crop_shift=self.crop_shift,
+            crop_follow=self.crop_follow,
+            flip_share=0.5 if self.flip else 0.0,
+            jitter=(self.jitter, self.jitter, self.jitter, self.jitter_hue),
+            grey_share=self.grey,
+            blur_share=self.blur,
+        )
 
 
 def _check_least(options: TrainOptions, least: float, *names: str) -> None:

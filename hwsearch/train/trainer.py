@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Method, Views
@@ -29,6 +30,7 @@ class StepSettings:
         steps: Steps of the whole run.
         lr: Peak learning rate.
         warmup_steps: Steps in which the learning rate rises.
+        optimizer: "sgd" (momentum 0.9) or "adamw".
         weight_decay: Pull towards zero on weights with two or more dimensions.
         clip_norm: Longest gradient, or None.
         random_subnets: Networks drawn at random in a step.
@@ -38,6 +40,7 @@ class StepSettings:
     steps: int
     lr: float
     warmup_steps: int
+    optimizer: str
     weight_decay: float
     clip_norm: float | None
     random_subnets: int
@@ -94,7 +97,7 @@ class Trainer:
         self._settings, self._hardware = settings, hardware
         self.step = self._collapsed_steps = 0
         self._trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
-        self._optimiser = _sgd(self._trained.values(), settings.weight_decay)
+        self._optimiser = _optimiser(self._trained.values(), settings)
         self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
 
     def run_step(self, views: Views) -> StepResult:
@@ -158,25 +161,30 @@ class Trainer:
                 fix=_FRESH_START,
             )
 
-    def momentum(self) -> dict[str, Tensor]:
-        """Returns the optimiser's momentum by name of the parameter."""
-        state = self._optimiser.state
-        return {name: state[p]["momentum_buffer"] for name, p in self._trained.items()}
+    def optimiser_state(self) -> dict[str, Tensor]:
+        """Returns the optimiser's state, by kind of state and name of the parameter."""
+        return {
+            f"{kind}/{name}": value
+            for name, parameter in self._trained.items()
+            for kind, value in self._optimiser.state[parameter].items()
+        }
 
     def progress(self) -> dict[str, Any]:
         """Returns the rest of what a later run needs to go on, fit for JSON."""
         return {"collapsed_steps": self._collapsed_steps, "scaler": self._scaler.state_dict()}
 
     def restore(
-        self, step: int, momentum: Mapping[str, Tensor], progress: Mapping[str, Any]
+        self, step: int, optimiser: Mapping[str, Tensor], progress: Mapping[str, Any]
     ) -> None:
         """Goes on from where another trainer of the same settings stood."""
         self.step, self._collapsed_steps = step, progress["collapsed_steps"]
         self._scaler.load_state_dict(progress["scaler"])
-        for name, parameter in self._trained.items():
-            self._optimiser.state[parameter]["momentum_buffer"] = momentum[name].to(
-                parameter.device
-            )
+        for key, value in optimiser.items():
+            kind, _, name = key.partition("/")
+            parameter = self._trained[name]
+            # Adam counts its steps on the CPU wherever the parameters are.
+            device = value.device if value.ndim == 0 else parameter.device
+            self._optimiser.state[parameter][kind] = value.to(device)
 
 
 @dataclass(frozen=True)
@@ -187,12 +195,14 @@ class _Passes:
     embedding_std: float
 
 
-def _sgd(parameters: Iterable[nn.Parameter], weight_decay: float) -> torch.optim.SGD:
+def _optimiser(parameters: Iterable[nn.Parameter], settings: StepSettings) -> Optimizer:
     parameters = list(parameters)
     decayed = [p for p in parameters if p.ndim > 1]
     plain = [p for p in parameters if p.ndim <= 1]
     groups = [
-        {"params": decayed, "weight_decay": weight_decay},
+        {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=0.0)
     return torch.optim.SGD(groups, lr=0.0, momentum=0.9)
