@@ -35,8 +35,8 @@ class CanvasOptions:
     """
 
     side: int = 32
-    digit_side: tuple[int, int] = (12, 16)
-    contrast: tuple[float, float] = (0.5, 1.0)
+    digit_side: tuple[int, int] = (14, 18)
+    contrast: tuple[float, float] = (0.7, 1.0)
     pretrain: int = 900
     placements: int = 1
     target: int = 128
