@@ -119,7 +119,7 @@ def _searching(
         checkpoint=run,
         tables=tuple(map(str, tables)),
         images=str(images.target),
-        evaluations=64,
+        evaluations=128,
         seed=seed,
         out=out,
     )

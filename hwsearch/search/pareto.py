@@ -19,8 +19,9 @@ def pareto_front(points: np.ndarray) -> np.ndarray:
 def knee(latency_ms: np.ndarray, distance: np.ndarray) -> int:
     """Finds the knee of a front: the point farthest below the chord between its ends.
 
-    Log-latency and distance are both scaled to 0…1 between the ends first. A front of one
-    or two points has no bend, and its fastest point is returned.
+    Log-latency and distance are both scaled to 0…1 between the ends first. The ends
+    themselves are never the knee; a front of one or two points has only ends, and its
+    fastest point is returned.
 
     Args:
         latency_ms: float[N], latencies of the front in any order.
@@ -29,9 +30,10 @@ def knee(latency_ms: np.ndarray, distance: np.ndarray) -> int:
     Returns:
         Index into the arrays.
     """
-    x, y = _unit(np.log(latency_ms)), _unit(distance)
-    below = 1 - x - y
-    return int(np.lexsort((latency_ms, -np.round(below, 12)))[0])
+    order = np.argsort(latency_ms)
+    between = order[1:-1] if len(order) > 2 else order[:1]
+    below = 1 - _unit(np.log(latency_ms)) - _unit(distance)
+    return int(between[np.argmax(np.round(below[between], 12))])
 
 
 def hypervolume(latency_ms: np.ndarray, distance: np.ndarray) -> float:

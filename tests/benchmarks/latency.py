@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "openvino"])
     parser.add_argument("--heldout", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with open_results("latency") as journal, tempfile.TemporaryDirectory() as folder:
@@ -46,6 +47,7 @@ def main() -> None:
             options = ProfileOptions(
                 space=arguments.space,
                 runtime=runtime,
+                threads=arguments.threads,
                 heldout=arguments.heldout,
                 budget_minutes=arguments.minutes,
                 seed=arguments.seed,
