@@ -31,6 +31,7 @@ check: setup
 bench: setup
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python tests/benchmarks/quickstart.py
+	$(BIN)/python tests/benchmarks/kills.py
 
 # A stamp of another state, or a venv that cannot run its own command, is built anew.
 setup:

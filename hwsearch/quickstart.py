@@ -41,7 +41,7 @@ def quickstart(options: QuickstartOptions) -> Path:
     Returns:
         The folder that holds everything.
     """
-    out, seed = options.out, options.seed
+    out, seed, started = options.out, options.seed, time.monotonic()
     with _step(1, "digits pasted on 32-pixel canvases, as a camera would see them"):
         images = write_canvases(out / "images", seed=seed)
     with _step(2, "train one supernet without labels"):
@@ -57,7 +57,12 @@ def quickstart(options: QuickstartOptions) -> Path:
         write_judgement(judgement, out / JUDGEMENT_NAME)
         show_judgement(judgement)
     with _step(7, "draw the fronts"):
-        report(ReportOptions(directory=found, engines=engines))
+        pictures = report(ReportOptions(directory=found, engines=engines))
+    console.print(
+        f"Done in {(time.monotonic() - started) / 60:.1f} minutes. Look at {pictures[-1].parent}, "
+        f"{out / JUDGEMENT_NAME} and {out / 'engines'}.",
+        markup=False,
+    )
     return out
 
 
