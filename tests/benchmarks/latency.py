@@ -16,6 +16,7 @@ from typing import Any
 from rows import add_row, open_results
 
 from hwsearch.latency.accuracy import heldout_accuracy
+from hwsearch.latency.show import print_accuracy
 from hwsearch.latency.table import Table
 from hwsearch.profiling.profile import ProfileOptions, profile
 
@@ -23,12 +24,14 @@ from hwsearch.profiling.profile import ProfileOptions, profile
 def measure(options: ProfileOptions) -> dict[str, Any]:
     """Profiles one runtime and returns its row."""
     table = Table.read(profile(options))
+    found = heldout_accuracy(table)
+    print_accuracy(found)
     return {
         "table": table.name,
         "minutes": options.budget_minutes,
         "evidence": options.evidence,
         "seed": options.seed,
-        **asdict(heldout_accuracy(table)),
+        **asdict(found),
     }
 
 
