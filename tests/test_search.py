@@ -19,8 +19,8 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
-from hwsearch.search.evaluations import Evaluations, match_table
-from hwsearch.search.front import FrontPoint, pick_point, read_front
+from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.front import read_front
 from hwsearch.search.inputs import SearchOptions, open_search
 from hwsearch.search.run import search
 from hwsearch.selfsup.base import MethodSettings
@@ -245,58 +245,6 @@ def test_impossible_options_are_refused(
 ) -> None:
     with pytest.raises(HwsearchError, match=message):
         options(made, tmp_path, **changes)
-
-
-def point(
-    index: int, latency_ms: float, *, table: str = "here/a", knee: bool = False
-) -> FrontPoint:
-    return FrontPoint(
-        table=table,
-        index=index,
-        subnet=SPACE.minimum,
-        distance=1.0 / latency_ms,
-        latency_ms=latency_ms,
-        low_ms=latency_ms,
-        high_ms=latency_ms,
-        macs=1,
-        params=1,
-        knee=knee,
-    )
-
-
-FRONT = [point(0, 1.0), point(1, 2.0, knee=True), point(2, 4.0), point(0, 1.0, table="here/b")]
-
-
-@pytest.mark.parametrize(
-    ("how", "index"),
-    [("knee", 1), ("max-latency-ms=3.9", 1), ("max-latency-ms=99", 2), ("index=0", 0)],
-)
-def test_pick_follows_the_words(how: str, index: int) -> None:
-    assert pick_point(FRONT, "a", how) is FRONT[index]
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("max-latency-ms=0.5", r"within 0.5 ms.*fastest takes 1.000 ms.*max-latency-ms=1.000"),
-        ("index=7", r"no index 7.*index=0 to index=2"),
-        ("max-latency-ms=fast", "cannot read '--pick max-latency-ms=fast'"),
-        ("nee", "unknown pick 'nee'.*Did you mean knee"),
-    ],
-)
-def test_pick_that_cannot_be_made_says_what_can(how: str, message: str) -> None:
-    with pytest.raises(HwsearchError, match=message):
-        pick_point(FRONT, "here/a", how)
-
-
-def test_table_of_several_devices_needs_its_device() -> None:
-    labels = ["here/a", "there/a", "there/b"]
-    assert match_table("there/a", labels) == "there/a"
-    assert match_table("latency_tables/there/b.jsonl", labels) == "there/b"
-    with pytest.raises(HwsearchError, match="several tables"):
-        match_table("a", labels)
-    with pytest.raises(HwsearchError, match="unknown table of this search 'c'"):
-        match_table("c", labels)
 
 
 SEARCHER = """
