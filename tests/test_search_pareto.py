@@ -41,10 +41,15 @@ def test_front_drops_beaten_and_repeated_points() -> None:
     assert pareto_front(points).tolist() == [True, True, False, False, True, False]
 
 
-def test_knee_is_farthest_below_the_chord_in_log_latency() -> None:
-    latency_ms = np.array([1.0, 10.0, 100.0, 1000.0])
-    assert knee(latency_ms, np.array([0.9, 0.3, 0.2, 0.0])) == 1
-    assert knee(latency_ms[::-1], np.array([0.9, 0.3, 0.2, 0.0])[::-1]) == 2
+def test_knee_is_farthest_below_the_chord() -> None:
+    latency_ms = np.array([1.0, 2.0, 3.0, 5.0])
+    distance = np.array([0.9, 0.3, 0.2, 0.0])
+    assert knee(latency_ms, distance) == 1
+    assert knee(latency_ms[::-1], distance[::-1]) == 2
+
+
+def test_knee_of_a_bulging_front_is_still_none_of_its_ends() -> None:
+    assert knee(np.array([1.0, 4.0, 4.5, 5.0]), np.array([0.9, 0.8, 0.5, 0.0])) == 2
 
 
 @pytest.mark.parametrize("points", [1, 2])

@@ -19,9 +19,9 @@ def pareto_front(points: np.ndarray) -> np.ndarray:
 def knee(latency_ms: np.ndarray, distance: np.ndarray) -> int:
     """Finds the knee of a front: the point farthest below the chord between its ends.
 
-    Log-latency and distance are both scaled to 0…1 between the ends first. The ends
-    themselves are never the knee; a front of one or two points has only ends, and its
-    fastest point is returned.
+    It is where more milliseconds stop buying much. Latency and distance are both scaled to
+    0…1 between the ends first. The ends themselves are never the knee; a front of one or two
+    points has only ends, and its fastest point is returned.
 
     Args:
         latency_ms: float[N], latencies of the front in any order.
@@ -32,7 +32,7 @@ def knee(latency_ms: np.ndarray, distance: np.ndarray) -> int:
     """
     order = np.argsort(latency_ms)
     between = order[1:-1] if len(order) > 2 else order[:1]
-    below = 1 - _unit(np.log(latency_ms)) - _unit(distance)
+    below = 1 - _unit(latency_ms) - _unit(distance)
     return int(between[np.argmax(np.round(below[between], 12))])
 
 

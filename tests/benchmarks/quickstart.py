@@ -1,10 +1,11 @@
 """Does the quickstart do what it says: time, memory, and accuracy beside both controls?
 
-    python tests/benchmarks/quickstart.py --seeds 0 1 2
+    python tests/benchmarks/quickstart.py --seeds 0 1 2 --keep somewhere
 
 runs the whole quickstart once a seed and adds a row a seed to results/quickstart.jsonl; seeds
-that are there already are not run again. Then it prints all rows and, over the knee engines of
-all seeds, whether their features are above both controls.
+that are there already are not run again. What the quickstart makes is removed unless it is kept.
+Then it prints all rows and, over the knee engines of all seeds, whether their features are above
+both controls.
 """
 
 import argparse
@@ -19,12 +20,11 @@ from whole_process import run_hwsearch
 from hwsearch.quickstart import JUDGEMENT_NAME
 
 
-def measure(seed: int) -> dict[str, Any]:
-    """Runs the quickstart in an empty folder and returns its row."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "quickstart"
-        ran = run_hwsearch(["quickstart", "--out", str(out), "--seed", str(seed)])
-        judgement = pd.read_csv(out / JUDGEMENT_NAME)
+def measure(seed: int, folder: Path) -> dict[str, Any]:
+    """Runs the quickstart in a folder of its own and returns its row."""
+    out = folder / f"seed-{seed}"
+    ran = run_hwsearch(["quickstart", "--out", str(out), "--seed", str(seed)])
+    judgement = pd.read_csv(out / JUDGEMENT_NAME)
     return {
         "seed": seed,
         "minutes": ran.seconds / 60,
@@ -55,10 +55,11 @@ def main() -> None:
     """Runs the seeds that have no row yet, then prints all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    seeds = parser.parse_args().seeds
-    with open_results("quickstart") as journal:
-        for seed in sorted(set(seeds) - {row["seed"] for row in journal.rows}):
-            add_row(journal, measure(seed))
+    parser.add_argument("--keep", type=Path, help="folder for what the quickstart makes")
+    arguments = parser.parse_args()
+    with open_results("quickstart") as journal, tempfile.TemporaryDirectory() as temporary:
+        for seed in sorted(set(arguments.seeds) - {row["seed"] for row in journal.rows}):
+            add_row(journal, measure(seed, arguments.keep or Path(temporary)))
         report(journal.rows)
 
 
