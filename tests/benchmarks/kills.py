@@ -23,6 +23,7 @@ from rows import add_row, open_results
 
 from hwsearch.data.canvas import write_canvases
 from hwsearch.journal import read_journal
+from hwsearch.profiling.order import KIND
 
 FIRST_SECONDS, LAST_SECONDS = 3.0, 12.0
 """A kill falls between these after a start; importing alone takes about three seconds."""
@@ -124,9 +125,9 @@ def kill_profile(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         "--out",
         str(folder / "tables"),
     ]
-    log = folder / "tables/here/.journal" / f"{SPACE}-onnxruntime-fp32-b1-t2.jsonl"
+    log = folder / "tables/here/.journal" / f"{SPACE}-onnxruntime-fp32-b1-t1.jsonl"
     run = killed(lambda: words, log, kills, seed)
-    rows = [row for row in read_journal(log, "profile")[1] if "visit" in row]
+    rows = [row for row in read_journal(log, KIND)[1] if "visit" in row]
     visits = [(row["visit"], row["number"]) for row in rows]
     final = log.read_bytes()
     return {
@@ -142,12 +143,12 @@ def kill_search(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     images = write_canvases(folder / "images")
     training = f"train --data {images.pretrain} --space {SPACE} --epochs 1 --batch 64 --no-flip"
     undisturbed([*training.split(), "--projection-hidden", "64", "--out", str(folder / "run")])
-    profiling = f"profile --space {SPACE} --runtime onnxruntime --budget-minutes 0.5 --heldout 5"
+    profiling = f"profile --space {SPACE} --runtime onnxruntime --threads 1 --budget-minutes 0.5"
     undisturbed([*profiling.split(), "--device", "here", "--out", str(folder / "tables")])
     (table,) = (folder / "tables/here").glob("*.jsonl")
     recipe = f"search --checkpoint {folder / 'run'} --tables {table} --images {images.target}"
     calm, rough = folder / "calm", folder / "rough"
-    words = [*recipe.split(), "--evaluations", "240"]
+    words = [*recipe.split(), "--evaluations", "400"]
     undisturbed([*words, "--out", str(calm)])
     run = killed(lambda: [*words, "--out", str(rough)], rough / "evaluations.jsonl", kills, seed)
     return {
