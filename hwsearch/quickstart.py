@@ -44,19 +44,19 @@ def quickstart(options: QuickstartOptions) -> Path:
     out, seed, started = options.out, options.seed, time.monotonic()
     with _step(1, "digits pasted on 32-pixel canvases, as a camera would see them"):
         images = write_canvases(out / "images", seed=seed)
-    with _step(2, "train one supernet without labels"):
+    with _step(2, "hwsearch train: one supernet, without labels"):
         run = train(_training(images, out / "run", seed))
-    with _step(3, "measure this machine through each runtime"):
+    with _step(3, "hwsearch profile: this machine, through each runtime"):
         tables = tuple(profile(_profiling(runtime, out, seed)) for runtime in RUNTIMES)
-    with _step(4, "search for networks close to the teacher and fast on both runtimes"):
+    with _step(4, "hwsearch search: close to the teacher and fast on both runtimes"):
         found = search(_searching(run, tables, images, out / "search", seed))
-    with _step(5, "deliver verified engines"):
+    with _step(5, "hwsearch deploy: verified engines"):
         engines = _deliver(found, tables, out / "engines")
-    with _step(6, "judge the engines on held-back images, beside two controls"):
+    with _step(6, "hwsearch probe: the engines on held-back images, beside two controls"):
         judgement = judge_engines(engines, images.labelled_train, images.labelled_test, seed=seed)
         write_judgement(judgement, out / JUDGEMENT_NAME)
         show_judgement(judgement)
-    with _step(7, "draw the fronts"):
+    with _step(7, "hwsearch report: the fronts as figures"):
         pictures = report(ReportOptions(directory=found, engines=engines))
     console.print(
         f"Done in {(time.monotonic() - started) / 60:.1f} minutes. Look at {pictures[-1].parent}, "
