@@ -112,19 +112,9 @@ def _same(calm: Path, rough: Path, name: str) -> bool:
 
 def kill_profile(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """Counts visits that were lost or repeated."""
-    words = (
-        f"profile --space {SPACE} --runtime onnxruntime --budget-minutes 0.7 --heldout 5".split()
-    )
-    words += [
-        "--evidence",
-        "20",
-        "--heldout",
-        "5",
-        "--device",
-        "here",
-        "--out",
-        str(folder / "tables"),
-    ]
+    recipe = f"profile --space {SPACE} --runtime onnxruntime --threads 1 --budget-minutes 0.7"
+    words = [*recipe.split(), "--evidence", "20", "--heldout", "5", "--device", "here"]
+    words += ["--out", str(folder / "tables")]
     log = folder / "tables/here/.journal" / f"{SPACE}-onnxruntime-fp32-b1-t1.jsonl"
     run = killed(lambda: words, log, kills, seed)
     rows = [row for row in read_journal(log, KIND)[1] if "visit" in row]
