@@ -112,8 +112,8 @@ def _same(calm: Path, rough: Path, name: str) -> bool:
 
 def kill_profile(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """Counts visits that were lost or repeated."""
-    recipe = f"profile --space {SPACE} --runtime onnxruntime --threads 1 --budget-minutes 0.7"
-    words = [*recipe.split(), "--evidence", "20", "--heldout", "5", "--device", "here"]
+    recipe = f"profile --space {SPACE} --runtime onnxruntime --threads 1 --budget-minutes 2"
+    words = [*recipe.split(), "--evidence", "80", "--heldout", "20", "--device", "here"]
     words += ["--out", str(folder / "tables")]
     log = folder / "tables/here/.journal" / f"{SPACE}-onnxruntime-fp32-b1-t1.jsonl"
     run = killed(lambda: words, log, kills, seed)
