@@ -83,7 +83,7 @@ def kill_train(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """Compares final checkpoints byte by byte, and the steps in the metrics."""
     images = write_canvases(folder / "images").pretrain
     recipe = (
-        f"train --data {images} --space {SPACE} --epochs 12 --batch 64 --amp fp32 --threads 2 "
+        f"train --data {images} --space {SPACE} --epochs 8 --batch 64 --amp fp32 --threads 1 "
         "--no-flip --projection-hidden 64 --checkpoint-steps 7 --log-steps 1"
     ).split()
     calm, rough = folder / "calm", folder / "rough"
