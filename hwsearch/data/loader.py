@@ -221,15 +221,15 @@ class _Reader(Dataset):
         total, side = len(self._source), self._options.side
         indices, images = row.copy(), np.zeros((len(row), 3, side, side), dtype=np.uint8)
         corrupt: dict[int, str] = {}
-        todo = np.arange(len(row))
+        unread = np.arange(len(row))
         # Past the tolerated share the run stops when it hears of this batch, so reading on is vain.
-        while len(todo) and len(corrupt) <= self._options.max_corrupt_share * total:
-            pixels = np.zeros((len(todo), 3, side, side), dtype=np.uint8)
-            failed = read_into(self._source, indices[todo].tolist(), pixels)
-            images[todo] = pixels
-            corrupt |= {int(indices[todo[position]]): reason for position, reason in failed}
-            todo = todo[[position for position, _ in failed]]
-            indices[todo] = (indices[todo] + 1) % total
+        while len(unread) and len(corrupt) <= self._options.max_corrupt_share * total:
+            pixels = np.zeros((len(unread), 3, side, side), dtype=np.uint8)
+            failed = read_into(self._source, indices[unread].tolist(), pixels)
+            images[unread] = pixels
+            corrupt |= {int(indices[unread[position]]): reason for position, reason in failed}
+            unread = unread[[position for position, _ in failed]]
+            indices[unread] = (indices[unread] + 1) % total
         return _Piece(torch.from_numpy(indices), torch.from_numpy(images), list(corrupt.items()))
 
 
