@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 import hwsearch
-from hwsearch.latency.predictor import Predictor
+from hwsearch.latency.predictor import fit_latency
 from hwsearch.latency.table import Table, find_table
 from hwsearch.spaces import get_space
 
@@ -20,7 +20,7 @@ def main(name: str, budget_ms: str, engine: str = "", photo: str = "") -> None:
     table = Table.read(find_table(name))
     space = get_space(table.space)
     codes = space.all_codes()
-    latency = Predictor.fit(table, space).predict(codes)
+    latency = fit_latency(table, space).predict(codes)
     in_time = codes[latency.high_ms <= float(budget_ms)]
     if not len(in_time):
         sys.exit(

@@ -6,7 +6,7 @@ import inspect
 import textwrap
 import tomllib
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -135,6 +135,13 @@ def _value_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401 - typing has no 
 
 def field_docs(owner: type) -> dict[str, str]:
     """Reads the docstring under each field of a class, which Python itself does not keep."""
+    docs: dict[str, str] = {}
+    for base in reversed([base for base in owner.__mro__ if is_dataclass(base)]):
+        docs |= _own_field_docs(base)
+    return docs
+
+
+def _own_field_docs(owner: type) -> dict[str, str]:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
     assert isinstance(tree, ast.ClassDef)
     docs = {}

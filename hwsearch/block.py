@@ -12,14 +12,17 @@ class Block:
     """One stem, residual block, cell or head, with frozen sizes.
 
     Attributes:
-        kind: Registered name of what the block computes (see `hwsearch.layers`).
+        kind: Registered name of what the block computes (see `hwsearch.kinds`). What follows a
+            colon tells two blocks of a kind apart that no size does.
         sizes: Named channel counts, such as ("in", 64), ("inner", 16), ("out", 64).
         in_side: Height and width of the input in pixels.
         kernel: Side of the block's spatial convolution in pixels.
         stride: Down-sampling factor of the block's spatial convolution.
+        settings: Named numbers that are no channel counts, such as ("heads", 6).
         slot: Name of the shared weights the block takes its own from.
         inputs: Earlier blocks that feed this one, as offsets (-1 is the previous block).
         tap: Feature level that the block ends, or None.
+        output: Name of the network's output that the block gives, or empty.
     """
 
     kind: str
@@ -28,12 +31,18 @@ class Block:
     slot: str
     kernel: int = 1
     stride: int = 1
+    settings: tuple[tuple[str, int], ...] = ()
     inputs: tuple[int, ...] = (-1,)
     tap: int | None = None
+    output: str = ""
 
     def size(self, name: str) -> int:
         """Returns the number of channels that a size name stands for."""
         return self._size_of[name]
+
+    def setting(self, name: str) -> int:
+        """Returns the number that a setting's name stands for."""
+        return dict(self.settings)[name]
 
     @cached_property
     def _size_of(self) -> dict[str, int]:
@@ -41,9 +50,10 @@ class Block:
 
     @cached_property
     def key(self) -> str:
-        """Everything but slot, inputs and tap: equal keys cost equally much on a device."""
+        """All that a device can tell: blocks of equal keys cost equally much."""
         sizes = ",".join(f"{name}={count}" for name, count in self.sizes)
-        return f"{self.kind}({sizes},k={self.kernel},s={self.stride})@{self.in_side}"
+        settings = "".join(f",{name}={number}" for name, number in self.settings)
+        return f"{self.kind}({sizes},k={self.kernel},s={self.stride}{settings})@{self.in_side}"
 
     @property
     def in_shape(self) -> Shape:

@@ -70,6 +70,23 @@ VERBS = {
         summary="Measure blocks and networks of a space on this machine into a latency table.",
         example="hwsearch profile --space bottleneck-32 --runtime onnxruntime --threads 2",
     ),
+    "kit": Verb(
+        group="profile a device",
+        module="hwsearch.profiling.pack",
+        options="KitOptions",
+        function="kit",
+        summary="Make a folder that measures a device which cannot be reached from here.",
+        example="hwsearch kit --space bottleneck-32 --runtime onnxruntime --out kits/pi5",
+    ),
+    "import": Verb(
+        group="profile a device",
+        module="hwsearch.profiling.imported",
+        options="ImportOptions",
+        function="import_results",
+        summary="Check what a kit measured and turn it into a latency table.",
+        example="hwsearch import kits/pi5/results.jsonl",
+        positional=("results",),
+    ),
     "table": Verb(
         group="profile a device",
         module="hwsearch.latency.show",

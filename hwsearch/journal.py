@@ -23,6 +23,11 @@ SCHEMA = 1
 LOCK_SECONDS = 3.0
 """How long a writer waits for the one before it to end (a killed parent's child takes a moment)."""
 
+
+class Busy(HwsearchError):
+    """Another process writes the journal now."""
+
+
 _START = b'{"crc32":"'
 _BODY = len(_START) + 8 + len('","row":')
 
@@ -40,7 +45,10 @@ def _decode(line: bytes) -> Json | None:
     body = line[_BODY:-1]
     if line != _line(body):
         return None
-    row = json.loads(body)
+    try:
+        row = json.loads(body)
+    except (ValueError, RecursionError):  # made by something else, with the right checksum
+        return None
     return row if isinstance(row, dict) else None
 
 
@@ -86,11 +94,8 @@ def _header_of(path: Path, line: Json, kind: str) -> Json:
             fix="Use the hwsearch that wrote it, or another --out folder",
         )
     if line.get("kind") != kind:
-        raise HwsearchError(
-            f"a journal of kind '{line.get('kind')}', not '{kind}'",
-            where=path,
-            fix="Name another --out folder",
-        )
+        what = f"a journal of kind '{line.get('kind')}', not '{kind}'"
+        raise HwsearchError(what, where=path, fix="Name another --out folder")
     return line["header"]
 
 
@@ -166,8 +171,8 @@ class Journal:
             fix: What to do when the headers differ, in the words of the command line.
 
         Raises:
-            HwsearchError: If another process writes the file, the headers differ, or a line
-                before the last is damaged.
+            Busy: If another process writes the file.
+            HwsearchError: If the headers differ, or a line before the last is damaged.
         """
         fresh: Json = json.loads(json.dumps(header, allow_nan=False))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,12 +214,11 @@ class Journal:
         except OSError as cause:
             os.ftruncate(self._file, self._bytes)
             full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = "Free some space" if full else "Check the disk"
             raise HwsearchError(
                 f"cannot write: {cause.strerror}",
                 where=self.path,
-                fix="Free some space and run the command again; it goes on from here"
-                if full
-                else "Check the disk and run the command again; it goes on from here",
+                fix=f"{remedy} and run the command again; it goes on from here",
             ) from cause
         self._bytes += len(line)
 
@@ -247,11 +251,8 @@ def _lock(path: Path, file: int) -> None:
             return
         except OSError as cause:
             if time.monotonic() > deadline:
-                raise HwsearchError(
-                    "another hwsearch writes this file now",
-                    where=path,
-                    fix="Wait for it to end, stop it, or use another --out folder",
-                ) from cause
+                fix = "Wait for it to end, stop it, or use another --out folder"
+                raise Busy("another hwsearch writes it now", where=path, fix=fix) from cause
             time.sleep(0.05)
 
 
@@ -283,11 +284,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         part.replace(path)
     except OSError as cause:
         part.unlink(missing_ok=True)
-        raise HwsearchError(
-            f"cannot write: {cause.strerror}",
-            where=path,
-            fix="Free some space or use another --out",
-        ) from cause
+        fix = "Free some space or use another --out"
+        raise HwsearchError(f"cannot write: {cause.strerror}", where=path, fix=fix) from cause
     _sync_folder(path.parent)
 
 

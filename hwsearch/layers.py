@@ -1,179 +1,286 @@
-"""What each kind of block computes: its layers, once, for every reader.
+"""Layers: what blocks are made of, each with its shape, its weights and its cost.
 
-A kind is a function from a block to its layers. The elastic module, the static module,
-multiply-accumulates, parameters and output shapes are all derived from that one description,
-so a new kind is one function here and nothing elsewhere.
+A feature map lies in memory as a "map" [B, C, H, W] or as "tokens" [B, H·W, C]; shapes are told
+as (C, H, W) for both. A camera's "bytes" are uint8[B, H, W, C].
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from math import prod
+from typing import ClassVar, Literal, NamedTuple
 
 from hwsearch.block import Block, Shape
-from hwsearch.errors import unknown_name
 
 INPUT = "input"
 """Name by which a layer refers to the input of its block."""
 
+MEAN = 0.5
+"""Subtracted from pixels that were scaled to 0 to 1; the same for every data set and channel."""
+
+STD = 0.25
+"""Divides the pixels after `MEAN` was subtracted."""
+
+Activation = Literal["none", "relu", "relu6", "gelu"]
+Layout = Literal["map", "tokens", "bytes"]
+Weights = dict[str, tuple[int, ...]]
+"""Shapes of learned tensors; letters after the last underscore name their axes."""
+
+
+class Stage(NamedTuple):
+    """What a layer holds at one point of its work.
+
+    Attributes:
+        reads: Sources that it has not finished with.
+        elements: Numbers in buffers of its own, its output among them.
+    """
+
+    reads: tuple[str, ...]
+    elements: int
+
 
 @dataclass(frozen=True)
-class ConvNorm:
-    """Convolution without bias, batch norm and, if `relu`, a ReLU.
+class Layer:
+    """One step inside a block.
 
     Attributes:
         name: Unique in the block; names the weights.
         source: The layer that feeds this one.
+        takes: How its input lies in memory; None if it takes what it gets.
+    """
+
+    name: str
+    source: str
+    takes: ClassVar[Layout | None] = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all layers that feed this one."""
+        return (self.source,)
+
+    def out_shape(self, block: Block, source: Shape) -> Shape:
+        """Returns the shape of the output, given that of the first source."""
+        return source
+
+    def weights(self, block: Block, source: Shape) -> Weights:
+        """Returns the shapes of the learned tensors, given that of the first source."""
+        return {}
+
+    def shipped_elements(self, block: Block, source: Shape) -> int:
+        """Returns the numbers that an engine holds of the layer."""
+        return sum(prod(shape) for shape in self.weights(block, source).values())
+
+    def stages(self, block: Block, source: Shape) -> tuple[Stage, ...]:
+        """Returns what is held while the layer runs on one image."""
+        return (Stage(self.sources, prod(self.out_shape(block, source))),)
+
+    def macs(self, block: Block, source: Shape) -> int:
+        """Returns the multiply-accumulates for one image."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Conv(Layer):
+    """Convolution, then batch norm (or a bias), then an activation.
+
+    Attributes:
         channels_in: Name of the block size that gives the input channels.
         channels_out: Name of the block size that gives the output channels.
         kernel: Side of the square kernel in pixels.
         stride: Stride in pixels.
-        relu: Whether a ReLU follows.
+        activation: What follows the norm or bias.
+        norm: Whether a batch norm takes the place of the bias.
+        depthwise: Whether each channel has a kernel of its own.
+        pad: Whether the input is padded so that stride 1 keeps its side.
         zero_init: Whether the norm's scale starts at zero (last layer of a residual branch).
     """
 
-    name: str
-    source: str
     channels_in: str
     channels_out: str
     kernel: int = 1
     stride: int = 1
-    relu: bool = True
+    activation: Activation = "relu"
+    norm: bool = True
+    depthwise: bool = False
+    pad: bool = True
     zero_init: bool = False
+    takes: ClassVar[Layout | None] = "map"
+
+    @property
+    def padding(self) -> int:
+        """Pixels added on each side."""
+        return self.kernel // 2 if self.pad else 0
+
+    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
+        side = (source[1] + 2 * self.padding - self.kernel) // self.stride + 1
+        return (block.size(self.channels_out), side, side)
+
+    def weights(self, block: Block, source: Shape) -> Weights:  # noqa: D102
+        outputs = block.size(self.channels_out)
+        inputs = 1 if self.depthwise else block.size(self.channels_in)
+        kernel = {"weight_OIHW": (outputs, inputs, self.kernel, self.kernel)}
+        per_channel = ("scale", "shift") if self.norm else ("bias",)
+        return kernel | dict.fromkeys(per_channel, (outputs,))
+
+    def shipped_elements(self, block: Block, source: Shape) -> int:
+        """Returns kernel and bias: an engine's convolution has taken up its batch norm."""
+        return prod(self.weights(block, source)["weight_OIHW"]) + block.size(self.channels_out)
+
+    def macs(self, block: Block, source: Shape) -> int:  # noqa: D102
+        _, height, width = self.out_shape(block, source)
+        return prod(self.weights(block, source)["weight_OIHW"]) * height * width
 
 
 @dataclass(frozen=True)
-class MaxPool:
-    """3×3 max-pooling with stride 2."""
+class Linear(Layer):
+    """The same matrix and bias for every token, then an activation."""
 
-    name: str
-    source: str
+    channels_in: str
+    channels_out: str
+    activation: Activation = "none"
+    takes: ClassVar[Layout | None] = "tokens"
 
+    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
+        return (block.size(self.channels_out), *source[1:])
 
-@dataclass(frozen=True)
-class AddRelu:
-    """Sum of two layers, then a ReLU."""
+    def weights(self, block: Block, source: Shape) -> Weights:  # noqa: D102
+        outputs = block.size(self.channels_out)
+        return {"weight_OI": (outputs, block.size(self.channels_in)), "bias": (outputs,)}
 
-    name: str
-    source: str
-    other: str
+    def stages(self, block: Block, source: Shape) -> tuple[Stage, ...]:
+        """Tells the matrix product from what the bias and the activation make of it."""
+        out = prod(self.out_shape(block, source))
+        return (Stage(self.sources, out), Stage((), 2 * out))
 
-
-@dataclass(frozen=True)
-class GlobalPool:
-    """Mean over all positions: a feature map becomes a vector."""
-
-    name: str
-    source: str
-
-
-Layer = ConvNorm | MaxPool | AddRelu | GlobalPool
-Kind = Callable[[Block], tuple[Layer, ...]]
-_KINDS: dict[str, Kind] = {}
-
-
-def register_kind(name: str) -> Callable[[Kind], Kind]:
-    """Registers a function from a block to its layers under the name of a block kind."""
-
-    def keep(kind: Kind) -> Kind:
-        assert name not in _KINDS, f"block kind {name} is registered twice"
-        _KINDS[name] = kind
-        return kind
-
-    return keep
-
-
-@cache
-def layers_of(block: Block) -> tuple[Layer, ...]:
-    """Returns the layers of a block in the order in which they run; the last is its output.
-
-    Raises:
-        HwsearchError: If the block's kind is not registered.
-    """
-    if block.kind not in _KINDS:
-        raise unknown_name("block kind", block.kind, _KINDS)
-    return _KINDS[block.kind](block)
-
-
-@register_kind("stem-pool")
-def _stem_pool(block: Block) -> tuple[Layer, ...]:
-    return (*_stem(block), MaxPool("pool", "conv"))
-
-
-@register_kind("stem")
-def _stem(block: Block) -> tuple[Layer, ...]:
-    return (ConvNorm("conv", INPUT, "in", "out", block.kernel, block.stride),)
-
-
-def _bottleneck_branch(block: Block) -> tuple[Layer, ...]:
-    return (
-        ConvNorm("conv1", INPUT, "in", "inner"),
-        ConvNorm("conv2", "conv1", "inner", "inner", block.kernel, block.stride),
-        ConvNorm("conv3", "conv2", "inner", "out", relu=False, zero_init=True),
-    )
-
-
-@register_kind("bottleneck")
-def _bottleneck(block: Block) -> tuple[Layer, ...]:
-    return (*_bottleneck_branch(block), AddRelu("sum", "conv3", INPUT))
-
-
-@register_kind("bottleneck-projected")
-def _bottleneck_projected(block: Block) -> tuple[Layer, ...]:
-    shortcut = ConvNorm("shortcut", INPUT, "in", "out", 1, block.stride, relu=False)
-    return (*_bottleneck_branch(block), shortcut, AddRelu("sum", "conv3", "shortcut"))
-
-
-@register_kind("global-pool")
-def _global_pool(block: Block) -> tuple[Layer, ...]:
-    return (GlobalPool("pool", INPUT),)
+    def macs(self, block: Block, source: Shape) -> int:  # noqa: D102
+        return prod(self.weights(block, source)["weight_OI"]) * source[1] * source[2]
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What one block takes, derived from its layers.
+class LayerNorm(Layer):
+    """Normalises the channels of each token."""
+
+    takes: ClassVar[Layout | None] = "tokens"
+
+    def weights(self, block: Block, source: Shape) -> Weights:  # noqa: D102
+        return {"scale": source[:1], "shift": source[:1]}
+
+
+@dataclass(frozen=True)
+class Position(Layer):
+    """Adds a learned vector for each place; resampled for other sides."""
+
+    takes: ClassVar[Layout | None] = "tokens"
+
+    def weights(self, block: Block, source: Shape) -> Weights:  # noqa: D102
+        return {"weight_CHW": source}
+
+
+@dataclass(frozen=True)
+class Tokens(Layer):
+    """Turns a map into tokens, one a pixel."""
+
+    takes: ClassVar[Layout | None] = "map"
+
+
+@dataclass(frozen=True)
+class Attention(Layer):
+    """Scaled dot-product attention among all tokens; `source` gives the queries.
 
     Attributes:
-        macs: Multiply-accumulates of the convolutions for one image.
-        params: Learned parameters (convolution weights, norm scales and shifts).
-        read_elements: Input elements of all layers for one image.
-        written_elements: Output elements of all layers for one image.
-        out_shape: Shape of the block's output: channels, height, width.
+        key: Layer that gives the keys.
+        value: Layer that gives the values.
+        heads: Parts of the channels that attend on their own.
     """
 
-    macs: int
-    params: int
-    read_elements: int
-    written_elements: int
-    out_shape: Shape
+    key: str
+    value: str
+    heads: int
+    takes: ClassVar[Layout | None] = "tokens"
+
+    @property
+    def sources(self) -> tuple[str, ...]:  # noqa: D102
+        return (self.source, self.key, self.value)
+
+    def stages(self, block: Block, source: Shape) -> tuple[Stage, ...]:
+        """Tells the scores of all pairs from the sum of values that they weigh."""
+        scores = self.heads * (source[1] * source[2]) ** 2
+        return (
+            Stage(self.sources, scores),
+            Stage((self.value,), scores + prod(source)),
+        )
+
+    def macs(self, block: Block, source: Shape) -> int:  # noqa: D102
+        channels, height, width = source
+        return 2 * channels * (height * width) ** 2
 
 
-def _out_shape(layer: Layer, source: Shape, block: Block) -> Shape:
-    channels, height, width = source
-    match layer:
-        case ConvNorm():
-            side = -(-height // layer.stride)
-            return (block.size(layer.channels_out), side, side)
-        case MaxPool():
-            return (channels, -(-height // 2), -(-width // 2))
-        case AddRelu():
-            return source
-        case GlobalPool():
-            return (channels, 1, 1)
+@dataclass(frozen=True)
+class MaxPool(Layer):
+    """3×3 max-pooling with stride 2."""
+
+    takes: ClassVar[Layout | None] = "map"
+
+    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
+        channels, height, width = source
+        return (channels, -(-height // 2), -(-width // 2))
 
 
-@cache
-def cost_of(block: Block) -> Cost:
-    """Walks the layers of a block and counts what they take for one image."""
-    shapes: dict[str, Shape] = {INPUT: block.in_shape}
-    macs = params = read = written = 0
-    layers = layers_of(block)
-    for layer in layers:
-        source = shapes[layer.source]
-        shapes[layer.name] = channels, height, width = _out_shape(layer, source, block)
-        read += source[0] * source[1] * source[2] * (2 if isinstance(layer, AddRelu) else 1)
-        written += channels * height * width
-        if isinstance(layer, ConvNorm):
-            weights = block.size(layer.channels_in) * channels * layer.kernel**2
-            macs += weights * height * width
-            params += weights + 2 * channels
-    return Cost(macs, params, read, written, shapes[layers[-1].name])
+@dataclass(frozen=True)
+class Add(Layer):
+    """Sum of two layers, then an activation."""
+
+    other: str
+    activation: Activation = "none"
+
+    @property
+    def sources(self) -> tuple[str, ...]:  # noqa: D102
+        return (self.source, self.other)
+
+
+@dataclass(frozen=True)
+class GlobalPool(Layer):
+    """Mean over all positions: a map or tokens become [B, C, 1, 1]."""
+
+    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
+        return (source[0], 1, 1)
+
+
+@dataclass(frozen=True)
+class Upsample(Layer):
+    """Bilinear enlargement to a side in pixels."""
+
+    side: int
+    takes: ClassVar[Layout | None] = "map"
+
+    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
+        return (source[0], self.side, self.side)
+
+
+@dataclass(frozen=True)
+class Preprocess(Layer):
+    """A camera's bytes, scaled to a side in pixels and normalised, as a map."""
+
+    side: int
+    takes: ClassVar[Layout | None] = "bytes"
+
+    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
+        return (source[0], self.side, self.side)
+
+
+@dataclass(frozen=True)
+class Whole(Layer):
+    """A ready network in a file of its own, which alone knows what is inside."""
+
+    takes: ClassVar[Layout | None] = "map"
+
+    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
+        return (block.size("out"), 1, 1)
+
+    def weights(self, block: Block, source: Shape) -> Weights:  # noqa: D102
+        return {"weight": (block.setting("params"),)}
+
+    def stages(self, block: Block, source: Shape) -> tuple[Stage, ...]:
+        """Tells the most that the file's graph holds at once."""
+        return (Stage((), block.setting("peak")),)
+
+    def macs(self, block: Block, source: Shape) -> int:  # noqa: D102
+        return block.setting("macs")

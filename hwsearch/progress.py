@@ -1,7 +1,6 @@
 """What a person sees while something runs: one console and one progress bar."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,12 +14,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hwsearch.plain import PlainLines
+
 PLAIN_WIDTH = 120
 """Columns of a table when the output is a file or a pipe."""
 
 console = Console(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH
 )
+
+
+def say(text: str) -> None:
+    """Prints a line as it stands, whatever brackets it has."""
+    console.print(text, markup=False)
+
 
 Advance = Callable[..., None]
 """Called as `advance(steps=1, note="")`."""
@@ -40,7 +47,7 @@ def track(description: str, total: int, *, start: int = 0) -> Iterator[Advance]:
         (a loss, a count) stands beside the bar.
     """
     if not console.is_terminal:
-        yield _PlainLines(description, total, done=start).advance
+        yield PlainLines(description, total, say, done=start).advance
         return
     with _bar() as bar:
         task = bar.add_task(description, total=total, completed=start, note="")
@@ -57,34 +64,3 @@ def _bar() -> Progress:
         TextColumn("{task.fields[note]}", markup=False),
         console=console,
     )
-
-
-class _PlainLines:
-    """Writes a line each time another tenth is done, or after half a silent minute."""
-
-    def __init__(self, description: str, total: int, done: int) -> None:
-        self.description, self.total = description, total
-        self.done = self.resumed_at = self.told_at = done
-        self.started = self.told = time.monotonic()
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        self.done += steps
-        now = time.monotonic()
-        tenth_done = (self.done - self.told_at) * 10 >= self.total
-        if tenth_done or self.done == self.total or now - self.told >= 30:
-            console.print(self._line(now - self.started, note), markup=False)
-            self.told_at, self.told = self.done, now
-
-    def _line(self, seconds: float, note: str) -> str:
-        steps = self.done - self.resumed_at
-        left = seconds / steps * (self.total - self.done) if steps else 0.0
-        share = f"{self.done}/{self.total} ({self.done / max(self.total, 1):.0%})"
-        estimate = f", {_clock(left)} left" if self.done < self.total else ""
-        return f"{self.description}: {share}, {_clock(seconds)}{estimate}" + (
-            f"  {note}" if note else ""
-        )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"

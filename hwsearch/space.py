@@ -1,60 +1,26 @@
 """Spaces of networks: named choices, and one walk from a choice to its blocks."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
+from typing import Literal
 
 import numpy as np
 
 from hwsearch.block import Block, Shape
 from hwsearch.errors import HwsearchError
-from hwsearch.layers import cost_of
+from hwsearch.kinds import peak_elements, total_macs, total_params, total_weights
+from hwsearch.subnet import Dim, Subnet, Value, Values
 
-Values = Mapping[str, int]
+__all__ = ["Dim", "Part", "Space", "Subnet", "Uniform", "Values"]
 
+Uniform = Literal["choices", "macs"]
+"""What sampling is uniform over: the choices of each dimension, or multiply-accumulates."""
 
-@dataclass(frozen=True)
-class Dim:
-    """One named, ordered choice, such as the depth of stage 3.
-
-    Attributes:
-        name: Unique in the space.
-        choices: Values in rising order; a code is an index into them.
-    """
-
-    name: str
-    choices: tuple[int, ...]
-
-    def check(self, value: int) -> None:
-        """Refuses a value that no prefix of the shared weights can give."""
-        if not 1 <= value <= self.choices[-1]:
-            raise HwsearchError(
-                f"{self.name}={value} is not possible",
-                fix=f"Use 1 to {self.choices[-1]}; the grid is {list(self.choices)}",
-            )
-
-
-@dataclass(frozen=True)
-class Subnet:
-    """One network of a space: a frozen value, passed as an argument.
-
-    It stores values rather than codes, so networks off the sampled grid can be named too.
-    """
-
-    space: str
-    values: tuple[tuple[str, int], ...]
-
-    def __getitem__(self, name: str) -> int:
-        return dict(self.values)[name]
-
-    def as_dict(self) -> dict[str, int]:
-        """Returns the values by name of dimension."""
-        return dict(self.values)
-
-    def __str__(self) -> str:
-        return ",".join(f"{name}={value}" for name, value in self.values)
+POOL = 200_000
+"""Spaces up to this size are enumerated where networks are drawn by size; of others so many are."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +44,7 @@ class Space:
 
     Attributes:
         name: Registered name.
-        input_shape: Shape of the input image: channels, height, width.
+        input_shape: Shape of the largest input image: channels, height, width.
         dims: Named choices in the order of the codes.
         parts: Runs of blocks, in order; their concatenation is the network.
     """
@@ -107,7 +73,16 @@ class Space:
         for dim, (_, value) in zip(self.dims, subnet.values, strict=True):
             dim.check(value)
 
-    def subnet(self, **values: int) -> Subnet:
+    def key(self, subnet: Subnet) -> str:
+        """Returns what names a subnet in latency tables."""
+        self._check(subnet)
+        return str(subnet)
+
+    def input_side(self, subnet: Subnet) -> int:
+        """Returns the side of a subnet's input image in pixels."""
+        return self.lower(subnet)[0].in_side
+
+    def subnet(self, **values: Value) -> Subnet:
         """Names a subnet by its values; a dimension left out stays at its maximum.
 
         Raises:
@@ -131,10 +106,12 @@ class Space:
             return self.maximum if text == "max" else self.minimum
         try:
             if text.lstrip().startswith("{"):
-                values = {str(name): int(value) for name, value in json.loads(text).items()}
+                pairs = [(str(name), str(value)) for name, value in json.loads(text).items()]
             else:
-                pairs = (item.split("=") for item in text.split(",") if item.strip())
-                values = {name.strip(): int(value) for name, value in pairs}
+                split = (item.split("=") for item in text.split(",") if item.strip())
+                pairs = [(name.strip(), value.strip()) for name, value in split]
+            known = {dim.name: dim for dim in self.dims}
+            values = {n: known[n].parse(value) if n in known else value for n, value in pairs}
         except (ValueError, AttributeError) as cause:
             example = f"--subnet {self.minimum}"
             raise HwsearchError(
@@ -157,9 +134,41 @@ class Space:
         """How many networks are on the grid."""
         return prod(len(dim.choices) for dim in self.dims)
 
-    def sample(self, rng: np.random.Generator) -> Subnet:
-        """Draws a subnet, uniform over the choices of each dimension."""
-        return self.decode(np.array([rng.integers(len(dim.choices)) for dim in self.dims]))
+    def sample(self, rng: np.random.Generator, uniform: Uniform = "choices") -> Subnet:
+        """Draws a subnet.
+
+        Args:
+            rng: Where chance comes from.
+            uniform: Over what. Most networks drawn over "choices" are of medium size.
+        """
+        if uniform == "choices":
+            return self.decode(np.array([rng.integers(len(dim.choices)) for dim in self.dims]))
+        codes, macs = self._by_macs
+        target = rng.uniform(macs[0], macs[-1])
+        width = (macs[-1] - macs[0]) / 100
+        low, high = np.searchsorted(macs, [target - width / 2, target + width / 2])
+        if low == high:  # nothing near: the nearest of the two beside the gap
+            low = min(low, len(macs) - 1)
+            low -= low > 0 and target - macs[low - 1] < macs[low] - target
+            high = low + 1
+        return self.decode(codes[rng.integers(low, high)])
+
+    @cached_property
+    def _by_macs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Codes int[n, D] over the whole range of multiply-accumulates, and those, rising."""
+        codes = self.pool(np.random.default_rng(0))
+        macs = self.macs(codes)
+        order = np.argsort(macs, kind="stable")
+        return codes[order], macs[order]
+
+    def pool(self, rng: np.random.Generator) -> np.ndarray:
+        """Returns codes int[n, D] of networks of all sizes: all there are, or `POOL` of them."""
+        if self.size <= POOL:
+            return self.all_codes()
+        top = np.array(self.shape) - 1
+        codes = rng.binomial(top, rng.random((POOL, 1)))
+        codes[0], codes[-1] = 0, top
+        return codes
 
     def encode(self, subnet: Subnet) -> np.ndarray:
         """Returns the code of a subnet, int[D].
@@ -235,26 +244,30 @@ class Space:
         return index
 
     def gather(
-        self, codes: np.ndarray, features: Callable[[tuple[Block, ...]], np.ndarray]
+        self,
+        codes: np.ndarray,
+        features: Callable[[tuple[Block, ...]], np.ndarray],
+        combine: np.ufunc = np.add,
     ) -> np.ndarray:
-        """Sums features over the parts of many networks without walking each of them.
+        """Combines features over the parts of many networks without walking each of them.
 
         Features are computed once per combination of a part's dims, then gathered.
 
         Args:
             codes: int[N, D].
-            features: From the blocks of one part to float[F], additive over blocks.
+            features: From the blocks of one part to float[F].
+            combine: How features of parts become those of the network, such as their sum.
 
         Returns:
             float[N, F].
         """
-        total: np.ndarray | None = None
-        for part in self.parts:
-            table = np.stack([features(blocks) for blocks in self.combinations(part)])
-            rows = table[self.combination_index(part, codes)]
-            total = rows if total is None else total + rows
-        assert total is not None, f"space {self.name} has no parts"
-        return total
+        tables = (
+            np.stack([features(blocks) for blocks in self.combinations(part)])[
+                self.combination_index(part, codes)
+            ]
+            for part in self.parts
+        )
+        return reduce(combine, tables)
 
     def macs(self, codes: np.ndarray) -> np.ndarray:
         """Multiply-accumulates of many networks for one image, int[N]."""
@@ -264,12 +277,11 @@ class Space:
         """Learned parameters of many networks, int[N]."""
         return self.gather(codes, lambda blocks: np.array([total_params(blocks)]))[:, 0]
 
+    def weight_elements(self, codes: np.ndarray) -> np.ndarray:
+        """Numbers that the engines of many networks hold, int[N]."""
+        return self.gather(codes, lambda blocks: np.array([total_weights(blocks)]))[:, 0]
 
-def total_macs(blocks: tuple[Block, ...]) -> int:
-    """Multiply-accumulates of a run of blocks for one image."""
-    return sum(cost_of(block).macs for block in blocks)
-
-
-def total_params(blocks: tuple[Block, ...]) -> int:
-    """Learned parameters of a run of blocks."""
-    return sum(cost_of(block).params for block in blocks)
+    def peak_elements(self, codes: np.ndarray) -> np.ndarray:
+        """Most elements of feature maps alive at once in many networks, for one image, int[N]."""
+        peak = self.gather(codes, lambda blocks: np.array([peak_elements(blocks)]), np.maximum)
+        return peak[:, 0]

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 import readme
+from kits import bare, kit_folder, measured
+
+__all__ = ["bare", "kit_folder", "measured"]
 
 
 @pytest.fixture(scope="session")

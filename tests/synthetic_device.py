@@ -7,9 +7,9 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.device import fingerprint
+from hwsearch.kinds import cost_of
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
-from hwsearch.layers import cost_of
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -69,7 +69,7 @@ class SyntheticDevice:
 
     def row(self, kind: str, key: str, true_ms: float) -> Row:
         ms = true_ms * float(np.exp(self.rng.normal(0, self.noise)))
-        return Row(kind, key, ms, self.noise, 9, ms, ms, ms, (1.0,), "hash")
+        return Row(kind, key, ms, self.noise, 9, ms, ms, ms, ms, (1.0,), "hash")
 
     def block_rows(self) -> tuple[Row, ...]:
         blocks = self.space.blocks.items()
@@ -79,7 +79,7 @@ class SyntheticDevice:
         found: dict[str, Row] = {}
         while len(found) < count:
             subnet = self.space.sample(self.rng)
-            row = self.row("network", str(subnet), network_ms(self.space, subnet))
+            row = self.row("network", self.space.key(subnet), network_ms(self.space, subnet))
             found[row.key] = replace(row, subnet=subnet.as_dict(), split=split)
         return tuple(found.values())
 

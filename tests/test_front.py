@@ -23,6 +23,8 @@ def point(
         high_ms=latency_ms,
         macs=1,
         params=1,
+        weight_bytes=4,
+        activation_bytes=4,
         knee=knee,
     )
 

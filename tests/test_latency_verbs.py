@@ -9,6 +9,7 @@ import pytest
 from synthetic_device import HEADER, SyntheticDevice
 
 from hwsearch.errors import HwsearchError
+from hwsearch.heads import CALL
 from hwsearch.latency.predict import PredictOptions, predict
 from hwsearch.latency.show import Check, TableOptions, show_table
 from hwsearch.latency.table import Table
@@ -58,6 +59,22 @@ def test_check_tells_the_table_of_another_machine(table, capsys):
     assert "cpu differ" in capsys.readouterr().out
 
 
+def test_what_ships_is_added_as_measured_or_as_estimated(table, capsys):
+    head = replace(table.blocks[0], key="classifier(in=512,out=10,k=1,s=1)@1", latency_ms=0.25)
+    call = replace(head, key=CALL.key, latency_ms=0.0001)
+    replace(table, rows=(head, call, *table.rows)).write()
+    assert shown(table, "check").problems == ()
+    options = PredictOptions(table=NAME, subnet="max", tables_dir=table.path.parents[1])
+    alone = predict(options).mean_ms[0]
+    with_head = predict(replace(options, ships=("classifier:10",))).mean_ms[0]
+    assert with_head == pytest.approx(alone + 0.25 - 0.0001)
+    whole = predict(replace(options, ships=("classifier:10", "camera:64"))).mean_ms[0]
+    assert whole > with_head
+    said = capsys.readouterr().out
+    assert "+ 0.2499 ms measured: classifier" in said
+    assert "estimated from other blocks: preprocess" in said
+
+
 def test_check_refuses_foreign_and_double_rows_and_too_little_evidence(table):
     foreign = replace(table.rows[0], key="stem(in=3,out=9)@32")
     few = [row for row in table.rows if row.split != "evidence"]
@@ -90,7 +107,9 @@ def test_a_network_is_predicted_with_its_interval(table, capsys):
     )
     assert small.high_ms[0] < large.low_ms[0]
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 2 and "90 % interval" in said[0] and said[0].endswith(f"lawful ({NAME})")
+    assert "90 % interval" in said[0] and said[0].endswith(f"lawful ({NAME})")
+    weights = [line.strip().split(",")[0] for line in said[1::2]]
+    assert weights == ["weights 0.505 MB", "weights 4.42 MB"]
 
 
 def test_a_csv_gets_predictions_on_and_off_the_grid(table, tmp_path):

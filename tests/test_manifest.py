@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hwsearch.deploy.manifest import (
+    SCHEMA,
     Distance,
     Input,
     Latency,
@@ -24,7 +25,7 @@ from hwsearch.journal import sha256_of
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "engine.onnx").write_bytes(b"an engine")
     manifest = Manifest(
-        schema=1,
+        schema=SCHEMA,
         space="bottleneck-32",
         subnet={"stem": 8},
         table="table",
@@ -33,10 +34,10 @@ def folder(tmp_path: Path) -> Path:
         precision="fp32",
         threads=1,
         engine="engine.onnx",
-        input=Input("image", 32, 0.5, 0.25, 1),
+        input=Input("image", 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 1),
         output=Output("embedding", 4),
         latency=Latency(1.0, 0.9, 1.1, 1.02, 0.01),
-        parity=Parity(4, 1e-6, 1e-7),
+        parity=Parity(4, "torch", 1e-6, 1e-7),
         distance=Distance(0.1, 0.1, 4, "images", "online"),
         checkpoint="weights",
         device={"cpu": "some"},
@@ -92,7 +93,11 @@ def test_an_engine_without_a_hash_is_refused(folder: Path):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"schema": 99}, "schema 99"), ({"latency": "fast"}, "malformed manifest")],
+    [
+        ({"schema": 1}, "schema 1;"),
+        ({"schema": 99}, "schema 99"),
+        ({"latency": "fast"}, "malformed manifest"),
+    ],
 )
 def test_other_formats_are_refused(folder: Path, changes: dict[str, object], message: str):
     edit(folder, **changes)

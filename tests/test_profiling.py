@@ -5,27 +5,31 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from moments import wait_for
 
 from hwsearch.errors import HwsearchError
+from hwsearch.heads import is_extra
 from hwsearch.journal import read_journal
+from hwsearch.kinds import total_macs
+from hwsearch.kit import child
+from hwsearch.kit.child import measure_in_child
+from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.latency.table import Table
 from hwsearch.measurement import Job, Settings
-from hwsearch.profiling import child
-from hwsearch.profiling.child import measure_in_child
 from hwsearch.profiling.models import block_models, network_models, reference_models
-from hwsearch.profiling.order import KIND, Order, failures
 from hwsearch.profiling.profile import ProfileOptions, profile
 from hwsearch.profiling.remeasure import remeasure
-from hwsearch.space import total_macs
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")
+
+
+SHIPS = ("classifier:10", "camera:48")
 
 
 def options(out: Path, seconds: float = 3.0) -> ProfileOptions:
@@ -37,6 +41,7 @@ def options(out: Path, seconds: float = 3.0) -> ProfileOptions:
         budget_minutes=seconds / 60,
         evidence=3,
         heldout=1,
+        ships=SHIPS,
         out=out,
     )
 
@@ -82,7 +87,9 @@ def test_table_holds_what_was_asked_for(profiled: Path) -> None:
     table = Table.read(profiled)
     assert (table.device, table.space, table.threads) == ("bench", SPACE.name, 1)
     assert len(table.networks("evidence")) == 3 and len(table.networks("heldout")) == 1
-    assert 1 <= len(table.blocks) <= 10
+    extras = [row.key for row in table.blocks if is_extra(row.key)]
+    assert len(extras) == 3 + 1 + 1  # widths of the embedding, the camera, the empty call
+    assert 1 <= len(table.blocks) - len(extras) <= 10
     by_key = {row.key: row.latency_ms for row in table.rows}
     assert by_key[str(SPACE.minimum)] < by_key[str(SPACE.maximum)]
     assert all(row.subnet["stem"] in (8, 12, 16) for row in table.networks("evidence"))
@@ -96,6 +103,12 @@ def test_finished_run_says_so_at_once(profiled: Path, capsys: pytest.CaptureFixt
     assert time.monotonic() - began < 1
     assert profiled.read_bytes() == before
     assert "already measured" in capsys.readouterr().out
+
+
+def test_what_ships_is_kept_when_it_is_not_asked_for_again(profiled: Path) -> None:
+    before = profiled.read_bytes()
+    profile(replace(options(profiled.parent.parent), ships=()))
+    assert profiled.read_bytes() == before
 
 
 def test_damaged_table_is_written_anew_from_the_journal(profiled: Path) -> None:
@@ -116,7 +129,7 @@ def test_unknown_names_and_impossible_values_are_refused(tmp_path: Path) -> None
     cases = (
         ({"space": "bottleneck-23"}, r"unknown space.*bottleneck-32"),
         ({"runtime": "onnxrunime"}, r"unknown runtime.*onnxruntime"),
-        ({"precision": "int8"}, r"unknown precision.*fp32"),
+        ({"precision": "int4"}, r"unknown precision.*fp32"),
     )
     for change, message in cases:
         with pytest.raises(HwsearchError, match=message):
@@ -151,7 +164,7 @@ def test_killed_and_resumed_no_visit_is_lost_or_repeated(profiled: Path, tmp_pat
         settings=Settings(6.0, min_passes=4, target_stderr=1.0),
     )
     order.write(tmp_path / "order.json")
-    command = [sys.executable, "-m", "hwsearch.profiling.worker", str(tmp_path / "order.json")]
+    command = [sys.executable, "-m", "hwsearch.kit.worker", str(tmp_path / "order.json")]
     kept: list[dict] = []
     for visits in (3, 20):
         with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
@@ -160,7 +173,7 @@ def test_killed_and_resumed_no_visit_is_lost_or_repeated(profiled: Path, tmp_pat
         now = visits_of(order)
         assert now[: len(kept)] == kept
         kept = now
-    measure_in_child(order, tmp_path, lambda visits: None)
+    measure_in_child(order, tmp_path, lambda visits: None, print)
     numbers = Counter((row["visit"], row["number"]) for row in visits_of(order))
     assert visits_of(order)[: len(kept)] == kept
     assert set(numbers.values()) == {1}
@@ -177,17 +190,10 @@ def visits_of(order: Order) -> list[dict]:
     return [row for row in rows if "visit" in row]
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_process_ends_with_its_parent(profiled: Path, tmp_path: Path) -> None:
     order = replace(order_of(profiled), journal=tmp_path / "visits.jsonl", settings=Settings(60.0))
     order.write(tmp_path / "order.json")
-    command = [sys.executable, "-m", "hwsearch.profiling.worker", str(tmp_path / "order.json")]
+    command = [sys.executable, "-m", "hwsearch.kit.worker", str(tmp_path / "order.json")]
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as worker,
@@ -208,7 +214,7 @@ def test_engine_that_cannot_run_fails_alone(profiled: Path, tmp_path: Path) -> N
         jobs=(good.jobs[0], Job("broken", broken, 9)),
         settings=Settings(3.0, min_passes=2, target_stderr=1.0),
     )
-    measure_in_child(order, tmp_path, lambda visits: None)
+    measure_in_child(order, tmp_path, lambda visits: None, print)
     rows = read_journal(order.journal, KIND)[1]
     assert "cannot read this engine" in failures(rows)["broken"]
     assert {row["visit"] for row in rows if "visit" in row} == {good.jobs[0].key}
@@ -234,7 +240,7 @@ def test_process_that_is_killed_is_started_again(
         journal=tmp_path / "visits.jsonl",
         settings=Settings(6.0, min_passes=6, target_stderr=1.0),
     )
-    measure_in_child(order, tmp_path, kill_once)
+    measure_in_child(order, tmp_path, kill_once, print)
     rows = read_journal(order.journal, KIND)[1]
     assert len(started) == 2
     assert [row["reason"] for row in rows if "crash" in row] == ["SIGKILL"]
@@ -242,5 +248,5 @@ def test_process_that_is_killed_is_started_again(
 
 
 def test_the_measuring_process_loads_no_torch() -> None:
-    check = "import hwsearch.profiling.worker, sys; assert not {'torch', 'rich'} & set(sys.modules)"
+    check = "import hwsearch.kit.worker, sys; assert not {'torch', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from hwsearch import progress
+from hwsearch import plain, progress
 from hwsearch.progress import track
 
 
@@ -33,7 +33,7 @@ def test_a_terminal_gets_a_bar(monkeypatch, capsys):
 
 def test_the_estimate_counts_only_this_run(monkeypatch, capsys):
     clock = iter([0.0, 60.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(plain.time, "monotonic", lambda: next(clock))
     with track("train", 100, start=50) as advance:
         advance(25)
     assert "75/100 (75%), 1:00, 1:00 left" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The commands of the README, run in their order: the end-to-end test."""
 
 import re
+import subprocess
 import sys
 
 import pytest
@@ -21,9 +22,16 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "searches/photos/front.csv",
         f"searches/photos/report/*{NAME}.png",
         f"searches/photos/report/*{NAME}.svg",
+        "latency_tables/*/plain-32-onnxruntime-fp32-b1-t2.jsonl",
+        "runs/plain/checkpoint.safetensors",
         "engines/photos/model.onnx",
         "engines/photos/weights.safetensors",
         "engines/photos/manifest.json",
+        "latency_tables/*/catalogue-models-*.jsonl",
+        "latency_tables/*/basic-32-onnxruntime-*.jsonl",
+        "searches/ours/report/mixed.csv",
+        "searches/ours/report/mixed--*.png",
+        "engines/model/manifest.json",
     ):
         assert list(user_folder.glob(kept)), kept
 
@@ -42,7 +50,18 @@ def test_the_other_commands_of_the_readme_exist():
         if program == "make":
             assert rest[0] in targets
         else:
-            assert program in ("hwsearch", "pip")
+            assert program in ("hwsearch", "pip", "export", "python3")
+
+
+def test_the_readme_shows_the_example_of_an_own_family_as_it_is():
+    assert (readme.ROOT / readme.OWN_FAMILY).read_text() in readme.blocks("python")
+
+
+def test_the_readme_tells_the_size_of_every_family():
+    script = "import sys; sys.path.insert(0, 'tests'); import readme; print(readme.families())"
+    words = [sys.executable, "-c", script]  # other tests have registered spaces of their own
+    done = subprocess.run(words, cwd=readme.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in readme.TEXT, done.stdout
 
 
 def test_the_files_that_the_readme_links_exist():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hwsearch.deploy.manifest import (
+    SCHEMA,
     Distance,
     Input,
     Latency,
@@ -58,7 +59,7 @@ class Exact:
 def write_engine(folder: Path, table: str) -> Path:
     folder.mkdir()
     manifest = Manifest(
-        schema=1,
+        schema=SCHEMA,
         space=SPACE.name,
         subnet=SPACE.minimum.as_dict(),
         table=table,
@@ -67,10 +68,10 @@ def write_engine(folder: Path, table: str) -> Path:
         precision="fp32",
         threads=2,
         engine="engine.onnx",
-        input=Input("image", 32, 0.5, 0.25, 1),
+        input=Input("image", 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 1),
         output=Output("embedding", 384),
         latency=Latency(0.32, 0.3, 0.34, 0.33, 0.01),
-        parity=Parity(4, 1e-6, 1e-7),
+        parity=Parity(4, "torch", 1e-6, 1e-7),
         distance=Distance(0.17, 0.17, 4, "images", "online"),
         checkpoint="",
         device={},

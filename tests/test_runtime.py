@@ -1,6 +1,7 @@
 """Every registered runtime builds, loads, runs and times engines in the same way."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,15 +13,48 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from hwsearch.errors import HwsearchError
+from hwsearch.export.onnx import export_block
+from hwsearch.export.precision import in_precision
+from hwsearch.export.program import export_block_program
+from hwsearch.export.quantise import seeded_feeds
 from hwsearch.runtime import get_runtime, runtime_names
-from hwsearch.runtime.base import BuildOptions, LoadOptions, Portable, Runtime
+from hwsearch.runtime.base import FORMS, BuildOptions, LoadOptions, Portable, Runtime
+from hwsearch.spaces import get_space
 
 SHAPE = (2, 3, 8, 8)
+WEIGHTS = np.random.default_rng(0).normal(size=(16, 3, 3, 3)).astype("float32")
+SLOW = ("torch-aoti",)
 
 
-def write_model(path: Path, batch: int | str = 2) -> Portable:
+def write_model(runtime: Runtime, folder: Path, batch: int | str = 2) -> Portable:
     """A convolution, a ReLU and a mean, with seeded weights."""
-    weights = np.random.default_rng(0).normal(size=(16, 3, 3, 3)).astype("float32")
+    onnx = write_onnx(folder / "a.onnx", batch)
+    program = folder / "a.pt2"
+    if runtime.takes == "program":
+        write_program(program, batch)
+        return Portable(program=program)
+    return Portable(onnx)
+
+
+def write_program(path: Path, batch: int | str) -> None:
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.from_numpy(WEIGHTS))
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            x = torch.nn.functional.conv2d(image, self.weight, padding=1).relu()
+            return {"embedding": x.mean((2, 3), keepdim=True)}
+
+    free = {0: torch.export.Dim("batch")} if isinstance(batch, str) else None
+    with torch.no_grad():
+        program = torch.export.export(Net(), (torch.zeros(SHAPE),), dynamic_shapes=(free,))
+    torch.export.save(program, path)
+
+
+def write_onnx(path: Path, batch: int | str) -> Path:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, *SHAPE[1:]])
     out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [batch, 16, 1, 1])
     nodes = [
@@ -28,23 +62,34 @@ def write_model(path: Path, batch: int | str = 2) -> Portable:
         helper.make_node("Relu", ["a"], ["b"]),
         helper.make_node("GlobalAveragePool", ["b"], ["embedding"]),
     ]
-    graph = helper.make_graph(nodes, "net", [image], [out], [numpy_helper.from_array(weights, "w")])
+    graph = helper.make_graph(nodes, "net", [image], [out], [numpy_helper.from_array(WEIGHTS, "w")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
-    return Portable(path)
+    return path
 
 
-@pytest.fixture(params=runtime_names())
+def marked(name: str) -> object:
+    return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+
+
+@pytest.fixture(scope="module", params=[marked(name) for name in runtime_names()])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    if importlib.util.find_spec(request.param) is None:
-        pytest.skip(f"{request.param} is not installed")
+    package = request.param.partition("-")[0]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
     return get_runtime(request.param)
 
 
+@pytest.fixture(scope="module")
+def built(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(runtime.name)
+    return runtime.build(write_model(runtime, folder), folder / "out", BuildOptions())
+
+
 @pytest.fixture
-def engine(runtime: Runtime, tmp_path: Path) -> Path:
-    return runtime.build(write_model(tmp_path / "a.onnx"), tmp_path / "out", BuildOptions())
+def engine(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built.parent, tmp_path / "out")) / built.name
 
 
 def load(runtime: Runtime, engine: Path) -> None:
@@ -57,14 +102,47 @@ def test_engine_computes_what_the_onnx_file_says(
     runtime: Runtime, engine: Path, tmp_path: Path, threads: int
 ) -> None:
     images = np.random.default_rng(1).normal(size=SHAPE).astype("float32")
-    (expected,) = ReferenceEvaluator(str(tmp_path / "a.onnx")).run(None, {"image": images})
+    model = str(write_onnx(tmp_path / "a.onnx", 2))
+    (expected,) = ReferenceEvaluator(model).run(None, {"image": images})
     with runtime.load(engine, LoadOptions(threads=threads)) as loaded:
         assert [(spec.name, spec.shape) for spec in loaded.input_specs] == [("image", SHAPE)]
         for _ in range(2):
             outputs = loaded.run({"image": images})
-        assert loaded.provider in ("CPUExecutionProvider", "CPU")
+        assert loaded.provider.startswith(("CPU", "CUDA"))
     assert list(outputs) == ["embedding"]
     np.testing.assert_allclose(outputs["embedding"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
+def test_every_precision_computes_nearly_the_same(
+    runtime: Runtime, tmp_path: Path, precision: str
+) -> None:
+    if precision not in runtime.precisions:
+        pytest.skip(f"{runtime.name} has no {precision}")
+    space = get_space("basic-32")
+    block, exact = space.lower(space.minimum)[1], tmp_path / "exact.onnx"
+    export_block(block, exact)
+    feeds = seeded_feeds(Portable(onnx=exact))
+    if runtime.takes == "program":
+        model = export_block_program(block, tmp_path / "m.pt2", precision=precision)
+    else:
+        model = in_precision(
+            Portable(onnx=exact),
+            tmp_path / "m.onnx",
+            runtime=runtime.name,
+            precision=precision,
+            feeds=lambda: feeds,
+        )
+    (expected,) = ReferenceEvaluator(str(exact)).run(None, dict(feeds[0]))
+    try:
+        engine = runtime.build(model, tmp_path / "out", BuildOptions(precision))
+        with runtime.load(engine, LoadOptions(precision=precision)) as loaded:
+            found = loaded.run(feeds[0])["output"]
+    except HwsearchError as error:
+        if not error.what.endswith(f"compute in {precision} here"):
+            raise
+        pytest.skip(error.what)
+    assert 0 < np.linalg.norm(found - expected) < 0.03 * np.linalg.norm(expected)
 
 
 def test_window_gives_raw_seconds_and_keeps_results(runtime: Runtime, engine: Path) -> None:
@@ -99,20 +177,26 @@ def test_wrong_files_are_refused(runtime: Runtime, engine: Path, tmp_path: Path)
     engine.write_bytes(b"\0\1 not an engine")
     with pytest.raises(HwsearchError, match=f"{name} cannot read this engine"):
         load(runtime, engine)
-    with pytest.raises(HwsearchError, match=f"{name} cannot read this ONNX file"):
-        runtime.build(Portable(engine), tmp_path / "again", BuildOptions())
+    with pytest.raises(HwsearchError, match=f"{name} cannot read this {FORMS[runtime.takes]}"):
+        runtime.build(Portable(engine, engine), tmp_path / "again", BuildOptions())
+
+
+def test_models_of_another_form_are_refused(runtime: Runtime, tmp_path: Path) -> None:
+    other = tmp_path / "model"
+    model = Portable(program=other) if runtime.takes == "onnx" else Portable(onnx=other)
+    with pytest.raises(HwsearchError, match=f"this is no {FORMS[runtime.takes]}.*{other}"):
+        runtime.build(model, tmp_path, BuildOptions())
 
 
 def test_batch_must_be_fixed(runtime: Runtime, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "free.onnx", batch="batch")
-    engine = runtime.build(model, tmp_path / "out", BuildOptions())
-    with pytest.raises(HwsearchError, match=r"'image' has no fixed shape.*--batch"):
-        load(runtime, engine)
+    model = write_model(runtime, tmp_path, batch="batch")
+    with pytest.raises(HwsearchError, match=r"has no fixed shape.*--batch"):
+        load(runtime, runtime.build(model, tmp_path / "out", BuildOptions()))
 
 
 def test_unknown_precision_is_refused(runtime: Runtime, tmp_path: Path) -> None:
-    with pytest.raises(HwsearchError, match=r"unknown precision.*Known: fp32"):
-        runtime.build(write_model(tmp_path / "a.onnx"), tmp_path, BuildOptions(precision="fp23"))
+    with pytest.raises(HwsearchError, match=r"unknown precision.*Known: .*fp32"):
+        runtime.build(Portable(), tmp_path, BuildOptions(precision="fp23"))
 
 
 def test_unknown_runtime_gets_the_nearest_names() -> None:
@@ -124,7 +208,7 @@ def test_missing_package_gets_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("hwsearch.runtime.find_spec", lambda name: None)
-    with pytest.raises(HwsearchError, match=r"openvino is not installed. Run: .*\[openvino\]"):
+    with pytest.raises(HwsearchError, match=r"is not installed\. Run: pip install openvino"):
         get_runtime("openvino")
 
 
@@ -139,3 +223,17 @@ def test_engines_can_take_turns_on_one_pool(runtime: Runtime, engine: Path) -> N
         "    assert (a.run(feed)['embedding'] == b.run(feed)['embedding']).all()\n"
     )
     subprocess.run([sys.executable, "-c", script, runtime.name, str(engine)], check=True)
+
+
+def test_openvino_loads_faster_from_what_it_compiled_before(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    runtime = get_runtime("openvino")
+    model = write_model(runtime, tmp_path)
+    engine = runtime.build(model, tmp_path / "out", BuildOptions(cache=tmp_path))
+    for threads in (1, 2):
+        with runtime.load(engine, LoadOptions(threads=threads)) as loaded:
+            assert loaded._compiled.get_property("LOADED_FROM_CACHE")
+    assert len(list((tmp_path / "out" / "compiled").iterdir())) == 1
+    (blob,) = (tmp_path / "out" / "compiled").iterdir()
+    blob.write_bytes(blob.read_bytes()[:100])
+    load(runtime, engine)

@@ -21,7 +21,8 @@ from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
-from hwsearch.search.inputs import SearchOptions, open_search
+from hwsearch.search.inputs import open_search
+from hwsearch.search.options import SearchOptions
 from hwsearch.search.run import search
 from hwsearch.selfsup.base import MethodSettings
 from hwsearch.space import Subnet
@@ -51,6 +52,7 @@ def write_table(folder: Path, runtime: str, device: str = "made-up", seed: int =
                 p10_ms=float(ms),
                 p50_ms=float(ms),
                 p90_ms=float(ms),
+                p99_ms=float(ms),
                 pass_ratios=(1.0,),
                 engine_sha256="",
                 subnet=values,
@@ -153,7 +155,10 @@ def test_distance_of_the_maximum_is_zero_and_ends_the_front(found: Path) -> None
     last = read_front(found)[-1]
     assert last.distance == 0.0
     assert last.subnet == SPACE.maximum
-    assert last.macs == SPACE.macs(SPACE.encode(SPACE.maximum)[None])[0]
+    code = SPACE.encode(SPACE.maximum)[None]
+    assert last.macs == SPACE.macs(code)[0]
+    assert last.weight_bytes == 4 * SPACE.weight_elements(code)[0]
+    assert last.activation_bytes == 4 * SPACE.peak_elements(code)[0]
 
 
 def test_finished_search_is_not_repeated(made: Path, found: Path, calls: list[Subnet]) -> None:

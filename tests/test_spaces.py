@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from every_space import every_space, some_subnets
+from scipy.stats import kstest
 
 from hwsearch.errors import HwsearchError
-from hwsearch.space import Space, total_macs, total_params
-from hwsearch.spaces import get_space, space_names
+from hwsearch.kinds import total_macs, total_params
+from hwsearch.latency.features import BlockTimes, NetworkFeatures, total_costs
+from hwsearch.space import Space
+from hwsearch.spaces import get_space
 
 DATA = get_space("bottleneck-224")
 R50 = DATA.subnet(
@@ -14,13 +18,15 @@ R50 = DATA.subnet(
 R101 = DATA.subnet(**{**R50.as_dict(), "depth3": 23})
 
 
-@pytest.fixture(params=space_names())
-def space(request: pytest.FixtureRequest) -> Space:
-    return get_space(request.param)
+def spaces_of(name: str) -> tuple[Space, Space]:
+    """Returns a family at its own side, and with the side as a dimension."""
+    side = get_space(name).input_shape[1]
+    return get_space(name), get_space(f"{name}@{side // 2}+{side}")
 
 
 def test_data_space_has_the_published_size():
     assert DATA.size == 85_293
+    assert get_space("bottleneck-224@192+208+224+240+256").size == 426_465
 
 
 @pytest.mark.parametrize(
@@ -47,32 +53,93 @@ def test_resnet50_is_off_the_grid_yet_has_blocks():
         DATA.encode(R50)
 
 
-def test_codes_and_text_lead_back_to_the_subnet(space: Space):
-    rng = np.random.default_rng(0)
-    for subnet in (space.minimum, space.maximum, *(space.sample(rng) for _ in range(20))):
-        assert space.decode(space.encode(subnet)) == subnet
-        assert space.parse(str(subnet)) == subnet
-        assert space.canonical(subnet) == subnet
+@every_space
+def test_codes_and_text_lead_back_to_the_subnet(name: str):
+    for space in spaces_of(name):
+        for subnet in some_subnets(space, 20):
+            assert space.decode(space.encode(subnet)) == subnet
+            assert space.parse(str(subnet)) == subnet
 
 
-def test_gathered_costs_equal_the_walk(space: Space):
-    rng = np.random.default_rng(1)
-    subnets = [space.sample(rng) for _ in range(50)]
-    codes = np.stack([space.encode(subnet) for subnet in subnets])
-    assert space.macs(codes).tolist() == [total_macs(space.lower(s)) for s in subnets]
-    assert space.params(codes).tolist() == [total_params(space.lower(s)) for s in subnets]
+@every_space
+def test_canonical_form_is_the_same_network_and_its_own_representative(name: str):
+    for space in spaces_of(name):
+        for subnet in some_subnets(space, 20):
+            canonical = space.canonical(subnet)
+            assert space.canonical(canonical) == canonical
+            assert space.lower(canonical) == space.lower(subnet)
 
 
-def test_neighbours_are_one_step_away(space: Space):
+@every_space
+def test_gathered_costs_equal_the_walk(name: str):
+    for space in spaces_of(name):
+        subnets = some_subnets(space, 50)
+        codes = np.stack([space.encode(subnet) for subnet in subnets])
+        assert space.macs(codes).tolist() == [total_macs(space.lower(s)) for s in subnets]
+        assert space.params(codes).tolist() == [total_params(space.lower(s)) for s in subnets]
+
+
+@every_space
+def test_gathered_features_equal_the_walk(name: str):
+    for space in spaces_of(name):
+        times = BlockTimes({}, np.arange(1, 8) / 1000)
+        features = NetworkFeatures.tabulate(space, times)
+        subnets = some_subnets(space, 10)
+        gathered, scaled = features.of_codes(np.stack([space.encode(s) for s in subnets]))
+        walked, alone = zip(*map(features.of_subnet, subnets), strict=True)
+        np.testing.assert_allclose(gathered, np.concatenate(walked), rtol=1e-12)
+        np.testing.assert_allclose(scaled, np.concatenate(alone), rtol=1e-9, atol=1e-9)
+        costs = [total_costs(space.lower(subnet)) for subnet in subnets]
+        np.testing.assert_allclose(gathered[:, 1:], costs, rtol=1e-12)
+
+
+@every_space
+def test_the_largest_network_has_the_most_macs_and_every_dimension_counts(name: str):
+    for space in spaces_of(name):
+        largest = space.encode(space.maximum)
+        smaller = np.stack([largest - row for row in np.eye(len(largest), dtype=int)])
+        macs = space.macs(np.vstack([largest, smaller]))
+        assert (macs[1:] < macs[0]).all()
+
+
+@every_space
+def test_sampling_is_uniform_over_what_it_says(name: str):
+    space, rng = get_space(name), np.random.default_rng(3)
+    codes = np.stack([space.encode(space.sample(rng)) for _ in range(400)])
+    for column, choices in enumerate(space.shape):
+        counts = np.bincount(codes[:, column], minlength=choices)
+        spread = np.sqrt(len(codes) / choices)
+        assert np.abs(counts - len(codes) / choices).max() < 5 * spread
+    low, high = space.macs(np.stack([space.encode(s) for s in (space.minimum, space.maximum)]))
+    drawn = np.stack([space.encode(space.sample(rng, "macs")) for _ in range(400)])
+    position = (space.macs(drawn) - low) / (high - low)
+    assert kstest(position, "uniform").statistic < 0.1
+
+
+@every_space
+def test_neighbours_are_one_step_away(name: str):
+    space = get_space(name)
     code = space.encode(space.minimum)
     steps = [np.abs(space.encode(near) - code).sum() for near in space.neighbours(space.minimum)]
     assert steps == [1] * len(space.dims)
+
+
+def test_the_side_scales_the_maps_and_nothing_else():
+    space = get_space("bottleneck-32@24+32")
+    small, large = space.subnet(side=24), space.subnet(side=32)
+    assert (space.input_side(small), space.input_side(large)) == (24, 32)
+    assert space.lower(large) == get_space("bottleneck-32").lower(
+        get_space("bottleneck-32").maximum
+    )
+    assert [block.slot for block in space.lower(small)] == [b.slot for b in space.lower(large)]
+    assert total_params(space.lower(small)) == total_params(space.lower(large))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("depth1=99", "depth1=99 is not possible"),
+        ("depth1=0", "depth1=0 is not possible"),
         ("depht1=1", "no dimension depht1"),
         ("nonsense", "cannot read the subnet"),
         ("{", "cannot read the subnet"),
@@ -83,6 +150,21 @@ def test_impossible_subnets_are_refused(text, message):
         get_space("bottleneck-32").parse(text)
 
 
-def test_unknown_space_names_the_nearest():
-    with pytest.raises(HwsearchError, match="Did you mean bottleneck-"):
-        get_space("botleneck-32")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("botleneck-32", "Did you mean bottleneck-"),
+        ("bottleneck-32@", "cannot read the input sides"),
+        ("bottleneck-32@24,32", "cannot read the input sides"),
+        ("basic-224@2", "cannot halve a 2×2 map"),
+        ("basic-224@16+224", "stage 4 cannot halve a 1×1 map"),
+    ],
+)
+def test_impossible_spaces_are_refused(name, message):
+    with pytest.raises(HwsearchError, match=message):
+        get_space(name)
+
+
+def test_a_side_that_is_no_choice_is_refused():
+    with pytest.raises(HwsearchError, match="unknown side '28'"):
+        get_space("bottleneck-32@24+32").parse("side=28")

@@ -33,7 +33,7 @@ HEADER = TableHeader(
 
 
 def row(kind: str, key: str, latency_ms: float, **more: object) -> Row:
-    quantiles = {"p10_ms": latency_ms, "p50_ms": latency_ms, "p90_ms": latency_ms}
+    quantiles = dict.fromkeys(("p10_ms", "p50_ms", "p90_ms", "p99_ms"), latency_ms)
     return Row(kind, key, latency_ms, 0.01, 2, **quantiles, pass_ratios=(0.99, 1.01), **more)  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_torn_last_line_is_left_out_and_said(
         ('"latency_ms":0.1', '"latency_ms":0.2', "rows were changed by hand or damaged"),
         ('{"kind":"block"', '{"kind":block"', "line 2 is damaged"),
         ('"precision"', '"percision"', "line 1 is damaged"),
-        ('"schema":1', '"schema":9', "another version"),
+        ('"schema":2', '"schema":9', "another version"),
         ('"format":"hw', '"format":"xx', "this is no latency table"),
         ('{"format"', "format", "this is no latency table"),
     ],
@@ -99,13 +99,17 @@ def test_tables_are_found_by_path_name_and_device(
     table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for text in (str(table.path), HEADER.name, f"bench/{HEADER.name}", f"{HEADER.name}.jsonl"):
+    start = HEADER.name.rpartition("-")[0]
+    named = (HEADER.name, f"bench/{HEADER.name}", f"{HEADER.name}.jsonl", start)
+    for text in (str(table.path), *named):
         assert find_table(text, tmp_path) == table.path
     with pytest.raises(HwsearchError, match=f"Did you mean bench/{HEADER.name}"):
         find_table(f"bench/{HEADER.name}x", tmp_path)
     replace(table, path=tmp_path / "desk" / table.path.name).write()
-    with pytest.raises(HwsearchError, match=r"several devices.*bench/.*desk/"):
+    with pytest.raises(HwsearchError, match=r"several latency tables.*bench/.*desk/"):
         find_table(HEADER.name, tmp_path)
+    with pytest.raises(HwsearchError, match=r"several latency tables.*bench/.*desk/"):
+        find_table(start, tmp_path)
 
 
 def test_nearer_folders_win(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,7 @@ def make_trainer(amp="fp32", **changes):
         weight_decay=1e-4,
         clip_norm=None,
         random_subnets=1,
+        sampling="choices",
         seed=0,
     )
     settings = dataclasses.replace(settings, **changes)

@@ -2,23 +2,22 @@
 
 from hwsearch.space import Space
 from hwsearch.spaces import get_space, register_space
-from hwsearch.spaces.bottleneck import bottleneck_space
+from hwsearch.spaces.bottleneck import BOTTLENECK
+from hwsearch.spaces.staged import Stem, staged_space
 
 NAME = "tiny-8"
 
 
-@register_space(NAME)
-def _build() -> Space:
-    return bottleneck_space(
-        NAME,
-        8,
-        stem_widths=(4, 6),
+@register_space(NAME, side=8)
+def _build(name: str, side: int) -> Space:
+    return staged_space(
+        name,
+        side,
+        BOTTLENECK,
+        Stem((4, 6), kernel=3, stride=1, pool=False),
         widths=((2, 4), (4, 6)),
         depths=((1, 2), (1, 2)),
         strides=(1, 2),
-        stem_kernel=3,
-        stem_stride=1,
-        stem_pool=False,
     )
 
 

@@ -1,13 +1,13 @@
 """The one way an image reaches a network outside training; needs neither torch nor a GPU."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
-MEAN = 0.5
-"""Subtracted from pixels that were scaled to 0 to 1; the same for every data set and channel."""
+from hwsearch.layers import MEAN, STD
 
-STD = 0.25
-"""Divides the pixels after `MEAN` was subtracted."""
+__all__ = ["MEAN", "STD", "normalise_array", "prepare"]
 
 
 def prepare(image: np.ndarray, side: int) -> np.ndarray:
@@ -30,8 +30,21 @@ def prepare(image: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(resized)
 
 
-def normalise_array(images: np.ndarray) -> np.ndarray:
-    """Turns prepared images uint8[B, S, S, 3] into a network's input, float32[B, 3, S, S]."""
+def normalise_array(
+    images: np.ndarray,
+    mean: float | Sequence[float] = MEAN,
+    std: float | Sequence[float] = STD,
+) -> np.ndarray:
+    """Turns prepared images into a network's input.
+
+    Args:
+        images: uint8[B, S, S, 3].
+        mean: Subtracted from pixels scaled to 0 to 1, for all channels or for each.
+        std: Divides the result, likewise.
+
+    Returns:
+        float32[B, 3, S, S].
+    """
     scaled = images.astype(np.float32) / np.float32(255)
-    normalised = (scaled - np.float32(MEAN)) / np.float32(STD)
+    normalised = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))

@@ -9,12 +9,12 @@ from typing import Self
 import numpy as np
 
 from hwsearch.data.prepare import normalise_array, prepare
-from hwsearch.deploy.embed import embed
 from hwsearch.deploy.manifest import Manifest, check_files, read_manifest
 from hwsearch.device import fingerprint, fingerprint_difference
 from hwsearch.errors import HwsearchError
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import LoadOptions
+from hwsearch.runtime.embed import embed
 
 
 class LoadedEngine:
@@ -48,7 +48,13 @@ class LoadedEngine:
         several = [images] if isinstance(images, np.ndarray) and images.ndim == 3 else images
         takes = self.manifest.input
         prepared = np.stack([prepare(image, takes.side) for image in several])
-        return embed(self._engine, normalise_array(prepared), takes, self.manifest.output)
+        return embed(
+            self._engine,
+            normalise_array(prepared, takes.mean, takes.std),
+            input_name=takes.name,
+            output_name=self.manifest.output.name,
+            batch=takes.batch,
+        )
 
     def close(self) -> None:
         """Frees the runtime's resources."""

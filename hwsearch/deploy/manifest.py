@@ -8,8 +8,8 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA = 1
-"""Version 1: the first format."""
+SCHEMA = 2
+"""Version 1: the first format. 2: mean and std of each channel; what parity was compared with."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -18,15 +18,15 @@ class Input(msgspec.Struct, frozen=True):
     Attributes:
         name: Name of the input.
         side: Height and width in pixels, after resizing the shorter side and centre cropping.
-        mean: Subtracted from values scaled to 0–1.
-        std: Divides the result.
+        mean: Subtracted from values scaled to 0–1, for red, green and blue.
+        std: Divides the result, likewise.
         batch: Images a call.
     """
 
     name: str
     side: int
-    mean: float
-    std: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     batch: int
 
 
@@ -48,21 +48,27 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Parity(msgspec.Struct, frozen=True):
-    """Engine against torch on real images.
+    """Engine against the float network on real images.
 
     Attributes:
         images: How many.
+        reference: What computed the float network, such as "torch".
         max_abs_error: Largest absolute difference of any output value.
-        relative_error: Norm of all differences over the norm of torch's outputs.
+        relative_error: Norm of all differences over the norm of the float network's outputs.
     """
 
     images: int
+    reference: str
     max_abs_error: float
     relative_error: float
 
 
 class Distance(msgspec.Struct, frozen=True):
-    """Teacher distance of the float network and of the engine itself, on the same images."""
+    """Teacher distance of the float network and of the engine itself, on the same images.
+
+    `weights` tells which these are: "online" or "ema" of a checkpoint; of a ready model "random",
+    or what else its catalogue says of them, or "file".
+    """
 
     float_net: float
     engine: float
@@ -85,7 +91,7 @@ class Manifest(msgspec.Struct, frozen=True):
         threads: Threads it was measured with.
         engine: File name of the engine.
         files: sha256 of every file but the manifest.
-        checkpoint: Fingerprint of the weights it was extracted from.
+        checkpoint: Fingerprint of the weights it was extracted from, or of the ready model.
         device: Fingerprint of the machine that built and measured it.
         versions: Versions of the packages that built it.
         created: Date and time, ISO 8601, UTC.
@@ -93,7 +99,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     schema: int
     space: str
-    subnet: dict[str, int]
+    subnet: dict[str, int | str]
     table: str
     runtime: str
     provider: str
@@ -111,6 +117,17 @@ class Manifest(msgspec.Struct, frozen=True):
     created: str
     files: dict[str, str]
 
+    @property
+    def is_ready_model(self) -> bool:
+        """Whether it was a model of a catalogue rather than part of a supernet."""
+        return ":" in self.space
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    """What a manifest of any version holds."""
+
+    schema: int
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes the manifest into a folder that already holds the files it names."""
@@ -126,7 +143,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        data = path.read_bytes()
+        _check_schema(path, msgspec.json.decode(data, type=_Versioned).schema)
+        manifest = msgspec.json.decode(data, type=Manifest)
     except OSError as cause:
         raise HwsearchError(
             "no readable manifest", where=path, fix="Name a folder written by hwsearch deploy"
@@ -135,12 +154,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise HwsearchError(
             f"malformed manifest: {cause}", where=path, fix="Deploy the engine again"
         ) from cause
-    if manifest.schema != SCHEMA:
-        raise HwsearchError(
-            f"manifest of schema {manifest.schema}; this version reads schema {SCHEMA}",
-            where=path,
-            fix="Deploy the engine again, or use the version of hwsearch that wrote it",
-        )
     outside = [name for name in (*manifest.files, manifest.engine) if not _is_plain(name)]
     if outside:
         raise HwsearchError(
@@ -149,6 +162,15 @@ def read_manifest(folder: Path) -> Manifest:
             fix="Do not use this folder; get the engine from its source again",
         )
     return manifest
+
+
+def _check_schema(path: Path, schema: int) -> None:
+    if schema != SCHEMA:
+        raise HwsearchError(
+            f"manifest of schema {schema}; this version reads schema {SCHEMA}",
+            where=path,
+            fix="Deploy the engine again, or use the version of hwsearch that wrote it",
+        )
 
 
 def _is_plain(name: str) -> bool:

@@ -8,35 +8,33 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
 
-from hwsearch.block import Shape
-from hwsearch.data.prepare import MEAN, STD
-from hwsearch.deploy.embed import embed
 from hwsearch.deploy.manifest import (
     SCHEMA,
     Distance,
-    Input,
     Latency,
     Manifest,
-    Output,
     write_manifest,
 )
-from hwsearch.deploy.verify import check_parity, parity, torch_embeddings
+from hwsearch.deploy.originals import (
+    Original,
+    calibration_feeds,
+    embeddings_of,
+    write_original,
+)
+from hwsearch.deploy.verify import check_distance, check_parity, parity
 from hwsearch.device import fingerprint
-from hwsearch.distance import TeacherDistance
+from hwsearch.distance import TargetImages
 from hwsearch.errors import HwsearchError
-from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network
+from hwsearch.export.precision import converter_versions, in_precision
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table, require_this_device
-from hwsearch.nn import StaticNet
 from hwsearch.profiling.remeasure import remeasure
 from hwsearch.progress import console
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
 from hwsearch.search.front import FrontPoint, pick_point, read_front
-from hwsearch.search.inputs import label_of, open_search
+from hwsearch.search.inputs import SearchInputs, label_of, open_search
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class DeployOptions:
 
 
 def deploy(options: DeployOptions) -> Path:
-    """Extracts, calibrates, exports, builds, checks and measures one network of a search.
+    """Extracts and calibrates, or copies, then builds, checks and measures one network.
 
     The folder appears only when everything in it has been verified.
 
@@ -77,7 +75,7 @@ def deploy(options: DeployOptions) -> Path:
 
     Raises:
         HwsearchError: If the pick is not on the front, the folder exists, the table is of
-            another device, or the engine's outputs differ from torch's.
+            another device, or the engine's outputs differ from the network's.
     """
     if options.out.exists():
         raise HwsearchError(
@@ -87,37 +85,36 @@ def deploy(options: DeployOptions) -> Path:
     table = found.table(options.table)
     require_this_device(table)
     point = pick_point(read_front(options.search), label_of(table), options.pick)
-    distance = found.distance()
     partial = options.out.with_name(options.out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    manifest = _assemble(partial, point, table, distance, options.measure_seconds)
+    manifest = _assemble(partial, point, table, found, options.measure_seconds)
     write_manifest(partial, manifest)
     partial.rename(options.out)
     _print(options.out, manifest)
     return options.out
 
 
-@dataclass(frozen=True)
-class _Built:
-    """An engine's file and what it takes and gives."""
-
-    path: Path
-    takes: Input
-    gives: Output
-
-
 def _assemble(
-    folder: Path, point: FrontPoint, table: Table, distance: TeacherDistance, seconds: float
+    folder: Path, point: FrontPoint, table: Table, inputs: SearchInputs, seconds: float
 ) -> Manifest:
     """Writes the engine's files and returns the manifest that describes them."""
-    net = distance.network(point.subnet)
-    built = _build(folder, net, table, distance.run.space.input_shape)
-    provider, engine_NE = _outputs(built, table, distance)
-    torch_NE = torch_embeddings(net, distance.images.normalised_BCHW)
-    found = parity(engine_NE, torch_NE)
+    students, distance = inputs.students, inputs.distance()
+    original = write_original(
+        folder,
+        point.subnet,
+        students,
+        batch=table.batch,
+        form=get_runtime(table.runtime).takes,
+        precision=table.precision,
+    )
+    engine = _engine(folder, original, table, students.images)
+    provider, engine_NE = _outputs(engine, original, table, students.images)
+    found = parity(engine_NE, original.outputs_NE, original.reference)
     check_parity(found, table.precision, table.runtime)
-    measured = remeasure({"engine": built.path}, table, budget_seconds=seconds)["engine"]
+    engine_distance = distance.of_embeddings(engine_NE)
+    check_distance(engine_distance, point.distance, table.precision, table.runtime)
+    measured = remeasure({"engine": engine}, table, budget_seconds=seconds)["engine"]
     return Manifest(
         schema=SCHEMA,
         space=point.subnet.space,
@@ -127,9 +124,9 @@ def _assemble(
         provider=provider,
         precision=table.precision,
         threads=table.threads,
-        engine=built.path.name,
-        input=built.takes,
-        output=built.gives,
+        engine=engine.name,
+        input=original.takes,
+        output=original.gives,
         latency=Latency(
             predicted_ms=point.latency_ms,
             low_ms=point.low_ms,
@@ -140,41 +137,49 @@ def _assemble(
         parity=found,
         distance=Distance(
             float_net=point.distance,
-            engine=distance.of_embeddings(torch.from_numpy(engine_NE)),
+            engine=engine_distance,
             images=len(engine_NE),
-            images_fingerprint=distance.images.fingerprint,
-            weights=distance.weights,
+            images_fingerprint=students.images.fingerprint,
+            weights=original.weights,
         ),
-        checkpoint=distance.run.fingerprint,
+        checkpoint=original.fingerprint,
         device=fingerprint(),
-        versions=_versions(table.runtime),
+        versions=_versions(table.runtime, table.precision),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     )
 
 
-def _build(folder: Path, net: StaticNet, table: Table, input_shape: Shape) -> _Built:
-    save_file(net.state_dict(), folder / "weights.safetensors")
-    portable = export_network(net, input_shape, folder / "model.onnx", batch=table.batch)
-    runtime = get_runtime(table.runtime)
-    return _Built(
-        path=runtime.build(portable, folder, BuildOptions(precision=table.precision)),
-        takes=Input(INPUT_NAME, input_shape[1], MEAN, STD, table.batch),
-        gives=Output(OUTPUT_NAME, net.embedding_width),
+def _engine(folder: Path, original: Original, table: Table, images: TargetImages) -> Path:
+    """Builds the engine, quantised on the target images first if it is to compute in int8."""
+    model = in_precision(
+        original.model,
+        folder / f"model_{table.precision}.onnx",
+        runtime=table.runtime,
+        precision=table.precision,
+        feeds=lambda: calibration_feeds(original.takes, images),
     )
+    options = BuildOptions(precision=table.precision)
+    return get_runtime(table.runtime).build(model, folder, options)
 
 
-def _outputs(built: _Built, table: Table, distance: TeacherDistance) -> tuple[str, np.ndarray]:
+def _outputs(
+    path: Path, original: Original, table: Table, images: TargetImages
+) -> tuple[str, np.ndarray]:
     """Returns what ran the engine, and its embeddings of the target images."""
     options = LoadOptions(threads=table.threads, precision=table.precision)
-    with get_runtime(table.runtime).load(built.path, options) as engine:
-        images = distance.images.normalised_BCHW.contiguous().numpy()
-        return engine.provider, embed(engine, images, built.takes, built.gives)
+    with get_runtime(table.runtime).load(path, options) as engine:
+        return engine.provider, embeddings_of(engine, original.takes, original.gives, images)
 
 
-def _versions(runtime: str) -> dict[str, str]:
-    packages = ("hwsearch", "torch", "onnx", "numpy", runtime)
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+def _versions(runtime: str, precision: str) -> dict[str, str]:
+    packages = ("hwsearch", "torch", "onnx", "numpy")
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        runtime: get_runtime(runtime).version,
+        **converter_versions(runtime, precision),
+    }
 
 
 def _print(folder: Path, manifest: Manifest) -> None:
@@ -184,8 +189,8 @@ def _print(folder: Path, manifest: Manifest) -> None:
         f"  subnet    {','.join(f'{name}={value}' for name, value in manifest.subnet.items())}\n"
         f"  latency   {latency.measured_ms:.3f} ms measured, {latency.predicted_ms:.3f} ms "
         f"predicted ({latency.low_ms:.3f} to {latency.high_ms:.3f})\n"
-        f"  parity    {manifest.parity.relative_error:.1e} relative error against torch "
-        f"on {manifest.parity.images} images\n"
+        f"  parity    {manifest.parity.relative_error:.1e} relative error against "
+        f"{manifest.parity.reference} on {manifest.parity.images} images\n"
         f"  distance  {distance.engine:.4f} of the engine, {distance.float_net:.4f} of the "
         f"float network",
         highlight=False,

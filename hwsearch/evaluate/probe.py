@@ -81,7 +81,7 @@ def judge_engine(options: ProbeOptions) -> tuple[Judged, ...]:
     """Classifies held-back images by the engine's features, by random weights and by pixels.
 
     Returns:
-        The engine first, then the controls.
+        The engine first, then the controls; a ready model's graph cannot be given other weights.
 
     Raises:
         HwsearchError: If the engine or the images cannot be used, or labels are missing.
@@ -89,12 +89,13 @@ def judge_engine(options: ProbeOptions) -> tuple[Judged, ...]:
     with hwsearch.load(options.engine, trust=options.trust) as engine:
         side = engine.manifest.input.side
         sets = _load_sets(options, side)
-        subnet = get_space(engine.manifest.space).subnet(**engine.manifest.subnet)
-        return (
-            judge("engine", lambda images: engine(_as_photos(images)), sets, options),
-            judge("random weights", random_features(subnet, sets[0], options.seed), sets, options),
-            judge("raw pixels", lambda images: images.numpy(), sets, options),
-        )
+        judged = [judge("engine", lambda images: engine(_as_photos(images)), sets, options)]
+        if not engine.manifest.is_ready_model:
+            subnet = get_space(engine.manifest.space).subnet(**engine.manifest.subnet)
+            random = random_features(subnet, sets[0], options.seed)
+            judged.append(judge("random weights", random, sets, options))
+        judged.append(judge("raw pixels", lambda images: images.numpy(), sets, options))
+        return tuple(judged)
 
 
 def judge(
@@ -132,7 +133,7 @@ def random_features(
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         net = StaticNet(get_space(subnet.space).lower(subnet))
-    calibrate(net, normalise(calibration.images), batch=_BATCH)
+    calibrate(net, map(normalise, calibration.images.split(_BATCH)))
 
     @torch.inference_mode()
     def features(images: Tensor) -> np.ndarray:
@@ -192,3 +193,5 @@ def _show(judged: tuple[Judged, ...], options: ProbeOptions) -> None:
             "" if entry is judged[0] else f"{ahead[0]:+.1%} to {ahead[1]:+.1%}",
         )
     console.print(table)
+    if all(entry.name != "random weights" for entry in judged):
+        console.print("No control with random weights: a ready model has only its own.")

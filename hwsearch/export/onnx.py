@@ -1,7 +1,7 @@
 """From a static network or block to a checked ONNX file."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from hwsearch.block import Block, Shape
+from hwsearch.block import Block
+from hwsearch.kinds import input_layout
 from hwsearch.nn.static import StaticBlock, StaticNet
 from hwsearch.runtime.base import Portable
 
@@ -18,31 +19,33 @@ INPUT_NAME = "image"
 OUTPUT_NAME = "embedding"
 
 
-class _Embedding(nn.Module):
-    """Gives the pooled output alone: what a deployed engine returns."""
+class _Outputs(nn.Module):
+    """Gives the outputs alone, in order: what a deployed engine returns."""
 
-    def __init__(self, net: StaticNet) -> None:
+    def __init__(self, net: StaticNet, names: Sequence[str]) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.names = net, names
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        return self.net(x_BCHW).embedding
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.net(x).outputs
+        return tuple(outputs[name] for name in self.names)
 
 
-def export_network(net: StaticNet, input_shape: Shape, out: Path, *, batch: int = 1) -> Portable:
+def export_network(net: StaticNet, out: Path, *, batch: int = 1) -> Portable:
     """Writes a network in evaluation mode, its batch norms folded, as ONNX.
 
     Args:
         net: A calibrated network.
-        input_shape: Channels, height, width of one image.
         out: The ONNX file to write.
         batch: Fixed number of images a call.
 
     Returns:
-        The portable form. Input "image" float32[batch, C, H, W] is normalised; output
-        "embedding" is float32[batch, E].
+        The portable form. Input "image" float32[batch, C, H, W] is normalised, or uint8
+        [batch, H, W, C] if the network starts with its preprocessing; outputs have the names
+        that the blocks give them, such as "embedding" float32[batch, E].
     """
-    return _export(_Embedding(net), input_shape, out, batch)
+    names = [block.output for block in net.lowered if block.output]
+    return export_module(_Outputs(net, names), example_input(net.lowered[0], batch), names, out)
 
 
 def export_block(block: Block, out: Path, *, batch: int = 1, seed: int = 0) -> Portable:
@@ -54,10 +57,20 @@ def export_block(block: Block, out: Path, *, batch: int = 1, seed: int = 0) -> P
         batch: Fixed number of inputs a call.
         seed: Seed of the weights; the graph does not depend on it.
     """
-    with _seeded(seed):
-        module = StaticBlock(block)
-        _randomise_norms(module)
-    return _export(module, block.in_shape, out, batch)
+    names = [block.output or "output"]
+    return export_module(seeded_block(block, seed=seed), example_input(block, batch), names, out)
+
+
+def example_input(block: Block, batch: int) -> Tensor:
+    """Returns zeros that the block takes, as a network that starts with it would."""
+    channels, height, width = block.in_shape
+    match input_layout(block):
+        case "map":
+            return torch.zeros(batch, channels, height, width)
+        case "tokens":
+            return torch.zeros(batch, height * width, channels)
+        case "bytes":
+            return torch.zeros(batch, height, width, channels, dtype=torch.uint8)
 
 
 def seeded_network(blocks: tuple[Block, ...], *, seed: int = 0) -> StaticNet:
@@ -67,8 +80,16 @@ def seeded_network(blocks: tuple[Block, ...], *, seed: int = 0) -> StaticNet:
     """
     with _seeded(seed):
         net = StaticNet(blocks)
-        _randomise_norms(net)
+        randomise_norms(net)
     return net
+
+
+def seeded_block(block: Block, *, seed: int = 0) -> StaticBlock:
+    """Builds one block with seeded weights, for measuring rather than for use."""
+    with _seeded(seed):
+        module = StaticBlock(block)
+        randomise_norms(module)
+    return module
 
 
 @contextmanager
@@ -78,18 +99,27 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _randomise_norms(net: nn.Module) -> None:
-    """Gives norms the scales of a trained net: a zero scale would fold to zero weights."""
+def randomise_norms(net: nn.Module) -> None:
+    """Gives norms and biases the spread of a trained net: equal or zero ones would be merged."""
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
             nn.init.uniform_(module.weight, 0.5, 1.0)
-            nn.init.normal_(module.bias, std=0.1)
+        bias = getattr(module, "bias", None)
+        if isinstance(bias, nn.Parameter):
+            nn.init.normal_(bias, std=0.1)
 
 
-def _export(net: nn.Module, input_shape: Shape, out: Path, batch: int) -> Portable:
+def export_module(net: nn.Module, example: Tensor, outputs: Sequence[str], out: Path) -> Portable:
+    """Writes any module in evaluation mode as checked ONNX.
+
+    Args:
+        net: Takes one tensor.
+        example: What it takes; its shape and type are fixed in the file.
+        outputs: Names of what it gives, in order.
+        out: The ONNX file to write.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_suffix(".partial")
-    example = torch.zeros(batch, *input_shape)
     with warnings.catch_warnings(), torch.no_grad():
         # The exporter over torch.export takes 20 times as long for the same graph, and a
         # table needs hundreds of graphs; this one only warns that it is the older.
@@ -99,7 +129,7 @@ def _export(net: nn.Module, input_shape: Shape, out: Path, batch: int) -> Portab
             (example,),
             str(partial),
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=list(outputs),
             opset_version=OPSET,
             dynamo=False,
         )

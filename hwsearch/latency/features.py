@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hwsearch.block import Block
-from hwsearch.layers import cost_of, layers_of
+from hwsearch.kinds import cost_of, layers_of
 from hwsearch.space import Space, Subnet
 
 COSTS = ("blocks", "layers", "macs", "macs_8", "macs_16", "params", "elements")

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
+from hwsearch.heads import added_blocks, parse_extra
 from hwsearch.journal import write_atomic
-from hwsearch.latency.predictor import Prediction, Predictor
+from hwsearch.kinds import NUMBER_BYTES, peak_elements, total_weights
+from hwsearch.latency.predictor import LatencyModel, Prediction, fit_latency
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import console
-from hwsearch.space import Space
+from hwsearch.space import Dim, Space
 from hwsearch.spaces import get_space
 
 COLUMNS = ("latency_ms", "low_ms", "high_ms")
@@ -28,6 +31,9 @@ class PredictOptions:
     """Latency table: its name, DEVICE/NAME or file."""
     subnet: str = ""
     """Network as NAME=VALUE,…, as JSON, max or min; dimensions left out stay at their maximum."""
+    ships: tuple[str, ...] = ()
+    """What ships around the network, added to its latency: a head such as classifier:1000,
+    detection:80 or segmentation:21, and preprocessing such as camera:480 (pixels of a frame)."""
     csv: Path | None = None
     """CSV file with one network a line and one column for each dimension."""
     out: Path | None = None
@@ -40,6 +46,8 @@ class PredictOptions:
             raise HwsearchError("there must be either --subnet or --csv")
         if self.out and not self.csv:
             raise HwsearchError("--out needs --csv")
+        if self.ships and self.csv:
+            raise HwsearchError("--ships goes with --subnet, not with --csv")
 
 
 def predict(options: PredictOptions) -> Prediction:
@@ -52,19 +60,39 @@ def predict(options: PredictOptions) -> Prediction:
     space = get_space(table.space)
     if options.csv:
         return _predict_csv(options.csv, options.out, table, space)
-    subnet = space.parse(options.subnet)
-    found = Predictor.fit(table, space).predict_subnet(subnet)
-    console.print(
-        f"{found.mean_ms[0]:.4g} ms, 90 % interval {found.low_ms[0]:.4g} to "
-        f"{found.high_ms[0]:.4g} ms on {table.device} ({table.name})",
-        markup=False,
-    )
+    subnet, fitted = space.parse(options.subnet), fit_latency(table, space)
+    extras = tuple(map(parse_extra, options.ships))
+    found = fitted.predict_subnet(subnet)
+    console.print(f"{_interval(found)} on {table.device} ({table.name})", markup=False)
+    blocks = space.lower(subnet)
+    for block in added_blocks(blocks, extras):
+        time = fitted.block_time(block)
+        found = Prediction(*(ms + time.latency_ms for ms in found))
+        how = "measured" if time.measured else "estimated from other blocks"
+        console.print(f"  + {time.latency_ms:.4g} ms {how}: {block.key}", markup=False)
+    if extras:
+        console.print(f"  = {_interval(found)} for what ships", markup=False)
+    for extra in extras:
+        blocks = extra.around(blocks)
+    console.print(f"  {_memory(blocks, table)}", markup=False)
     return found
+
+
+def _memory(blocks: tuple[Block, ...], table: Table) -> str:
+    number_bytes = NUMBER_BYTES[table.precision]
+    weights = number_bytes * total_weights(blocks) / 1e6
+    maps = number_bytes * table.batch * peak_elements(blocks) / 1e6
+    return f"weights {weights:.3g} MB, feature maps at most {maps:.3g} MB at a time"
+
+
+def _interval(found: Prediction) -> str:
+    mean, low, high = (ms[0] for ms in found)
+    return f"{mean:.4g} ms, 90 % interval {low:.4g} to {high:.4g} ms"
 
 
 def _predict_csv(path: Path, out: Path | None, table: Table, space: Space) -> Prediction:
     columns, lines = _read_csv(path, space)
-    found = _predict_values(_values(path, lines, space), Predictor.fit(table, space), space)
+    found = _predict_values(_values(path, lines, space), fit_latency(table, space), space)
     text = StringIO()
     kept = [name for name in columns if name not in COLUMNS]
     writer = csv.DictWriter(text, [*kept, *COLUMNS], extrasaction="ignore", lineterminator="\n")
@@ -101,30 +129,37 @@ def _read_csv(path: Path, space: Space) -> tuple[Sequence[str], list[dict[str, s
     return columns, lines
 
 
-def _values(path: Path, lines: Sequence[dict[str, str]], space: Space) -> np.ndarray:
-    """Returns the values of the networks, int[N, D]."""
-    names = [dim.name for dim in space.dims]
+def _values(path: Path, lines: Sequence[dict[str, str]], space: Space) -> list[np.ndarray]:
+    """Returns the values of N networks, int[N] or str[N] for each dimension."""
     try:
-        values = [[int(line[name]) for name in names] for line in lines]
+        return [
+            np.array([dim.parse(line[dim.name]) for line in lines], type(dim.choices[0]))
+            for dim in space.dims
+        ]
     except (TypeError, ValueError) as cause:
         raise HwsearchError("a value in the CSV is no whole number", where=path) from cause
-    return np.array(values, dtype=int).reshape(-1, len(names))
 
 
-def _predict_values(values: np.ndarray, fitted: Predictor, space: Space) -> Prediction:
-    """Predicts networks by values int[N, D]; the few off the grid are walked one by one."""
-    choices = [np.array(dim.choices) for dim in space.dims]
-    codes = np.stack([np.searchsorted(c, v) for c, v in zip(choices, values.T, strict=True)], 1)
-    codes = np.minimum(codes, np.array(space.shape) - 1)
-    on_grid = np.stack([c[i] for c, i in zip(choices, codes.T, strict=True)], 1) == values
-    found = fitted.predict(codes)
-    for row in np.flatnonzero(~on_grid.all(1)):
-        numbers = (int(value) for value in values[row])
-        names = (dim.name for dim in space.dims)
-        one = fitted.predict_subnet(space.subnet(**dict(zip(names, numbers, strict=True))))
+def _predict_values(columns: list[np.ndarray], fitted: LatencyModel, space: Space) -> Prediction:
+    """Predicts N networks by their values; the few off the grid are walked one by one."""
+    indices, on_grid = zip(*map(_indices, columns, space.dims), strict=True)
+    found = fitted.predict(np.stack(indices, axis=1))
+    names = [dim.name for dim in space.dims]
+    for row in np.flatnonzero(~np.all(on_grid, axis=0)):
+        values = (column[row].item() for column in columns)
+        one = fitted.predict_subnet(space.subnet(**dict(zip(names, values, strict=True))))
         found.mean_ms[row], found.low_ms[row], found.high_ms[row] = (
             one.mean_ms[0],
             one.low_ms[0],
             one.high_ms[0],
         )
     return found
+
+
+def _indices(values: np.ndarray, dim: Dim) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the nearest choice's index for each value, int[N], and whether it is that choice."""
+    choices = np.array(dim.choices)
+    order = np.argsort(choices)
+    places = np.searchsorted(choices, values, sorter=order)
+    indices = order[np.minimum(places, len(order) - 1)]
+    return indices, choices[indices] == values

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.correction import Correction, Evidence, block_sum
 from hwsearch.latency.features import (
@@ -14,9 +15,13 @@ from hwsearch.latency.features import (
     fit_rates,
     total_costs,
 )
+from hwsearch.latency.lookup import BlockTime, LatencyModel, Lookup, Prediction, measured_networks
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table
 from hwsearch.space import Space, Subnet
+from hwsearch.spaces.catalogue import Catalogue
+
+__all__ = ["LatencyModel", "Prediction", "Predictor", "fit_latency", "subnet_of"]
 
 MIN_NETWORKS = 10
 """Fewest measured networks beside measured blocks; with fewer no interval could hold 90 %."""
@@ -29,21 +34,6 @@ MIN_BLOCKS = 10
 
 CHUNK = 2_048
 """Networks predicted at a time, so that their covariances stay in the caches."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Predicted latencies of N networks.
-
-    Attributes:
-        mean_ms: Expected latency, float[N].
-        low_ms: Lower end of the 90 % interval of a measurement, float[N].
-        high_ms: Upper end, float[N].
-    """
-
-    mean_ms: np.ndarray
-    low_ms: np.ndarray
-    high_ms: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,15 +60,9 @@ class Predictor:
         Raises:
             HwsearchError: If the table is of another space or holds too little evidence.
         """
-        if table.space != space.name:
-            raise HwsearchError(
-                f"the table is of space '{table.space}', not '{space.name}'",
-                where=table.path,
-                fix=f"Name a table of '{space.name}' with --table, or make one with "
-                f"hwsearch profile --space {space.name}",
-            )
+        _check_space(table, space)
         rows = table.networks("evidence")
-        _check_evidence(table, len(rows))
+        _check_evidence(table, len(rows), _own_blocks(table, space))
         subnets = [subnet_of(row, space) for row in rows]
         measured = np.array([row.latency_ms for row in rows])
         features = NetworkFeatures.tabulate(space, _block_times(table, space, subnets, measured))
@@ -86,7 +70,8 @@ class Predictor:
         totals, inputs = (np.concatenate(column) for column in zip(*found, strict=True))
         noise = np.array([row.stderr_rel for row in rows])
         evidence = Evidence(totals, inputs, measured, noise)
-        bases = (block_sum, fit_rates) if len(table.blocks) >= MIN_BLOCKS else (block_sum,)
+        enough = _own_blocks(table, space) >= MIN_BLOCKS
+        bases = (block_sum, fit_rates) if enough else (block_sum,)
         trials = [Correction.judged(evidence, base) for base in bases]
         return cls(features, min(trials, key=lambda trial: trial.error))
 
@@ -119,14 +104,64 @@ class Predictor:
         """
         return Prediction(*self.correction.interval_ms(*self.features.of_subnet(subnet)))
 
+    def block_time(self, block: Block) -> BlockTime:
+        """Tells what a block adds to an engine: as measured, else by the rates of other blocks.
+
+        The fastest block tells what every call takes; that is left out.
+        """
+        times = self.features.times
+        call_ms = min(times.measured_ms.values(), default=0.0)
+        return BlockTime(max(0.0, times(block) - call_ms), block.key in times.measured_ms)
+
+
+def fit_latency(table: Table, space: Space) -> LatencyModel:
+    """Returns what tells the latencies of a space on a table's device.
+
+    Measured rows are looked up where every network that the space can have has one; for other
+    spaces a predictor is fitted. Models of a catalogue share nothing to predict from.
+
+    Raises:
+        HwsearchError: If the table is of another space, holds too little evidence, or lacks a
+            model of a catalogue or has measured another file.
+    """
+    _check_space(table, space)
+    if any(dim.prefix for dim in space.dims):
+        return Predictor.fit(table, space)
+    rows = measured_networks(table, space)
+    if len(rows) == space.size:
+        return Lookup.of(rows, space, {row.key: row.latency_ms for row in table.blocks})
+    if not isinstance(space, Catalogue):
+        return Predictor.fit(table, space)
+    missing = [name for name, model in space.models.items() if model.block().key not in rows]
+    raise HwsearchError(
+        f"{len(missing)} models of the catalogue were not measured: {', '.join(missing)}",
+        where=table.path,
+        fix=f"Measure them: hwsearch profile --space {space.name} --runtime {table.runtime}; "
+        "take those that fail out of the catalogue",
+    )
+
+
+def _check_space(table: Table, space: Space) -> None:
+    if table.space != space.name:
+        raise HwsearchError(
+            f"the table is of space '{table.space}', not '{space.name}'",
+            where=table.path,
+            fix=f"Name a table of '{space.name}' with --table, or make one with "
+            f"hwsearch profile --space {space.name}",
+        )
+
 
 def subnet_of(row: Row, space: Space) -> Subnet:
     """Returns the network that a row of kind "network" is about."""
     return space.subnet(**row.subnet)
 
 
-def _check_evidence(table: Table, networks: int) -> None:
-    blocks = len(table.blocks)
+def _own_blocks(table: Table, space: Space) -> int:
+    """Counts the measured blocks that networks have, heads and preprocessing aside."""
+    return sum(row.key in space.blocks for row in table.blocks)
+
+
+def _check_evidence(table: Table, networks: int, blocks: int) -> None:
     needed = MIN_NETWORKS if blocks >= MIN_BLOCKS else MIN_NETWORKS_ALONE
     if networks < needed:
         raise HwsearchError(

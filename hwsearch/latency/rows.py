@@ -1,8 +1,17 @@
 """What a latency table says: its header and its rows, as dataclasses and as JSON."""
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+from hwsearch.subnet import Value
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_.+@-]+")
+_NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9_.+-]+")
+_SHORT = 48
 
 
 @dataclass(frozen=True)
@@ -11,12 +20,12 @@ class Reference:
 
     Attributes:
         name: "small" or "large".
-        onnx_sha256: Hash of its ONNX file.
+        model_sha256: Hash of the ONNX file or exported program that its engine is built from.
         nominal_ms: Its latency in quiet windows, in milliseconds.
     """
 
     name: str
-    onnx_sha256: str
+    model_sha256: str
     nominal_ms: float
 
 
@@ -43,6 +52,7 @@ class TableHeader:
         measure_seconds: Time inside the measuring process.
         ended: "settled", "budget" or "running".
         failed: Jobs without a row, and why.
+        pace_hz: Calls a second; 0 means back to back.
     """
 
     space: str
@@ -63,16 +73,35 @@ class TableHeader:
     measure_seconds: float
     ended: str
     failed: tuple[str, ...] = ()
+    pace_hz: float = 0.0
 
     @property
     def name(self) -> str:
         """Name of the table, which is also that of its file."""
-        return table_name(self.space, self.runtime, self.precision, self.batch, self.threads)
+        return table_name(
+            self.space,
+            self.runtime,
+            self.precision,
+            batch=self.batch,
+            threads=self.threads,
+            pace_hz=self.pace_hz,
+        )
 
 
-def table_name(space: str, runtime: str, precision: str, batch: int, threads: int) -> str:
-    """Returns the name of a table, such as "bottleneck-32-onnxruntime-fp32-b1-t2"."""
-    return f"{space}-{runtime}-{precision}-b{batch}-t{threads}"
+def table_name(
+    space: str, runtime: str, precision: str, *, batch: int, threads: int, pace_hz: float = 0.0
+) -> str:
+    """Returns the name of a table, such as "bottleneck-32-onnxruntime-fp32-b1-t2".
+
+    One measured in a camera's rhythm ends in it, such as "-30hz".
+    A space whose name cannot be that of a file gets a short one with eight digits of its hash.
+    """
+    if not _FILE_NAME.fullmatch(space):
+        scheme, _, rest = space.partition(":")
+        short = _NOT_IN_FILE_NAMES.sub("-", f"{scheme}-{Path(rest).name}")[:_SHORT].strip("-")
+        space = f"{short}-{hashlib.sha256(space.encode()).hexdigest()[:8]}"
+    rhythm = f"-{pace_hz:g}hz" if pace_hz else ""
+    return f"{space}-{runtime}-{precision}-b{batch}-t{threads}{rhythm}"
 
 
 @dataclass(frozen=True)
@@ -81,18 +110,21 @@ class Row:
 
     Attributes:
         kind: "block" or "network".
-        key: `Block.key`, or the subnet as text.
+        key: `Block.key`, or for a network what `Space.key` gives.
         latency_ms: Median milliseconds of a call at the references' nominal speed.
         stderr_rel: Relative standard error between passes.
         passes: Visits that count.
         p10_ms: Tenth percentile within a window.
         p50_ms: Median within a window.
         p90_ms: Ninetieth percentile within a window.
+        p99_ms: Ninety-ninth percentile within a window; of few calls nearly the longest.
         pass_ratios: Each visit's corrected latency, relative to `latency_ms`.
         engine_sha256: Hash of the engine's main file.
         flags: Any of "noisy", "throttled" and "budget" (stopped before it settled).
         subnet: Values by dimension (empty for blocks).
         split: "evidence" or "heldout" (empty for blocks).
+        sensors: Median readings of "mhz", "celsius" and "mj_a_call" (millijoules of the processor
+            a call), as far as the machine tells.
     """
 
     kind: str
@@ -103,18 +135,22 @@ class Row:
     p10_ms: float
     p50_ms: float
     p90_ms: float
+    p99_ms: float
     pass_ratios: tuple[float, ...] = field(repr=False)
     engine_sha256: str = field(repr=False)
     flags: tuple[str, ...] = ()
-    subnet: dict[str, int] = field(default_factory=dict)
+    subnet: dict[str, Value] = field(default_factory=dict)
     split: str = ""
+    sensors: dict[str, float] = field(default_factory=dict)
 
 
 def row_as_dict(row: Row) -> dict[str, Any]:
     """Returns a row as JSON values, without what is empty for its kind."""
     values = asdict(row) | {"pass_ratios": [round(ratio, 4) for ratio in row.pass_ratios]}
     return {
-        name: value for name, value in values.items() if value or name not in ("subnet", "split")
+        name: value
+        for name, value in values.items()
+        if value or name not in ("subnet", "split", "sensors")
     }
 
 

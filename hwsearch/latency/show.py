@@ -10,8 +10,9 @@ from rich.table import Table as Grid
 
 from hwsearch.device import fingerprint, fingerprint_difference
 from hwsearch.errors import HwsearchError
+from hwsearch.heads import is_extra
 from hwsearch.latency.accuracy import Accuracy, Score, heldout_accuracy
-from hwsearch.latency.predictor import Predictor, subnet_of
+from hwsearch.latency.predictor import fit_latency, subnet_of
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import console
@@ -188,16 +189,16 @@ def _problems(table: Table) -> Iterator[str]:
         yield f"{len(foreign)} rows are not of space '{space.name}', such as {foreign[0]}"
         return
     try:
-        Predictor.fit(table, space)
+        fit_latency(table, space)
     except HwsearchError as error:
         yield error.what
 
 
 def _belongs(row: Row, space: Space) -> bool:
     if row.kind == "block":
-        return row.key in space.blocks
+        return row.key in space.blocks or is_extra(row.key)
     try:
-        return str(subnet_of(row, space)) == row.key
+        return space.key(subnet_of(row, space)) == row.key
     except HwsearchError:
         return False
 
@@ -206,7 +207,7 @@ def _diff(one: Table, other: Table) -> tuple[Difference, ...]:
     fields = [
         f"{name}: {value} and {getattr(other.header, name)}"
         for name, value in asdict(one.header).items()
-        if name in ("space", "runtime", "precision", "batch", "threads", "device")
+        if name in ("space", "runtime", "precision", "batch", "threads", "pace_hz", "device")
         and value != getattr(other.header, name)
     ]
     differing = fingerprint_difference(one.header.fingerprint, other.header.fingerprint)
@@ -216,7 +217,9 @@ def _diff(one: Table, other: Table) -> tuple[Difference, ...]:
             f"no row of '{one.name}' is in '{other.name}'",
             fix="Compare tables of the same space",
         )
-    console.print("; ".join(fields) or "Same space, runtime, precision, batch, threads, device.")
+    console.print(
+        "; ".join(fields) or "Same space, runtime, precision, batch, threads, pace, device."
+    )
     console.print(f"Machines differ in {', '.join(differing)}." if differing else "Same machine.")
     quantiles = (f"{quantile:.0%} quantile" for quantile in QUANTILES)
     grid = Grid("second / first", "rows of both", *quantiles)

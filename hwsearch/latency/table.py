@@ -15,8 +15,8 @@ from hwsearch.journal import write_atomic
 from hwsearch.latency.rows import Row, TableHeader, header_from_dict, row_as_dict, row_from_dict
 
 FORMAT = "hwsearch-latency-table"
-SCHEMA = 1
-"""Version 1: the first."""
+SCHEMA = 2
+"""Version 1: the first; 2: p99, pace and sensors."""
 
 FOLDER = "latency_tables"
 
@@ -66,6 +66,11 @@ class Table:
     def threads(self) -> int:
         """CPU threads a call."""
         return self.header.threads
+
+    @property
+    def pace_hz(self) -> float:
+        """Calls a second; 0 means back to back."""
+        return self.header.pace_hz
 
     @property
     def device(self) -> str:
@@ -190,33 +195,37 @@ def _user_folder() -> Path:
 
 
 def find_table(text: str, tables_dir: Path | None = None) -> Path:
-    """Finds a table by path, by name or by "device/name".
+    """Finds a table by path, by name, by "device/name", or by how one name alone starts.
 
     Args:
         text: What the user wrote.
         tables_dir: The user's `--tables-dir`, searched first.
 
     Raises:
-        HwsearchError: If there is none, or several devices have a table of that name.
+        HwsearchError: If there is none, or several have that name or start like that.
     """
     if Path(text).is_file():
         return Path(text)
-    wanted, known = text.removesuffix(".jsonl"), []
+    wanted, known = text.removesuffix(".jsonl"), dict[str, Path]()
     for folder in table_folders(tables_dir):
         paths = {f"{path.parent.name}/{path.stem}": path for path in folder.glob("*/*.jsonl")}
-        found = [name for name in paths if wanted in (name, name.partition("/")[2])]
-        if len(found) > 1:
-            raise HwsearchError(
-                f"several devices have a table '{text}'",
-                where=folder,
-                fix=f"Choose one: {', '.join(sorted(found))}",
-            )
-        if found:
-            return paths[found[0]]
-        known += paths
+        if found := [name for name in paths if wanted in (name, name.partition("/")[2])]:
+            return _only(found, paths, text)
+        known = paths | known
     if not known:
         raise HwsearchError(
             f"there is no latency table '{text}', nor any other",
             fix="Measure one with hwsearch profile, or name its folder with --tables-dir",
         )
+    if found := [name for name in known if name.partition("/")[2].startswith(f"{wanted}-")]:
+        return _only(found, known, text)
     raise unknown_name("latency table", text, known)
+
+
+def _only(found: Sequence[str], paths: Mapping[str, Path], text: str) -> Path:
+    if len(found) > 1:
+        raise HwsearchError(
+            f"several latency tables are called '{text}'",
+            fix=f"Choose one: {', '.join(sorted(found))}",
+        )
+    return paths[found[0]]

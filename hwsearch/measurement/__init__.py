@@ -2,10 +2,11 @@
 
 from hwsearch.measurement.protocol import measure
 from hwsearch.measurement.samples import REFERENCES, Job, Visit, Window
-from hwsearch.measurement.settings import Clock, Settings
+from hwsearch.measurement.settings import PROTOCOL, Clock, Settings
 from hwsearch.measurement.statistics import Estimate, Scale, fit_scale, summarise
 
 __all__ = [
+    "PROTOCOL",
     "REFERENCES",
     "Clock",
     "Estimate",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hwsearch.measurement.samples import REFERENCES, Job, Pair, Visit, Window
-from hwsearch.measurement.sensors import throttle_count
+from hwsearch.measurement.sensors import Sensors
 from hwsearch.measurement.settings import REAL_CLOCK, Clock, Settings
 from hwsearch.measurement.statistics import summarise
 
@@ -95,6 +95,7 @@ class _Session:
     last: tuple[float, Pair] | None = None
     began: float = field(init=False)
     waited: float = 0.0
+    sensors: Sensors = field(default_factory=Sensors)
 
     def __post_init__(self) -> None:
         self.counts = {job.key: 0 for job in self.jobs}
@@ -205,11 +206,24 @@ class _Session:
         enough = (self.settings.min_calls + 0.5) * loaded.call_seconds
         return Window.of(loaded.engine.window(loaded.feed, max(seconds, enough)))
 
+    def _job_window(self, loaded: _Loaded) -> Window:
+        """Calls back to back, or in the rhythm of a camera, which finds caches cold."""
+        if not self.settings.pace_hz:
+            return self._window(loaded, self.settings.window_seconds)
+        calls, due = [], self.clock.seconds()
+        for _ in range(self.settings.min_calls + 1):
+            self.clock.sleep(max(0.0, due - self.clock.seconds()))
+            calls.append(loaded.engine.window(loaded.feed, 0.0)[:1])
+            due += 1 / self.settings.pace_hz
+        return Window.of(np.concatenate(calls))
+
     def _visit(self, job: Job) -> None:
         self.watch(job.key)
-        begin, throttles = self.clock.seconds(), throttle_count()
+        begin, throttles = self.clock.seconds(), self.sensors.throttle_count()
         before = self._quiet_pair()
-        window = self._window(self.loaded[job.key], self.settings.window_seconds)
+        energy_uj = self.sensors.energy_uj()
+        window = self._job_window(self.loaded[job.key])
+        readings = self.sensors.readings(window.calls, energy_uj)
         after = self._pair()
         visit = Visit(
             job=job.key,
@@ -220,7 +234,8 @@ class _Session:
             before=before,
             after=after,
             noisy=self._loud(before) or self._loud(after),
-            throttled=throttle_count() > throttles,
+            throttled=self.sensors.throttle_count() > throttles,
+            readings=readings,
         )
         self.record(visit)
         self.counts[job.key] += 1

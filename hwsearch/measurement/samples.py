@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hwsearch.measurement.sensors import NOTHING_READ, Readings
+
 REFERENCES = ("small", "large")
 """Names of the two reference networks, in the order of every pair in this package."""
 
@@ -39,29 +41,31 @@ class Window:
         p10_ms: Tenth percentile in milliseconds.
         p50_ms: Median in milliseconds.
         p90_ms: Ninetieth percentile in milliseconds.
+        p99_ms: Ninety-ninth percentile in milliseconds; of few calls nearly the longest.
     """
 
     calls: int
     p10_ms: float
     p50_ms: float
     p90_ms: float
+    p99_ms: float
 
     @classmethod
     def of(cls, seconds: np.ndarray) -> "Window":
         """Condenses raw seconds float[n]; the first call meets cold caches and is not counted."""
         warm = seconds[1:] if len(seconds) > 1 else seconds
-        p10, p50, p90 = (_short(q) for q in np.quantile(warm, (0.1, 0.5, 0.9)) * 1e3)
-        return cls(len(warm), p10, p50, p90)
+        quantiles = np.quantile(warm, (0.1, 0.5, 0.9, 0.99)) * 1e3
+        return cls(len(warm), *(_short(float(quantile)) for quantile in quantiles))
 
     def as_list(self) -> list[float]:
-        """Returns calls, p10, p50, p90."""
-        return [self.calls, self.p10_ms, self.p50_ms, self.p90_ms]
+        """Returns calls, p10, p50, p90, p99."""
+        return [self.calls, self.p10_ms, self.p50_ms, self.p90_ms, self.p99_ms]
 
     @classmethod
     def from_list(cls, values: list[float]) -> "Window":
         """Reads what `as_list` gave."""
-        calls, p10, p50, p90 = values
-        return cls(int(calls), p10, p50, p90)
+        calls, *quantiles = values
+        return cls(int(calls), *quantiles)
 
 
 def _short(value: float) -> float:
@@ -86,6 +90,7 @@ class Visit:
         after: The references after it.
         noisy: Whether a reference was far slower than in quiet moments.
         throttled: Whether the processor reported that it slowed itself down.
+        readings: What the machine's sensors said, where it has any.
     """
 
     job: str
@@ -97,6 +102,7 @@ class Visit:
     after: Pair
     noisy: bool = False
     throttled: bool = False
+    readings: Readings = NOTHING_READ
 
     def as_row(self) -> dict[str, Any]:
         """Returns the visit as a journal row."""
@@ -110,6 +116,7 @@ class Visit:
             "after": [window.as_list() for window in self.after],
             "noisy": self.noisy,
             "throttled": self.throttled,
+            **self.readings.as_dict(),
         }
 
     @classmethod
@@ -127,4 +134,5 @@ class Visit:
             after=(small_after, large_after),
             noisy=row["noisy"],
             throttled=row["throttled"],
+            readings=Readings.from_dict(row),
         )

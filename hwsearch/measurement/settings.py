@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+PROTOCOL = 2
+"""What visits in a journal are like: 1, the first; 2 adds p99, pace and sensors."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -21,6 +24,7 @@ class Settings:
         gate_seconds: How long one visit waits for a loud machine to calm down.
         gate_share: Share of the whole time that may be spent on such waiting.
         warmup_seconds: Calls after an engine is loaded that are not measured.
+        pace_hz: Calls a second of a job, such as a camera's; 0 means back to back.
         memory_bytes: Engines loaded at a time may take this much.
         seed: Seed of the order of visits.
     """
@@ -36,6 +40,7 @@ class Settings:
     gate_seconds: float = 0.3
     gate_share: float = 0.1
     warmup_seconds: float = 0.01
+    pace_hz: float = 0.0
     memory_bytes: int = 1 << 30
     seed: int = 0
 

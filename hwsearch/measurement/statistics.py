@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from hwsearch.measurement.samples import Visit
+from hwsearch.measurement.sensors import Readings
 
 NOMINAL_QUANTILE = 0.1
 """Which of all windows of a reference counts as quiet."""
@@ -75,9 +76,11 @@ class Estimate:
         p10_ms: Tenth percentile within a window, likewise corrected, median over passes.
         p50_ms: Median within a window.
         p90_ms: Ninetieth percentile within a window.
+        p99_ms: Ninety-ninth percentile within a window.
         pass_ratios: Each visit's corrected latency, relative to `latency_ms`.
         noisy: Whether most visits met a loud machine.
         throttled: Whether the processor throttled in any visit.
+        readings: Medians over the visits of what sensors said.
     """
 
     job: str
@@ -87,9 +90,11 @@ class Estimate:
     p10_ms: float
     p50_ms: float
     p90_ms: float
+    p99_ms: float
     pass_ratios: tuple[float, ...]
     noisy: bool
     throttled: bool
+    readings: Readings
 
 
 def fit_scale(visits: Sequence[Visit]) -> Scale:
@@ -196,8 +201,8 @@ def _estimate(
     log_latency = float(np.quantile(logs, PASS_QUANTILE))
     own = (passes - 1) * _deviation(logs) ** 2
     variance = (PRIOR_PASSES * shared**2 + own) / (PRIOR_PASSES + passes - 1)
-    quantiles = [[v.window.p10_ms, v.window.p50_ms, v.window.p90_ms] for v in visits]
-    p10, p50, p90 = np.median(np.exp(corrections)[:, None] * quantiles, axis=0)
+    quantiles = [visit.window.as_list()[1:] for visit in visits]
+    p10, p50, p90, p99 = np.median(np.exp(corrections)[:, None] * quantiles, axis=0)
     return Estimate(
         job=visits[0].job,
         latency_ms=float(np.exp(log_latency)),
@@ -206,7 +211,19 @@ def _estimate(
         p10_ms=float(p10),
         p50_ms=float(p50),
         p90_ms=float(p90),
+        p99_ms=float(p99),
         pass_ratios=tuple(float(ratio) for ratio in np.exp(logs - log_latency)),
         noisy=sum(visit.noisy for visit in visits) > passes / 2,
         throttled=any(visit.throttled for visit in visits),
+        readings=_median_readings([visit.readings for visit in visits]),
     )
+
+
+def _median_readings(readings: Sequence[Readings]) -> Readings:
+    known = [reading.as_dict() for reading in readings]
+    names = {name for values in known for name in values}
+    medians = {
+        name: float(np.median([values[name] for values in known if name in values]))
+        for name in names
+    }
+    return Readings.from_dict(medians)

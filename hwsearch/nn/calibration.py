@@ -1,5 +1,7 @@
 """Batch-norm calibration: running statistics of an extracted network from stated images."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -7,16 +9,16 @@ from hwsearch.nn.static import StaticNet
 
 
 @torch.no_grad()
-def calibrate(net: StaticNet, images_BCHW: Tensor, *, batch: int = 256) -> StaticNet:
+def calibrate(net: StaticNet, batches: Iterable[Tensor]) -> StaticNet:
     """Replaces the running statistics by those of the given images; weights stay as they are.
 
     The statistics are the plain mean over batches of equal size, so the order of the batches
-    does not matter. The network is left in evaluation mode.
+    does not matter. The network is left in evaluation mode; one without batch norms is not run.
 
     Args:
         net: An extracted network.
-        images_BCHW: Normalised images.
-        batch: Images a pass; a smaller last batch is left out unless it is the only one.
+        batches: Normalised images, each batch [B, C, H, W]; one that is smaller than the first
+            is left out.
 
     Returns:
         The same network.
@@ -26,10 +28,16 @@ def calibrate(net: StaticNet, images_BCHW: Tensor, *, batch: int = 256) -> Stati
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # None means: cumulative mean instead of a moving one
-    net.train()
-    batches = [chunk for chunk in images_BCHW.split(batch) if len(chunk) == batch]
-    for chunk in batches or [images_BCHW]:
-        net(chunk)
+    if norms:
+        _observe(net.train(), batches)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return net.eval()
+
+
+def _observe(net: StaticNet, batches: Iterable[Tensor]) -> None:
+    size = 0
+    for x_BCHW in batches:
+        size = size or len(x_BCHW)
+        if len(x_BCHW) == size:
+            net(x_BCHW)

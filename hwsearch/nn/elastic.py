@@ -1,58 +1,70 @@
 """Elastic layers: shared weights of which a block uses the first channels.
 
-Shapes: B batch, C channels, H W side; O and I are output and input channels of a weight.
+Shapes: B batch, C channels, H W side, N tokens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hwsearch.block import Block
-from hwsearch.layers import ConvNorm, layers_of
-from hwsearch.nn.walk import run_layers
+from hwsearch.kinds import layers_of, shapes_of
+from hwsearch.layers import Conv, Layer, LayerNorm, Linear, Position, Weights
+from hwsearch.nn.walk import activate, run_layers
+from hwsearch.nn.weights import LAYER_NORM_EPS, NORM_EPS, initialise, take
 
-NORM_EPS = 1e-5
 
-
-class ElasticConvNorm(nn.Module):
-    """Convolution and batch norm whose channels are prefixes of the shared weights.
-
-    Normalisation always uses the statistics of the batch at hand: one set of running
-    statistics cannot be right for networks of different widths.
+class ElasticLayer(nn.Module):
+    """The shared tensors of one layer.
 
     Args:
-        layer: What to compute.
-        channels_in: Most input channels of any block in the slot.
-        channels_out: Most output channels of any block in the slot.
-        scale: Scale that the norm starts with.
+        layer: What to compute, in any block of the slot.
+        largest: Shapes that hold every block of the slot.
+        residual_scale: Scale that the last norm of a residual branch starts with.
     """
 
-    def __init__(
-        self, layer: ConvNorm, channels_in: int, channels_out: int, scale: float = 1.0
-    ) -> None:
+    def __init__(self, layer: Layer, largest: Weights, residual_scale: float) -> None:
         super().__init__()
-        self.layer = layer
-        side = layer.kernel
-        self.weight_OIHW = nn.Parameter(torch.empty(channels_out, channels_in, side, side))
-        self.scale = nn.Parameter(torch.full((channels_out,), scale))
-        self.shift = nn.Parameter(torch.zeros(channels_out))
-        nn.init.kaiming_normal_(self.weight_OIHW, mode="fan_out", nonlinearity="relu")
+        for name, shape in largest.items():
+            tensor = nn.Parameter(torch.empty(shape))
+            initialise(layer, name, tensor, residual_scale)
+            self.register_parameter(name, tensor)
 
-    def sliced(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns weight, scale and shift of one block as views of the shared ones."""
-        inputs = block.size(self.layer.channels_in)
-        outputs = block.size(self.layer.channels_out)
-        return self.weight_OIHW[:outputs, :inputs], self.scale[:outputs], self.shift[:outputs]
+    def sliced(self, layer: Layer, block: Block) -> dict[str, Tensor]:
+        """Returns the tensors of one block's layer, by name."""
+        shapes = layer.weights(block, shapes_of(block)[layer.source])
+        return {name: take(name, self.get_parameter(name), shapes[name]) for name in shapes}
 
-    def forward(self, x_BCHW: Tensor, block: Block) -> Tensor:
+    def forward(self, x: Tensor, layer: Layer, block: Block) -> Tensor:
         """Computes the layer for one block of the slot."""
-        weight, scale, shift = self.sliced(block)
-        layer = self.layer
-        x = F.conv2d(x_BCHW, weight, None, layer.stride, layer.kernel // 2)
-        x = F.batch_norm(x, None, None, scale, shift, training=True, eps=NORM_EPS)
-        return F.relu(x, inplace=True) if layer.relu else x
+        return run_weighted(layer, x, self.sliced(layer, block))
+
+
+def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """Computes a layer with given tensors.
+
+    Batch norm always uses the statistics of the batch at hand: one set of running statistics
+    cannot be right for networks of different widths.
+    """
+    match layer:
+        case Conv():
+            weight = weights["weight_OIHW"]
+            groups = len(weight) if layer.depthwise else 1
+            bias = weights.get("bias")
+            x = F.conv2d(x, weight, bias, layer.stride, layer.padding, groups=groups)
+            if layer.norm:
+                scale, shift = weights["scale"], weights["shift"]
+                x = F.batch_norm(x, None, None, scale, shift, training=True, eps=NORM_EPS)
+            return activate(x, layer.activation)
+        case Linear():
+            return activate(F.linear(x, weights["weight_OI"], weights["bias"]), layer.activation)
+        case LayerNorm():
+            return F.layer_norm(x, x.shape[-1:], weights["scale"], weights["shift"], LAYER_NORM_EPS)
+        case Position():
+            return x + weights["weight_CHW"].flatten(1).T
+    raise AssertionError(f"{type(layer).__name__} has no weights")
 
 
 class ElasticBlock(nn.Module):
@@ -67,13 +79,20 @@ class ElasticBlock(nn.Module):
         super().__init__()
         blocks = tuple(blocks)
         assert len({block.kind for block in blocks}) == 1, f"mixed kinds in slot {blocks[0].slot}"
+        largest: dict[str, Weights] = {}
+        for block in blocks:
+            for layer in layers_of(block):
+                needed = layer.weights(block, shapes_of(block)[layer.source])
+                before = largest.setdefault(layer.name, needed)
+                largest[layer.name] = {
+                    name: tuple(map(max, before[name], needed[name])) for name in needed
+                }
         for layer in layers_of(blocks[0]):
-            if isinstance(layer, ConvNorm):
-                most_in = max(block.size(layer.channels_in) for block in blocks)
-                most_out = max(block.size(layer.channels_out) for block in blocks)
-                scale = residual_scale if layer.zero_init else 1.0
-                self.add_module(layer.name, ElasticConvNorm(layer, most_in, most_out, scale))
+            if shapes := largest[layer.name]:
+                self.add_module(layer.name, ElasticLayer(layer, shapes, residual_scale))
 
-    def forward(self, x_BCHW: Tensor, block: Block) -> Tensor:
+    def forward(self, x: Tensor, block: Block) -> Tensor:
         """Runs one block of the slot."""
-        return run_layers(block, x_BCHW, lambda layer, x: self.get_submodule(layer.name)(x, block))
+        return run_layers(
+            block, x, lambda layer, x: self.get_submodule(layer.name)(x, layer, block)
+        )

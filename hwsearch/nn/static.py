@@ -1,48 +1,130 @@
-"""Static networks: plain convolutions with running statistics, ready to calibrate and export."""
+"""Static networks: plain torch modules with running statistics, ready to calibrate and export."""
 
-from collections import OrderedDict
+from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hwsearch.block import Block
-from hwsearch.layers import ConvNorm, cost_of, layers_of
+from hwsearch.kinds import cost_of, layers_of, shapes_of
+from hwsearch.layers import Conv, Layer, LayerNorm, Linear, Position
 from hwsearch.nn.features import Features, run_blocks
-from hwsearch.nn.walk import run_layers
+from hwsearch.nn.walk import activate, run_layers
+from hwsearch.nn.weights import LAYER_NORM_EPS, NORM_EPS, initialise
 
 
-class StaticConvNorm(nn.Sequential):
-    """Convolution, batch norm with running statistics and, if the layer says so, a ReLU."""
+class StaticConv(nn.Module):
+    """Convolution, batch norm with running statistics (or a bias), activation."""
 
-    def __init__(self, layer: ConvNorm, block: Block) -> None:
+    def __init__(self, layer: Conv, block: Block) -> None:
+        super().__init__()
         inputs, outputs = block.size(layer.channels_in), block.size(layer.channels_out)
-        conv = nn.Conv2d(inputs, outputs, layer.kernel, layer.stride, layer.kernel // 2, bias=False)
-        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-        norm = nn.BatchNorm2d(outputs)
-        if layer.zero_init:
-            nn.init.zeros_(norm.weight)
-        super().__init__(OrderedDict(conv=conv, norm=norm))
-        self.conv, self.norm, self.relu = conv, norm, layer.relu
+        self.conv = nn.Conv2d(
+            inputs,
+            outputs,
+            layer.kernel,
+            layer.stride,
+            layer.padding,
+            groups=inputs if layer.depthwise else 1,
+            bias=not layer.norm,
+        )
+        self.norm = nn.BatchNorm2d(outputs, eps=NORM_EPS) if layer.norm else nn.Identity()
+        self.layer = layer
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Computes the layer."""
-        x = self.norm(self.conv(x_BCHW))
-        return F.relu(x) if self.relu else x
+        return activate(self.norm(self.conv(x_BCHW)), self.layer.activation)
+
+
+class StaticLinear(nn.Module):
+    """The same matrix and bias for every token, then an activation."""
+
+    def __init__(self, layer: Linear, block: Block) -> None:
+        super().__init__()
+        inputs, outputs = block.size(layer.channels_in), block.size(layer.channels_out)
+        self.layer, self.linear = layer, nn.Linear(inputs, outputs)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        """Computes the layer."""
+        return activate(self.linear(x_BNC), self.layer.activation)
+
+
+class StaticLayerNorm(nn.Module):
+    """Normalises the channels of each token."""
+
+    def __init__(self, layer: LayerNorm, block: Block) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(shapes_of(block)[layer.source][0], LAYER_NORM_EPS)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        """Computes the layer."""
+        return self.norm(x_BNC)
+
+
+class StaticPosition(nn.Module):
+    """Adds a learned vector for each place."""
+
+    def __init__(self, layer: Position, block: Block) -> None:
+        super().__init__()
+        self.place_NC = nn.Parameter(torch.empty(_places(layer, block)))
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        """Computes the layer."""
+        return x_BNC + self.place_NC
+
+
+def _places(layer: Position, block: Block) -> tuple[int, int]:
+    channels, height, width = shapes_of(block)[layer.source]
+    return (height * width, channels)
+
+
+_MODULES: Mapping[type[Layer], Callable[..., nn.Module]] = {
+    Conv: StaticConv,
+    Linear: StaticLinear,
+    LayerNorm: StaticLayerNorm,
+    Position: StaticPosition,
+}
+_PATHS: Mapping[type[Layer], Mapping[str, str]] = {
+    Conv: {
+        "weight_OIHW": "conv.weight",
+        "bias": "conv.bias",
+        "scale": "norm.weight",
+        "shift": "norm.bias",
+    },
+    Linear: {"weight_OI": "linear.weight", "bias": "linear.bias"},
+    LayerNorm: {"scale": "norm.weight", "shift": "norm.bias"},
+    Position: {"weight_CHW": "place_NC"},
+}
+"""Where a static module keeps the tensors that `Layer.weights` names."""
 
 
 class StaticBlock(nn.Module):
-    """One block with weights of its own."""
+    """One block with weights of its own, freshly initialised."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
         self.block = block
         for layer in layers_of(block):
-            if isinstance(layer, ConvNorm):
-                self.add_module(layer.name, StaticConvNorm(layer, block))
+            if type(layer) in _MODULES:
+                self.add_module(layer.name, _MODULES[type(layer)](layer, block))
+                for name, shape in layer.weights(block, shapes_of(block)[layer.source]).items():
+                    start = torch.empty(shape, device=self.learned(layer, name).device)
+                    initialise(layer, name, start)
+                    self.put(layer, name, start)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
+    def learned(self, layer: Layer, name: str) -> nn.Parameter:
+        """Returns a learned tensor by the name that `Layer.weights` gives it."""
+        return self.get_submodule(layer.name).get_parameter(_PATHS[type(layer)][name])
+
+    @torch.no_grad()
+    def put(self, layer: Layer, name: str, value: Tensor) -> None:
+        """Sets a learned tensor, given in the shape that `Layer.weights` tells."""
+        value = value.flatten(1).T if name == "weight_CHW" else value
+        self.learned(layer, name).copy_(value)
+
+    def forward(self, x: Tensor) -> Tensor:
         """Runs the block."""
-        return run_layers(self.block, x_BCHW, lambda layer, x: self.get_submodule(layer.name)(x))
+        return run_layers(self.block, x, lambda layer, x: self.get_submodule(layer.name)(x))
 
 
 class StaticNet(nn.Module):
@@ -68,9 +150,9 @@ class StaticNet(nn.Module):
 
     @property
     def embedding_width(self) -> int:
-        """Channels of the pooled output."""
+        """Channels of the last block's output."""
         return cost_of(self.lowered[-1]).out_shape[0]
 
-    def forward(self, x_BCHW: Tensor) -> Features:
-        """Computes all levels and the embedding of normalised images."""
-        return run_blocks(self.lowered, x_BCHW, lambda position, _, x: self.blocks[position](x))
+    def forward(self, x: Tensor) -> Features:
+        """Computes all levels and outputs of normalised images of the network's own side."""
+        return run_blocks(self.lowered, x, lambda position, _, x: self.blocks[position](x))

@@ -4,12 +4,13 @@ from collections import defaultdict
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hwsearch.block import Block
-from hwsearch.layers import cost_of
-from hwsearch.nn.elastic import ElasticBlock, ElasticConvNorm
+from hwsearch.kinds import cost_of, layers_of
+from hwsearch.nn.elastic import ElasticBlock, ElasticLayer
 from hwsearch.nn.features import Features, run_blocks
-from hwsearch.nn.static import StaticConvNorm, StaticNet
+from hwsearch.nn.static import StaticNet
 from hwsearch.space import Space, Subnet
 
 
@@ -52,12 +53,13 @@ class Supernet(nn.Module):
         """Runs one subnet under the statistics of the batch.
 
         Args:
-            x_BCHW: Normalised images.
+            x_BCHW: Normalised images; scaled to the subnet's own side if that is another.
             subnet: Which network to run.
         """
+        blocks = self.space.lower(subnet)
         return run_blocks(
-            self.space.lower(subnet),
-            x_BCHW,
+            blocks,
+            resized(x_BCHW, blocks[0].in_side),
             lambda _, block, x: self.slots[_module_name(block.slot)](x, block),
         )
 
@@ -65,16 +67,22 @@ class Supernet(nn.Module):
     def extract(self, subnet: Subnet) -> StaticNet:
         """Copies a subnet into a static network, in training mode and not yet calibrated.
 
-        Under the same batch statistics, `extract(s)(x)` equals `supernet(x, s)`.
+        Under the same batch statistics, `extract(s)(x)` equals `supernet(x, s)` for images of
+        the subnet's own side.
         """
         net = StaticNet(self.space.lower(subnet))
         for static in net.static_blocks:
             shared = self.slots[_module_name(static.block.slot)]
-            for name, layer in static.named_children():
-                elastic = shared.get_submodule(name)
-                assert isinstance(elastic, ElasticConvNorm) and isinstance(layer, StaticConvNorm)
-                weight, scale, shift = elastic.sliced(static.block)
-                layer.conv.weight.copy_(weight)
-                layer.norm.weight.copy_(scale)
-                layer.norm.bias.copy_(shift)
+            for layer in layers_of(static.block):
+                elastic = getattr(shared, layer.name, None)
+                if isinstance(elastic, ElasticLayer):
+                    for name, value in elastic.sliced(layer, static.block).items():
+                        static.put(layer, name, value)
         return net.to(next(self.parameters()).device)
+
+
+def resized(x_BCHW: Tensor, side: int) -> Tensor:
+    """Scales images, antialiased, to a side in pixels."""
+    if x_BCHW.shape[-1] == side:
+        return x_BCHW
+    return F.interpolate(x_BCHW, (side, side), mode="bilinear", antialias=True)

@@ -5,35 +5,92 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
-from hwsearch.block import Block
-from hwsearch.layers import INPUT, AddRelu, ConvNorm, GlobalPool, MaxPool, layers_of
+from hwsearch.block import Block, Shape
+from hwsearch.data.prepare import MEAN, STD
+from hwsearch.kinds import layers_of, shapes_of
+from hwsearch.layers import (
+    INPUT,
+    Activation,
+    Add,
+    Attention,
+    GlobalPool,
+    Layer,
+    MaxPool,
+    Preprocess,
+    Tokens,
+    Upsample,
+)
 
 
-def run_layers(
-    block: Block, x_BCHW: Tensor, conv_norm: Callable[[ConvNorm, Tensor], Tensor]
-) -> Tensor:
+def run_layers(block: Block, x: Tensor, weighted: Callable[[Layer, Tensor], Tensor]) -> Tensor:
     """Runs the layers of a block in order.
 
     Args:
         block: What to run.
-        x_BCHW: Input of the block.
-        conv_norm: Computes a convolution with its norm and ReLU; it alone owns weights.
+        x: Input of the block.
+        weighted: Computes a layer that has learned tensors; it alone owns them.
 
     Returns:
-        Output of the last layer, [B, C, H, W].
+        Output of the last layer.
     """
-    values = {INPUT: x_BCHW}
-    y = x_BCHW
+    values, y = {INPUT: x}, x
     for layer in layers_of(block):
-        source = values[layer.source]
-        match layer:
-            case ConvNorm():
-                y = conv_norm(layer, source)
-            case MaxPool():
-                y = F.max_pool2d(source, 3, 2, 1)
-            case AddRelu():
-                y = F.relu(source + values[layer.other])
-            case GlobalPool():
-                y = source.mean((2, 3), keepdim=True)
-        values[layer.name] = y
+        sources = [values[name] for name in layer.sources]
+        y = values[layer.name] = _run(block, layer, sources, weighted)
     return y
+
+
+def _run(
+    block: Block, layer: Layer, sources: list[Tensor], weighted: Callable[[Layer, Tensor], Tensor]
+) -> Tensor:
+    # Traced graphs hold sizes as numbers only where they are Python's own.
+    x, shape = sources[0], shapes_of(block)[layer.source]
+    match layer:
+        case Add():
+            y = activate(x + sources[1], layer.activation)
+        case MaxPool():
+            y = F.max_pool2d(x, 3, 2, 1)
+        case GlobalPool():
+            y = x.mean(1)[:, :, None, None] if x.dim() == 3 else x.mean((2, 3), keepdim=True)
+        case Tokens():
+            channels, height, width = shape
+            y = x.reshape(-1, channels, height * width).transpose(1, 2)
+        case Attention():
+            y = _attend(sources, layer.heads, shape)
+        case Upsample():
+            y = F.interpolate(x, (layer.side, layer.side), mode="bilinear")
+        case Preprocess():
+            y = _preprocess(x, (block.in_side, layer.side))
+        case _:
+            y = weighted(layer, x)
+    return y
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Applies an activation by name, over its input where it can."""
+    match activation:
+        case "relu":
+            return F.relu(x, inplace=True)
+        case "relu6":
+            return F.relu6(x, inplace=True)
+        case "gelu":
+            return F.gelu(x)
+    return x
+
+
+def _attend(sources: list[Tensor], heads: int, shape: Shape) -> Tensor:
+    """Attends over all tokens; queries, keys and values are [B, N, C]."""
+    channels, tokens, width = shape[0], shape[1] * shape[2], shape[0] // heads
+    query, key, value = (x.reshape(-1, tokens, heads, width).transpose(1, 2) for x in sources)
+    y = F.scaled_dot_product_attention(query, key, value, scale=width**-0.5)
+    return y.transpose(1, 2).reshape(-1, tokens, channels)
+
+
+def _preprocess(frames_BHWC: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Scales to the second of two sides in pixels, without antialiasing, and normalises."""
+    # Bytes must be cast before anything else moves them, or TensorRT refuses the graph.
+    x_BCHW = frames_BHWC.float().permute(0, 3, 1, 2)
+    before, side = sides
+    if before != side:
+        x_BCHW = F.interpolate(x_BCHW, (side, side), mode="bilinear")
+    return (x_BCHW / 255 - MEAN) / STD

@@ -6,12 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwsearch.block import Block
+from hwsearch.errors import HwsearchError
+from hwsearch.heads import CALL, Extra, parse_extra
 from hwsearch.measurement import REFERENCES
 from hwsearch.space import Space, Subnet
-from hwsearch.spaces.bottleneck import bottleneck_space
+from hwsearch.spaces.bottleneck import BOTTLENECK
+from hwsearch.spaces.catalogue import Catalogue, OnnxModel
+from hwsearch.spaces.staged import Stem, staged_space
 
-ENUMERABLE = 200_000
-"""Spaces up to this size are enumerated when networks are drawn; of others a sample is."""
+SECONDS_A_BLOCK = 0.3
+"""A block takes about this long to settle; of more blocks than fit the budget, every n-th is."""
+
+
+def max_blocks(budget_seconds: float) -> int:
+    """Returns how many blocks fit a budget, at least one."""
+    return max(1, int(budget_seconds / SECONDS_A_BLOCK))
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,7 @@ class Model:
         blocks: What it computes.
         subnet: Which network it is, or None.
         split: "evidence" or "heldout" for networks, else empty.
+        ready: The file it is, if it need not be exported.
     """
 
     kind: str
@@ -31,11 +41,40 @@ class Model:
     blocks: tuple[Block, ...]
     subnet: Subnet | None = None
     split: str = ""
+    ready: OnnxModel | None = None
 
     @property
     def job(self) -> str:
         """Unique among all models of a table."""
         return f"{self.kind} {self.key}"
+
+
+def table_models(
+    space: Space,
+    *,
+    batch: int,
+    evidence: int,
+    heldout: int,
+    seed: int,
+    ships: Iterable[str],
+    max_blocks: int,
+) -> tuple[Model, ...]:
+    """Returns what a table holds: whole networks, then what ships around them, then blocks.
+
+    Args:
+        space: Where networks and blocks come from; a catalogue is taken whole.
+        batch: Images a call.
+        evidence: Number of networks to learn from.
+        heldout: Number of networks to judge by.
+        seed: Seed of the networks that are drawn.
+        ships: Heads and preprocessing, as `parse_extra` reads them.
+        max_blocks: The most blocks of the space itself.
+    """
+    shipped = extra_models(space, map(parse_extra, sorted(ships)))
+    if isinstance(space, Catalogue):
+        return (*catalogue_models(space, batch), *shipped)
+    networks = network_models(space, evidence, heldout, seed=seed)
+    return (*networks, *shipped, *block_models(space, max_blocks))
 
 
 def block_models(space: Space, limit: int) -> tuple[Model, ...]:
@@ -57,6 +96,13 @@ def block_models(space: Space, limit: int) -> tuple[Model, ...]:
     return tuple(Model("block", key, (unique[key],)) for key in keys)
 
 
+def extra_models(space: Space, extras: Iterable[Extra]) -> tuple[Model, ...]:
+    """Returns the blocks of heads and preprocessing for the networks of a space, and `CALL`."""
+    blocks = {key: block for extra in extras for key, block in extra.blocks_of(space).items()}
+    blocks |= {CALL.key: CALL} if blocks else {}
+    return tuple(Model("block", key, (block,)) for key, block in sorted(blocks.items()))
+
+
 def network_models(space: Space, evidence: int, heldout: int, *, seed: int) -> tuple[Model, ...]:
     """Draws whole networks, evenly over the logarithm of their multiply-accumulates.
 
@@ -68,23 +114,47 @@ def network_models(space: Space, evidence: int, heldout: int, *, seed: int) -> t
         heldout: How many networks predictors are judged by.
         seed: Seed of both draws.
     """
-    codes = _candidates(space, seed)
+    codes = space.pool(np.random.default_rng((seed, 0)))
     ends = (space.minimum, space.maximum)[:evidence]
     drawn = _spread(space, codes, evidence - len(ends), (seed, 1), ends)
     known = [*ends, *drawn]
     judged = _spread(space, codes, heldout, (seed, 2), known)
     splits = [(subnet, "evidence") for subnet in known] + [(s, "heldout") for s in judged]
     return tuple(
-        Model("network", str(subnet), space.lower(subnet), subnet, split)
+        Model("network", space.key(subnet), space.lower(subnet), subnet, split)
         for subnet, split in splits
     )
 
 
-def _candidates(space: Space, seed: int) -> np.ndarray:
-    if space.size <= ENUMERABLE:
-        return space.all_codes()
-    rng = np.random.default_rng((seed, 0))
-    return np.stack([rng.integers(count, size=ENUMERABLE) for count in space.shape], axis=1)
+def catalogue_models(catalogue: Catalogue, batch: int) -> tuple[Model, ...]:
+    """Returns all networks of a catalogue.
+
+    Args:
+        catalogue: The networks.
+        batch: Images a call.
+
+    Raises:
+        HwsearchError: If one takes another number of images.
+    """
+    for model in catalogue.models.values():
+        if model.batch != batch:
+            raise HwsearchError(
+                f"the model takes {model.batch} images a call, not {batch}",
+                where=model.path,
+                fix=f"Use --batch {model.batch}, or export it for {batch}",
+            )
+    subnets = [catalogue.decode(code) for code in catalogue.all_codes()]
+    return tuple(
+        Model(
+            "network",
+            catalogue.key(subnet),
+            catalogue.lower(subnet),
+            subnet,
+            "evidence",
+            catalogue.model(subnet),
+        )
+        for subnet in subnets
+    )
 
 
 def _spread(
@@ -126,15 +196,13 @@ def reference_models() -> tuple[Model, Model]:
 def _reference(
     stem: int, widths: tuple[int, ...], depths: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[Block, ...]:
-    space = bottleneck_space(
+    space = staged_space(
         "reference",
         32,
-        stem_widths=(stem,),
+        BOTTLENECK,
+        Stem((stem,), kernel=3, stride=1, pool=False),
         widths=tuple((width,) for width in widths),
         depths=tuple((depth,) for depth in depths),
         strides=strides,
-        stem_kernel=3,
-        stem_stride=1,
-        stem_pool=False,
     )
     return space.lower(space.maximum)

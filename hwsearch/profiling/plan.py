@@ -11,17 +11,26 @@ from typing import Any
 
 from hwsearch.device import fingerprint
 from hwsearch.errors import HwsearchError
+from hwsearch.heads import parse_extra
 from hwsearch.journal import differing_fields, read_journal
+from hwsearch.kit.engines import Built
+from hwsearch.kit.order import KIND
 from hwsearch.latency.rows import table_name
 from hwsearch.latency.table import Table
-from hwsearch.profiling.models import Model, block_models, network_models, reference_models
-from hwsearch.profiling.order import KIND
+from hwsearch.measurement import PROTOCOL
+from hwsearch.profiling.models import (
+    Model,
+    block_models,
+    extra_models,
+    max_blocks,
+    reference_models,
+    table_models,
+)
 from hwsearch.profiling.summary import Log, table_of
-from hwsearch.profiling.workshop import Built, Workshop
+from hwsearch.profiling.workshop import Workshop
+from hwsearch.runtime import get_runtime
 from hwsearch.spaces import get_space
-
-SECONDS_A_BLOCK = 0.3
-"""A block takes about this long to settle; of more blocks than fit the budget, every n-th is."""
+from hwsearch.spaces.catalogue import Catalogue
 
 FIX = "Repeat the first run's options, use another --out, or measure anew with --fresh"
 
@@ -36,10 +45,12 @@ class Plan:
         precision: Numbers that the engines compute in.
         batch: Images a call.
         threads: CPU threads a call.
+        pace_hz: Calls a second; 0 means back to back.
         device: Name of this machine.
         seed: Seed of networks and order.
-        evidence: Number of networks to learn from.
-        heldout: Number of networks to judge by.
+        evidence: Number of networks to learn from; 0 for a catalogue, which is measured whole.
+        heldout: Number of networks to judge by; likewise.
+        ships: Heads and preprocessing whose blocks are measured too.
         budget_seconds: Most time inside the measuring process.
         out: Folder of tables.
     """
@@ -49,17 +60,26 @@ class Plan:
     precision: str
     batch: int
     threads: int
+    pace_hz: float
     device: str
     seed: int
     evidence: int
     heldout: int
+    ships: tuple[str, ...]
     budget_seconds: float
     out: Path
 
     @property
     def name(self) -> str:
         """Name of the table."""
-        return table_name(self.space, self.runtime, self.precision, self.batch, self.threads)
+        return table_name(
+            self.space,
+            self.runtime,
+            self.precision,
+            batch=self.batch,
+            threads=self.threads,
+            pace_hz=self.pace_hz,
+        )
 
     @property
     def table(self) -> Path:
@@ -80,34 +100,63 @@ class Plan:
     @cached_property
     def header(self) -> dict[str, Any]:
         """What all visits have in common, but for the references' hashes."""
-        packages = ("hwsearch", "numpy", "onnx", "torch", self.runtime)
-        names = ("space", "runtime", "precision", "batch", "threads", "device", "seed")
+        from hwsearch.export.precision import converter_versions
+
+        packages = ("hwsearch", "numpy", "onnx", "torch")
+        names = ("space", "runtime", "precision", "batch", "threads", "pace_hz", "device", "seed")
         return {
+            "protocol": PROTOCOL,
             **{name: getattr(self, name) for name in (*names, "evidence", "heldout")},
             "fingerprint": fingerprint(),
             "versions": {
                 "python": platform.python_version(),
                 **{package: version(package) for package in packages},
+                self.runtime: get_runtime(self.runtime).version,
+                **converter_versions(self.runtime, self.precision),
             },
         }
 
     def full_header(self, built: Mapping[str, Built]) -> dict[str, Any]:
         """The header of the journal."""
-        hashes = [built[model.job].onnx_sha256 for model in reference_models()]
+        hashes = [built[model.job].model_sha256 for model in reference_models()]
         return {**self.header, "references": hashes}
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """Whole networks, then blocks."""
-        space = get_space(self.space)
-        networks = network_models(space, self.evidence, self.heldout, seed=self.seed)
-        limit = max(1, int(self.budget_seconds / SECONDS_A_BLOCK))
-        return (*networks, *block_models(space, limit))
+        """Whole networks, then what ships around them, then blocks."""
+        return table_models(
+            get_space(self.space),
+            batch=self.batch,
+            evidence=self.evidence,
+            heldout=self.heldout,
+            seed=self.seed,
+            ships=self._all_ships,
+            max_blocks=max_blocks(self.budget_seconds),
+        )
+
+    @cached_property
+    def _all_ships(self) -> tuple[str, ...]:
+        """What was asked for now or by earlier runs into the same journal."""
+        return tuple(sorted({*self.ships, *self.log().ships}))
+
+    @cached_property
+    def _shipped(self) -> tuple[Model, ...]:
+        return extra_models(get_space(self.space), map(parse_extra, self._all_ships))
 
     @property
-    def space_blocks(self) -> int:
-        """How many different blocks the space has."""
-        return len(block_models(get_space(self.space), sys.maxsize))
+    def every_block(self) -> int:
+        """How many different blocks there are; a catalogue's networks are not taken apart."""
+        space = get_space(self.space)
+        own = 0 if isinstance(space, Catalogue) else len(block_models(space, sys.maxsize))
+        return own + len(self._shipped)
+
+    def is_measured(self, log: Log) -> bool:
+        """Whether measuring has ended and would not go on with this budget."""
+        if log.ended != "settled":
+            return log.budget_seconds >= self.budget_seconds
+        seen = {visit.job for visit in log.visits} | set(log.failed)
+        wanted = {model.job for model in self.models if model.kind == "network"}
+        return wanted | {model.job for model in self._shipped} <= seen
 
     def log(self) -> Log:
         """Reads the journal, if there is one.

@@ -8,62 +8,32 @@ from pathlib import Path
 
 import numpy as np
 
-from hwsearch.device import detect, usable_cores
+from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
+from hwsearch.kit.child import measure_in_child
+from hwsearch.kit.defaults import default_memory_bytes, default_threads
+from hwsearch.kit.engines import Built
+from hwsearch.kit.order import KIND, Order
 from hwsearch.latency.table import Table
 from hwsearch.measurement import Settings
-from hwsearch.profiling.child import Ticker, measure_in_child
+from hwsearch.plain import Ticker
 from hwsearch.profiling.models import reference_models
-from hwsearch.profiling.order import KIND, Order
+from hwsearch.profiling.options import MeasureOptions
 from hwsearch.profiling.plan import FIX, Plan
 from hwsearch.profiling.summary import TARGET_STDERR
-from hwsearch.profiling.workshop import Built
-from hwsearch.progress import console, track
+from hwsearch.profiling.workshop import job_of
+from hwsearch.progress import console, say, track
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import check_precision
-from hwsearch.spaces import get_space
-
-DEFAULT_THREADS = 4
-"""At most so many threads unless asked: small networks gain little from more."""
 
 TABLE_SECONDS = 60.0
 """How often the table is written anew while measuring goes on."""
 
 
-@dataclass(frozen=True)
-class ProfileOptions:
-    """What to measure, and for how long."""
-
-    space: str
-    """Space of networks."""
-
-    runtime: str
-    """Inference runtime: onnxruntime or openvino."""
-
-    precision: str = "fp32"
-    """Numbers that the engines compute in."""
-
-    batch: int = 1
-    """Images a call."""
-
-    threads: int = 0
-    """CPU threads a call; 0 means all cores, at most 4."""
-
-    device: str = ""
-    """Name for this machine; detected if left out."""
-
-    budget_minutes: float = 5.0
-    """Most time inside the measuring process; building comes on top."""
-
-    evidence: int = 40
-    """Whole networks that predictors learn from."""
-
-    heldout: int = 20
-    """Whole networks that predictors are judged by."""
-
-    seed: int = 0
-    """Seed of the networks that are drawn and of the order of visits."""
+@dataclass(frozen=True, kw_only=True)
+class ProfileOptions(MeasureOptions):
+    """What to measure, and where the table goes."""
 
     out: Path = Path("latency_tables")
     """Folder of tables; the device gets a folder of its own in it."""
@@ -71,15 +41,16 @@ class ProfileOptions:
     fresh: bool = False
     """Forget an earlier run of the same name."""
 
+    host: str = ""
+    """Measure that machine over ssh, such as user@board; it has Python, NumPy and the runtime."""
+
+    host_python: str = "python3"
+    """Python 3.10 or newer of that machine."""
+
     def __post_init__(self) -> None:
-        """Refuses values that cannot work."""
-        for name in ("batch", "budget_minutes", "evidence"):
-            if getattr(self, name) <= 0:
-                raise HwsearchError(f"--{name.replace('_', '-')} must be above 0")
-        for name in ("threads", "heldout", "seed"):
-            if getattr(self, name) < 0:
-                raise HwsearchError(f"--{name} must not be below 0")
-        if self.threads > (os.cpu_count() or 1):
+        """Refuses values that cannot work on this machine."""
+        super().__post_init__()
+        if not self.host and self.threads > (os.cpu_count() or 1):
             raise HwsearchError(
                 f"--threads {self.threads} is more than this machine has",
                 fix=f"Use 1 to {os.cpu_count()}",
@@ -93,15 +64,17 @@ class ProfileOptions:
         """
         check_precision(get_runtime(self.runtime), self.precision)
         return Plan(
-            space=get_space(self.space).name,
+            space=self.ready_space().name,
             runtime=self.runtime,
             precision=self.precision,
             batch=self.batch,
-            threads=self.threads or min(usable_cores(), DEFAULT_THREADS),
+            threads=self.threads or default_threads(),
+            pace_hz=self.pace,
             device=self.device or detect().name,
             seed=self.seed,
-            evidence=self.evidence,
-            heldout=self.heldout,
+            evidence=0 if self.whole else self.evidence,
+            heldout=0 if self.whole else self.heldout,
+            ships=self.ships,
             budget_seconds=60 * self.budget_minutes,
             out=self.out,
         )
@@ -117,11 +90,15 @@ def profile(options: ProfileOptions) -> Path:
         HwsearchError: If a name is unknown, an earlier run differs in its options, versions or
             device, or the budget ends before every network has been measured.
     """
+    if options.host:
+        from hwsearch.profiling.remote import profile_host
+
+        return profile_host(options)
     plan = options.plan()
     if options.fresh:
         plan.journal.unlink(missing_ok=True)
     log = plan.log()
-    if log.ended == "settled" or log.budget_seconds >= plan.budget_seconds:
+    if plan.is_measured(log):
         console.print(f"{plan.name} on {plan.device} is already measured", markup=False)
     else:
         _measure(plan, _build(plan))
@@ -136,7 +113,7 @@ def _build(plan: Plan) -> dict[str, Built]:
     with track("build engines", len(models)) as advance:
         built = plan.workshop.build_all(models, advance)
     seconds, before = time.monotonic() - began, plan.log().engines
-    hashes = {job: (made.onnx_sha256, made.engine_sha256) for job, made in built.items()}
+    hashes = {job: (made.model_sha256, made.engine_sha256) for job, made in built.items()}
     changed = [job for job in hashes if job in before and before[job][0] != hashes[job][0]]
     if changed:
         raise HwsearchError(
@@ -147,6 +124,8 @@ def _build(plan: Plan) -> dict[str, Built]:
     with Journal.open(plan.journal, KIND, plan.full_header(built), fix=FIX) as journal:
         if journal.repaired:
             console.print(journal.repaired, markup=False)
+        if new := sorted({*plan.ships} - {*plan.log().ships}):
+            journal.append({"ships": new})
         if not hashes.items() <= before.items():
             journal.append({"built": round(seconds, 2), "jobs": hashes})
     return built
@@ -158,7 +137,8 @@ def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
     settings = Settings(
         plan.budget_seconds,
         target_stderr=TARGET_STDERR,
-        memory_bytes=_memory_bytes(),
+        pace_hz=plan.pace_hz,
+        memory_bytes=default_memory_bytes(),
         seed=plan.seed,
     )
     order = Order(
@@ -168,10 +148,10 @@ def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
         precision=plan.precision,
         threads=plan.threads,
         references=(small, large),
-        jobs=tuple(built[model.job].job(model) for model in plan.models),
+        jobs=tuple(job_of(model, built[model.job]) for model in plan.models),
         settings=settings,
     )
-    blocks, every = sum(model.kind == "block" for model in plan.models), plan.space_blocks
+    blocks, every = sum(model.kind == "block" for model in plan.models), plan.every_block
     if blocks < every:
         console.print(f"the budget allows {blocks} of {every} blocks, evenly chosen by key")
     what = f"measure {len(plan.models) - blocks} networks and {blocks} blocks, seconds"
@@ -180,16 +160,9 @@ def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
     spent = min(plan.log().measure_seconds, plan.budget_seconds)
     with track(what, round(plan.budget_seconds), start=round(spent)) as advance:
         ticker, writer = Ticker(advance), _TableWriter(plan)
-        measure_in_child(order, folder, lambda visits: (ticker.news(visits), writer.news(visits)))
-
-
-def _memory_bytes() -> int:
-    """A quarter of the free memory for loaded engines, at least 1 GiB."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, AttributeError):  # not every system tells
-        free = 0
-    return max(1 << 30, free // 4)
+        measure_in_child(
+            order, folder, lambda visits: (ticker.news(visits), writer.news(visits)), say
+        )
 
 
 @dataclass

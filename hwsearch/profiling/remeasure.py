@@ -7,14 +7,15 @@ from pathlib import Path
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
+from hwsearch.kit.child import measure_in_child
+from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.measurement import Job, Scale, Settings, Visit, summarise
-from hwsearch.profiling.child import Ticker, measure_in_child
+from hwsearch.plain import Ticker
 from hwsearch.profiling.models import reference_models
-from hwsearch.profiling.order import KIND, Order, failures
 from hwsearch.profiling.summary import flags_of
 from hwsearch.profiling.workshop import Workshop
-from hwsearch.progress import track
+from hwsearch.progress import say, track
 from hwsearch.runtime import get_runtime
 
 MIN_SECONDS = 2.0
@@ -60,7 +61,7 @@ def remeasure(
         folder = Path(temporary)
         order = _order(models, table, folder, budget_seconds)
         with track("measure again, seconds", round(budget_seconds)) as advance:
-            measure_in_child(order, folder, Ticker(advance).news)
+            measure_in_child(order, folder, Ticker(advance).news, say)
         rows = read_journal(order.journal, KIND)[1]
     visits = [Visit.from_row(row) for row in rows if "visit" in row]
     scale = Scale(
@@ -94,7 +95,9 @@ def _order(models: Mapping[str, Path], table: Table, folder: Path, seconds: floa
         threads=table.threads,
         references=(small, large),
         jobs=tuple(_job(name, path, table, workshop) for name, path in models.items()),
-        settings=Settings(seconds, min_seconds=min(MIN_SECONDS, seconds / 2)),
+        settings=Settings(
+            seconds, min_seconds=min(MIN_SECONDS, seconds / 2), pace_hz=table.pace_hz
+        ),
     )
 
 
@@ -103,7 +106,7 @@ def _references(table: Table, workshop: Workshop) -> tuple[Path, Path]:
     built = workshop.build_all(reference_models(), lambda note: None)
     made = [built[model.job] for model in reference_models()]
     for reference, engine in zip(table.header.references, made, strict=True):
-        if reference.onnx_sha256 != engine.onnx_sha256:
+        if reference.model_sha256 != engine.model_sha256:
             versions = ", ".join(f"{k} {v}" for k, v in table.header.versions.items())
             raise HwsearchError(
                 f"the table's {reference.name} reference cannot be made again; "

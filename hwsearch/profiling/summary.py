@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hwsearch.kit.order import failures
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
 from hwsearch.measurement import REFERENCES, Estimate, Visit, fit_scale, summarise
 from hwsearch.profiling.models import Model
-from hwsearch.profiling.order import failures
 
 TARGET_STDERR = 0.01
 """Rows with a larger standard error between passes are marked when the budget ended first."""
@@ -29,6 +29,7 @@ class Log:
         budget_seconds: The budget it ended with.
         provider: What really computed.
         failed: Jobs that ended the process, and why.
+        ships: Heads and preprocessing that were ever asked for.
     """
 
     visits: tuple[Visit, ...]
@@ -39,6 +40,7 @@ class Log:
     budget_seconds: float
     provider: str
     failed: dict[str, str]
+    ships: tuple[str, ...]
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> "Log":
@@ -59,6 +61,7 @@ class Log:
             budget_seconds=last.get("budget_seconds", 0.0),
             provider=ends[-1]["provider"] if ends else "",
             failed=failures(rows),
+            ships=tuple(sorted({text for row in rows for text in row.get("ships", ())})),
         )
 
 
@@ -75,7 +78,7 @@ def table_of(
         date: ISO 8601; now if empty.
     """
     estimates, scale = summarise(log.visits), fit_scale(log.visits)
-    shared = ("space", "runtime", "precision", "batch", "threads", "device")
+    shared = ("space", "runtime", "precision", "batch", "threads", "pace_hz", "device")
     return Table(
         path,
         TableHeader(
@@ -114,11 +117,13 @@ def _row(model: Model, estimate: Estimate, log: Log) -> Row:
         p10_ms=_short(estimate.p10_ms),
         p50_ms=_short(estimate.p50_ms),
         p90_ms=_short(estimate.p90_ms),
+        p99_ms=_short(estimate.p99_ms),
         pass_ratios=tuple(round(ratio, 4) for ratio in estimate.pass_ratios),
         engine_sha256=log.engines[model.job][1],
         flags=flags_of(estimate),
         subnet=model.subnet.as_dict() if model.subnet else {},
         split=model.split,
+        sensors=estimate.readings.as_dict(),
     )
 
 

@@ -1,46 +1,30 @@
 """Where models become engines: exported once, built once, found again by content."""
 
 import hashlib
-import json
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.journal import sha256_of
+from hwsearch.kit.engines import Built, Engines
 from hwsearch.measurement import Job
 from hwsearch.profiling.models import Model
-from hwsearch.runtime import get_runtime
-from hwsearch.runtime.base import BuildOptions, Portable
+from hwsearch.profiling.parallel import build_at_once
+from hwsearch.runtime import form_of, get_runtime
+from hwsearch.runtime.base import Portable
 
-_DONE = "built.json"
 
-
-@dataclass(frozen=True)
-class Built:
-    """An engine in the workshop.
-
-    Attributes:
-        engine: Its main file.
-        engine_sha256: Hash of the main file.
-        size_bytes: Size of all its files.
-        onnx_sha256: Hash of the ONNX file it was built from.
-    """
-
-    engine: Path
-    engine_sha256: str
-    size_bytes: int
-    onnx_sha256: str
-
-    def job(self, model: Model) -> Job:
-        """Returns the measuring job; whole networks go first where time is short."""
-        return Job(model.job, self.engine, self.size_bytes, essential=model.kind == "network")
+def job_of(model: Model, built: Built) -> Job:
+    """Returns the measuring job of a model; whole networks go first where time is short."""
+    return Job(model.job, built.engine, built.size_bytes, essential=model.kind == "network")
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """A folder of ONNX files, shared by all runtimes, and of engines.
+    """A folder of ONNX files and exported programs, shared by runtimes, and of engines.
 
     Attributes:
         folder: Safe to delete: it is filled again.
@@ -56,51 +40,80 @@ class Workshop:
 
     def build_all(self, models: Sequence[Model], advance: Callable[..., None]) -> dict[str, Built]:
         """Exports and builds what is not there yet; returns engines by `Model.job`."""
+        if get_runtime(self.runtime).slow_build:
+            files = {model.job: self.export(model) for model in models}
+            return build_at_once(self._engines, files, advance)
         engines = {}
         for model in models:
-            engines[model.job] = self.build(self._export(model))
+            engines[model.job] = self.build(self.export(model))
             advance(note=model.kind)
         return engines
 
-    def build(self, onnx: Path) -> Built:
-        """Builds the engine of an ONNX file, or finds it built."""
-        runtime, digest = get_runtime(self.runtime), sha256_of(onnx)
-        folder = self.folder / f"{self.runtime}-{runtime.version}-{self.precision}" / digest[:16]
-        note = folder / _DONE
-        if not note.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            engine = runtime.build(Portable(onnx), folder, BuildOptions(self.precision))
-            size = sum(path.stat().st_size for path in runtime.files(engine))
-            built = Built(engine, sha256_of(engine), size, digest)
-            write_atomic(note, json.dumps(asdict(built) | {"engine": engine.name}))
-        values = json.loads(note.read_text())
-        return Built(**{**values, "engine": folder / values["engine"]})
+    def build(self, path: Path) -> Built:
+        """Builds the engine of a file as `export` writes them, or finds it built."""
+        return self._engines.build_file(path)
 
-    def _export(self, model: Model) -> Path:
-        """Writes the ONNX file of a model unless it is there; its name tells what it is of."""
+    @property
+    def _engines(self) -> Engines:
+        return Engines(self.folder, self.runtime, self.precision)
+
+    def export(self, model: Model) -> Path:
+        """Writes the file that a model's engine is built from, unless it is there.
+
+        A kit holds such files: all that happens before engines are built happens here.
+
+        Raises:
+            HwsearchError: If the runtime takes exported programs and the model is a ready one.
+        """
+        exported, form = self._export(model), form_of(self.runtime)
+        if form == "program":
+            return exported.file(form)
+        from hwsearch.export.precision import converter_versions, in_precision
+        from hwsearch.export.quantise import seeded_feeds
+
+        versions = converter_versions(self.runtime, self.precision)
+        kind = "-".join((self.runtime, self.precision, *versions, *versions.values()))
+        digest = sha256_of(exported.file("onnx"))
+        out = self.folder / "onnx" / kind / f"{digest[:16]}.onnx"
+        if out.exists():
+            return out
+        return in_precision(
+            exported,
+            out,
+            runtime=self.runtime,
+            precision=self.precision,
+            feeds=lambda: seeded_feeds(exported),
+        ).file("onnx")
+
+    def _export(self, model: Model) -> Portable:
+        """Writes a model in float32, or as a program; the file's name tells what it is of."""
+        if model.ready:
+            from hwsearch.export.single import single_file
+
+            name = f"{model.ready.sha256[:16]}.onnx"
+            return Portable(onnx=single_file(model.ready, self.folder / "onnx" / name))
         text = "\n".join(
             (model.kind, str(self.batch), *(f"{block.key}{block.inputs}" for block in model.blocks))
         )
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        path = self.folder / "onnx" / f"{digest[:16]}.onnx"
-        if not path.exists():
-            _export(model, path, self.batch)
-        return path
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        if form_of(self.runtime) == "onnx":
+            path = self.folder / "onnx" / f"{name}.onnx"
+            return _once(path, partial(_write_onnx, model, path, self.batch))
+        folder = self.folder / "programs" / f"torch-{version('torch')}-{self.precision}"
+        path = folder / f"{name}.pt2"
+        return _once(path, partial(_write_program, model, path, self.batch, self.precision))
 
 
-def _export(model: Model, path: Path, batch: int) -> None:
+def _once(path: Path, write: Callable[[], Portable]) -> Portable:
+    """Writes a file unless it is there."""
+    if path.exists():
+        return Portable(onnx=path) if path.suffix == ".onnx" else Portable(program=path)
     import torch
-
-    from hwsearch.export.onnx import export_block, export_network, seeded_network
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # with more, exporting tiny nets took eight times as long
     try:
-        if model.kind == "block":
-            export_block(model.blocks[0], path, batch=batch)
-        else:
-            shape = model.blocks[0].in_shape
-            export_network(seeded_network(model.blocks), shape, path, batch=batch)
+        return write()
     except OSError as cause:
         raise HwsearchError(
             f"cannot write: {cause.strerror}",
@@ -109,3 +122,21 @@ def _export(model: Model, path: Path, batch: int) -> None:
         ) from cause
     finally:
         torch.set_num_threads(threads)
+
+
+def _write_onnx(model: Model, path: Path, batch: int) -> Portable:
+    from hwsearch.export.onnx import export_block, export_network, seeded_network
+
+    if model.kind == "block":
+        return export_block(model.blocks[0], path, batch=batch)
+    return export_network(seeded_network(model.blocks), path, batch=batch)
+
+
+def _write_program(model: Model, path: Path, batch: int, precision: str) -> Portable:
+    from hwsearch.export.onnx import seeded_network
+    from hwsearch.export.program import export_block_program, export_network_program
+
+    if model.kind == "block":
+        return export_block_program(model.blocks[0], path, batch=batch, precision=precision)
+    net = seeded_network(model.blocks)
+    return export_network_program(net, path, batch=batch, precision=precision)

@@ -1,7 +1,6 @@
-"""Figures of a search: teacher distance against latency, one picture a table."""
+"""Figures of a search: teacher distance against latency, one picture a target."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,8 +11,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from hwsearch.report.labels import Label, place_labels
+from hwsearch.report.labels import place_labels
+from hwsearch.report.panel import Delivered, Panel
 from hwsearch.report.style import (
+    ANY,
     INK,
     INTERVAL,
     KNEE,
@@ -24,54 +25,27 @@ from hwsearch.report.style import (
     save,
     under_title,
 )
-from hwsearch.search.evaluations import Evaluations, Target
-from hwsearch.search.front import FrontPoint
-
-RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-"""Names of runtimes as their makers write them."""
+from hwsearch.report.words import conditions, knee_label, labels_of, legend_text, subtitle
 
 LATENCY = "latency of one call (ms)"
 
+MARKERS = ("o", "^", "v", "P", "X")
+"""What tells the searches of a picture apart, in turn."""
 
-@dataclass(frozen=True)
-class Delivered:
-    """An engine that was built from a network and measured.
+SIZES = (20, 44)
+"""Areas of the marker of a supernet's network and of a model of a catalogue, square points."""
 
-    Attributes:
-        predicted_ms: Latency that the table promised.
-        measured_ms: Latency of the engine itself.
-        predicted_distance: Teacher distance of the float network.
-        measured_distance: Teacher distance of the engine's own outputs.
-    """
-
-    predicted_ms: float
-    measured_ms: float
-    predicted_distance: float
-    measured_distance: float
+NAMED = 40
+"""How bad it is to cover a point that has a name, in other points."""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """What one table's picture shows.
+def draw_panel(panel: Panel, folder: Path, prefix: str) -> list[Path]:
+    """Draws one target's front as PNG and SVG, named after the first search's table.
 
-    Attributes:
-        target: Device and conditions.
-        front: Non-dominated networks, fastest first.
-        delivered: Engines built for this table.
-    """
-
-    target: Target
-    front: Sequence[FrontPoint]
-    delivered: Sequence[Delivered]
-
-    @property
-    def knee(self) -> FrontPoint:
-        """The knee of the front."""
-        return next(point for point in self.front if point.knee)
-
-
-def draw_panel(evaluations: Evaluations, panel: Panel, folder: Path) -> list[Path]:
-    """Draws one table's front as PNG and SVG, named after the table.
+    Args:
+        panel: What to show.
+        folder: Where to write.
+        prefix: How the names of the files start.
 
     Returns:
         The two files.
@@ -80,55 +54,72 @@ def draw_panel(evaluations: Evaluations, panel: Panel, folder: Path) -> list[Pat
         figure = Figure(figsize=(8.4, 5.6), layout="constrained")
         canvas = FigureCanvasAgg(figure)
         axes = figure.subplots()
-        points = _draw(axes, evaluations, panel)
-        axes.set_title(_title(panel.target), loc="left", fontweight="bold", pad=26)
-        under_title(axes, _subtitle(evaluations))
-        _colour_bar(figure, [axes], evaluations)
+        norm = _norm([panel])
+        shown = _draw(axes, panel, norm)
+        title = f"{panel.target.device}: {conditions(panel.target)}"
+        axes.set_title(title, loc="left", fontweight="bold", pad=26)
+        under_title(axes, subtitle(panel))
+        _colour_bar(figure, [axes], norm)
         legend(figure, axes)
         canvas.draw()
-        place_labels(axes, _labels(evaluations, panel), points, canvas.get_renderer())
-        return save(figure, folder, panel.target.table.replace("/", "--"))
+        place_labels(axes, labels_of(panel), shown, canvas.get_renderer())
+        return save(figure, folder, prefix + panel.target.table.replace("/", "--"))
 
 
-def draw_overview(evaluations: Evaluations, panels: Sequence[Panel], folder: Path) -> list[Path]:
-    """Draws the fronts of all tables side by side as overview.png and overview.svg."""
+def draw_overview(panels: Sequence[Panel], folder: Path, prefix: str) -> list[Path]:
+    """Draws the fronts of all targets side by side as overview.png and overview.svg."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.2 + 4.6 * len(panels), 4.6), layout="constrained")
         canvas = FigureCanvasAgg(figure)
         row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        points = []
+        norm, shown = _norm(panels), []
         for axes, panel in zip(row, panels, strict=True):
-            points.append(_draw(axes, evaluations, panel))
-            axes.set_title(
-                _conditions(panel.target), loc="left", fontweight="bold", fontsize=11, pad=22
-            )
+            shown.append(_draw(axes, panel, norm))
+            title = conditions(panel.target)
+            axes.set_title(title, loc="left", fontweight="bold", fontsize=11, pad=22)
             under_title(axes, panel.target.device)
             axes.label_outer()
             axes.set_xlabel(LATENCY)
-        _colour_bar(figure, list(row), evaluations)
+        _colour_bar(figure, list(row), norm)
         legend(figure, row[0])
         canvas.draw()
-        for axes, panel, shown in zip(row, panels, points, strict=True):
-            place_labels(axes, [_knee_label(panel.knee)], shown, canvas.get_renderer())
-        return save(figure, folder, "overview")
+        for axes, panel, points in zip(row, panels, shown, strict=True):
+            place_labels(axes, [knee_label(panel)], points, canvas.get_renderer())
+        return save(figure, folder, f"{prefix}overview")
 
 
-def _draw(axes: Axes, evaluations: Evaluations, panel: Panel) -> np.ndarray:
+def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
     """Draws everything but words; returns what labels should not cover, float[N, 2]."""
-    latency_ms = evaluations.latencies(panel.target.table)
-    axes.scatter(
-        latency_ms,
-        evaluations.distance,
-        c=_million_macs(evaluations),
-        norm=_norm(evaluations),
-        cmap="viridis",
-        s=20,
-        alpha=0.75,
-        linewidths=0,
-        label="evaluated network",
-    )
-    front = _front_points(panel)
-    spread = np.array([[p.latency_ms - p.low_ms, p.high_ms - p.latency_ms] for p in panel.front])
+    for number, series in enumerate(panel.series):
+        looks = {
+            "marker": MARKERS[number % len(MARKERS)],
+            "s": SIZES[series.search.is_catalogue],
+            "alpha": 0.75,
+            "linewidths": 0,
+        }
+        macs = series.search.evaluations.million_macs
+        axes.scatter(*series.points.T, c=macs, norm=norm, cmap="viridis", **looks)
+        axes.scatter([], [], color=ANY, label=legend_text(panel, series), **looks)
+    front = _draw_front(axes, panel)
+    ends = np.array([place for s in panel.series for place in s.ends.values()]).reshape(-1, 2)
+    axes.plot(*ends.T, "D", color=INK, mfc="white", ms=7, mew=1.4, ls="none", zorder=5)
+    _draw_delivered(axes, panel.delivered)
+    every = np.vstack([series.points for series in panel.series])
+    _scale(axes, every[:, 0])
+    axes.set_ylim(-0.04 * every[:, 1].max(), 1.12 * every[:, 1].max())
+    axes.set_xlabel(LATENCY)
+    axes.set_ylabel("distance to the teacher (lower is better)")
+    named = [place for series in panel.series for place in series.models.values()]
+    kept = np.vstack([ends, *named])
+    kept, line = np.repeat(kept, NAMED, axis=0), np.repeat(_dense(front), 3, axis=0)
+    return np.vstack([every, line, kept])
+
+
+def _draw_front(axes: Axes, panel: Panel) -> np.ndarray:
+    """Draws the front with its intervals and its knee; returns its points, float[N, 2]."""
+    points = [point for _, point in panel.front]
+    front = np.array([(point.latency_ms, point.distance) for point in points])
+    spread = np.array([[p.latency_ms - p.low_ms, p.high_ms - p.latency_ms] for p in points])
     axes.errorbar(
         *front.T,
         xerr=spread.T.clip(min=0),
@@ -137,21 +128,16 @@ def _draw(axes: Axes, evaluations: Evaluations, panel: Panel) -> np.ndarray:
         elinewidth=1,
         capsize=2,
         zorder=3,
-        label="90 % interval of the prediction",
+        label="90 % interval of the latency",
     )
-    axes.plot(*front.T, "-o", color=INK, ms=4, lw=1.4, zorder=4, label="Pareto front")
+    axes.plot(*front.T, "-", color=INK, lw=1.4, zorder=4, label="Pareto front")
+    for number, series in enumerate(panel.series):
+        own = front[[one is series for one, _ in panel.front]]
+        marker, size = MARKERS[number % len(MARKERS)], 4 + 2 * series.search.is_catalogue
+        axes.plot(*own.T, marker, color=INK, ms=size, zorder=4)
     bend = panel.knee
     axes.plot(bend.latency_ms, bend.distance, "*", color=KNEE, ms=15, mec="white", zorder=6)
-    ends = _ends(evaluations, panel)
-    axes.plot(*ends.T, "D", color=INK, mfc="white", ms=7, mew=1.4, ls="none", zorder=5)
-    _draw_delivered(axes, panel.delivered)
-    _scale(axes, latency_ms)
-    axes.margins(y=0.12)
-    axes.set_ylim(bottom=-0.04 * evaluations.distance.max())
-    axes.set_xlabel(LATENCY)
-    axes.set_ylabel("distance to the teacher (lower is better)")
-    every = np.column_stack([latency_ms, evaluations.distance])
-    return np.vstack([every, np.repeat(_dense(front), 3, axis=0), ends])
+    return front
 
 
 def _draw_delivered(axes: Axes, delivered: Sequence[Delivered]) -> None:
@@ -174,37 +160,6 @@ def _draw_delivered(axes: Axes, delivered: Sequence[Delivered]) -> None:
         )
 
 
-def _labels(evaluations: Evaluations, panel: Panel) -> list[Label]:
-    labels = [_knee_label(panel.knee)]
-    for name, (x, y) in zip(("MIN", "MAX"), _ends(evaluations, panel), strict=True):
-        labels.append(Label(f"{name}  {_ms(x)}", x, y, INK))
-    for engine in panel.delivered:
-        text = f"measured {_ms(engine.measured_ms)}\npredicted {_ms(engine.predicted_ms)}"
-        labels.append(Label(text, engine.measured_ms, engine.measured_distance, MEASURED))
-    return labels
-
-
-def _knee_label(bend: FrontPoint) -> Label:
-    return Label(f"knee  {_ms(bend.latency_ms)}", bend.latency_ms, bend.distance, KNEE)
-
-
-def _ms(latency_ms: float) -> str:
-    return f"{latency_ms:#.3g}".rstrip(".") + " ms"
-
-
-def _ends(evaluations: Evaluations, panel: Panel) -> np.ndarray:
-    """Latency and distance of the smallest and the largest network, float[2, 2]."""
-    space, latency_ms = evaluations.space, evaluations.latencies(panel.target.table)
-    ends = np.stack([space.encode(space.minimum), space.encode(space.maximum)])
-    rows = [np.flatnonzero((evaluations.codes == code).all(axis=1)) for code in ends]
-    found = [row[0] for row in rows if len(row)]
-    return np.column_stack([latency_ms[found], evaluations.distance[found]])
-
-
-def _front_points(panel: Panel) -> np.ndarray:
-    return np.array([(point.latency_ms, point.distance) for point in panel.front])
-
-
 def _dense(line: np.ndarray) -> np.ndarray:
     """Fills the gaps of a line with points, so that labels keep off it."""
     steps = np.linspace(0, len(line) - 1, 20 * len(line))
@@ -217,39 +172,14 @@ def _scale(axes: Axes, latency_ms: np.ndarray) -> None:
         plain_ticks(axes.xaxis, wide=latency_ms.max() > 30 * latency_ms.min())
 
 
-def _million_macs(evaluations: Evaluations) -> np.ndarray:
-    return evaluations.space.macs(evaluations.codes) / 1e6
-
-
-def _norm(evaluations: Evaluations) -> LogNorm:
-    macs = _million_macs(evaluations)
+def _norm(panels: Sequence[Panel]) -> LogNorm:
+    every = [series.search.evaluations.million_macs for p in panels for series in p.series]
+    macs = np.concatenate(every)
     return LogNorm(macs.min(), macs.max())
 
 
-def _colour_bar(figure: Figure, axes: list[Axes], evaluations: Evaluations) -> None:
-    norm, macs = _norm(evaluations), _million_macs(evaluations)
+def _colour_bar(figure: Figure, axes: list[Axes], norm: LogNorm) -> None:
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, pad=0.02, aspect=30)
     bar.set_label("million multiply-accumulates an image")
-    plain_ticks(bar.ax.yaxis, wide=macs.max() > 30 * macs.min())
+    plain_ticks(bar.ax.yaxis, wide=(norm.vmax or 1) > 30 * (norm.vmin or 1))
     bar.outline.set_visible(False)
-
-
-def _title(target: Target) -> str:
-    return f"{target.device}: {_conditions(target)}"
-
-
-def _conditions(target: Target) -> str:
-    threads = f"{target.threads} thread{'s' * (target.threads != 1)}"
-    return f"{_runtime(target)}, {target.precision}, batch {target.batch}, {threads}"
-
-
-def _runtime(target: Target) -> str:
-    return RUNTIMES.get(target.runtime, target.runtime)
-
-
-def _subtitle(evaluations: Evaluations) -> str:
-    space = evaluations.space
-    return (
-        f"Pareto front of {space.name}: "
-        f"{len(evaluations.codes):,} of {space.size:,} networks evaluated"
-    )

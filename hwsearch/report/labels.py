@@ -18,6 +18,11 @@ DIRECTIONS = 16
 FARTHER_PT = 20
 """Extra distance that is as bad as one more covered point."""
 
+CROSSED = 20.0
+"""How bad a line through another label is, in covered points."""
+
+LINE_POINTS = 96
+
 MARGIN_PX = 5
 """Free space around a label's letters."""
 
@@ -35,7 +40,7 @@ class Label:
 def place_labels(
     axes: Axes, labels: Sequence[Label], points: np.ndarray, renderer: RendererBase
 ) -> None:
-    """Writes each label where it covers the fewest points and no other label.
+    """Writes each label where it covers the fewest points, and no other label or line to one.
 
     Args:
         axes: With final limits and layout.
@@ -61,15 +66,19 @@ def place_labels(
             zorder=10,
         )
         note.set_in_layout(False)
-        taken.append(_settle(note, frame, taken, shown, renderer))
+        anchor = axes.transData.transform((label.x, label.y))
+        taken.append(_settle(note, renderer, anchor, frame, taken=taken, shown=shown))
+        shown = np.vstack([shown, _line(taken[-1], anchor)])
 
 
 def _settle(
     note: Annotation,
+    renderer: RendererBase,
+    anchor: np.ndarray,
     frame: Bbox,
+    *,
     taken: Sequence[Bbox],
     shown: np.ndarray,
-    renderer: RendererBase,
 ) -> Bbox:
     best_cost, best = np.inf, (0.0, 0.0)
     for radius in RADII_PT:
@@ -77,7 +86,10 @@ def _settle(
             angle = 2 * pi * step / DIRECTIONS
             offset = (radius * 1.6 * cos(angle), radius * sin(angle))
             note.set_position(offset)
-            cost = _cost(_box(note, renderer), frame, taken, shown) + radius / FARTHER_PT
+            box = _box(note, renderer)
+            line = _line(box, anchor)
+            crossed = CROSSED * sum(_covered(other, line) > 0 for other in taken)
+            cost = _cost(box, frame, taken, shown) + crossed + radius / FARTHER_PT
             if cost < best_cost:
                 best_cost, best = cost, offset
     note.set_position(best)
@@ -91,14 +103,19 @@ def _box(note: Annotation, renderer: RendererBase) -> Bbox:
 
 def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox], shown: np.ndarray) -> float:
     inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 <= box.y1 <= frame.y1
-    covered = (
-        (shown[:, 0] > box.x0)
-        & (shown[:, 0] < box.x1)
-        & (shown[:, 1] > box.y0)
-        & (shown[:, 1] < box.y1)
-    )
     return (
         1000.0 * (not inside)
         + 100.0 * sum(box.overlaps(other) for other in taken)
-        + float(covered.sum())
+        + _covered(box, shown)
     )
+
+
+def _line(box: Bbox, anchor: np.ndarray) -> np.ndarray:
+    """Points along the line from a label to what it names, in pixels, float[n, 2]."""
+    centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+    return np.linspace(centre, anchor, LINE_POINTS)
+
+
+def _covered(box: Bbox, points: np.ndarray) -> int:
+    low, high = (box.x0, box.y0), (box.x1, box.y1)
+    return int(((points > low) & (points < high)).all(axis=1).sum())

@@ -7,9 +7,13 @@ from pathlib import Path
 from hwsearch.deploy.manifest import read_manifest
 from hwsearch.errors import HwsearchError
 from hwsearch.progress import console
-from hwsearch.report.figure import Delivered, Panel, draw_overview, draw_panel
-from hwsearch.search.evaluations import Evaluations, match_table
-from hwsearch.search.front import read_front
+from hwsearch.report.figure import draw_overview, draw_panel
+from hwsearch.report.panel import Delivered, Panel, Search, panels_of
+from hwsearch.search.evaluations import match_table
+from hwsearch.search.front import front_row, write_rows
+
+MIXED = "mixed"
+"""How the names of files start that show several searches."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,16 @@ class ReportOptions:
     directory: Path
     """Folder of a finished search."""
 
+    beside: tuple[Path, ...] = ()
+    """Folders of other searches with the same teacher, images and distance, drawn in the same
+    pictures with one front for all, such as a catalogue beside a supernet."""
+
     engines: tuple[Path, ...] = ()
     """Folders of delivered engines, whose measured latency is drawn beside the predicted."""
 
     def __post_init__(self) -> None:
         """Refuses folders that are not there."""
-        for folder in (self.directory, *self.engines):
+        for folder in (self.directory, *self.beside, *self.engines):
             if not folder.is_dir():
                 raise HwsearchError(
                     "no such folder",
@@ -38,46 +46,47 @@ def report(options: ReportOptions) -> tuple[Path, ...]:
     """Draws the front of every table, and several side by side.
 
     Returns:
-        The files, in the folder `report` of the search.
+        The files, in the folder `report` of the search. With other searches beside it, their
+        names start with "mixed", and a CSV file says which search each point is from.
 
     Raises:
-        HwsearchError: If the search is not finished or an engine belongs to another search.
+        HwsearchError: If a search is not finished, cannot be compared with the first, or an
+            engine belongs to none of them.
     """
-    evaluations, front = Evaluations.read(options.directory), read_front(options.directory)
-    delivered = _delivered(options.engines, evaluations)
-    panels = [
-        Panel(
-            target=target,
-            front=[point for point in front if point.table == target.table],
-            delivered=[engine for table, engine in delivered if table == target.table],
-        )
-        for target in evaluations.targets
-    ]
+    searches = [Search.read(folder) for folder in (options.directory, *options.beside)]
+    panels = panels_of(searches, _delivered(options.engines, searches))
     folder = options.directory / "report"
-    files = [file for panel in panels for file in draw_panel(evaluations, panel, folder)]
+    prefix = f"{MIXED}--" if options.beside else ""
+    files = [file for panel in panels for file in draw_panel(panel, folder, prefix)]
     if len(panels) > 1:
-        files += draw_overview(evaluations, panels, folder)
+        files += draw_overview(panels, folder, prefix)
+    if options.beside:
+        files.append(_write_mixed(panels, folder / f"{MIXED}.csv"))
     for file in files:
         console.print(str(file), markup=False)
     return tuple(files)
 
 
-def _delivered(engines: Sequence[Path], evaluations: Evaluations) -> list[tuple[str, Delivered]]:
+def _write_mixed(panels: Sequence[Panel], path: Path) -> Path:
+    rows = [
+        {"search": str(series.search.folder), **front_row(point)}
+        for panel in panels
+        for series, point in panel.front
+    ]
+    return write_rows(rows, path)
+
+
+def _delivered(engines: Sequence[Path], searches: Sequence[Search]) -> list[Delivered]:
     """Reads the manifests: the table's label and what was predicted and measured."""
-    found, labels = [], [target.table for target in evaluations.targets]
-    for folder in engines:
-        manifest = read_manifest(folder)
-        label = match_table(manifest.table, labels)
-        latency, distance = manifest.latency, manifest.distance
-        found.append(
-            (
-                label,
-                Delivered(
-                    predicted_ms=latency.predicted_ms,
-                    measured_ms=latency.measured_ms,
-                    predicted_distance=distance.float_net,
-                    measured_distance=distance.engine,
-                ),
-            )
+    labels = [target.table for search in searches for target in search.evaluations.targets]
+    manifests = [read_manifest(folder) for folder in engines]
+    return [
+        Delivered(
+            table=match_table(manifest.table, labels),
+            predicted_ms=manifest.latency.predicted_ms,
+            measured_ms=manifest.latency.measured_ms,
+            predicted_distance=manifest.distance.float_net,
+            measured_distance=manifest.distance.engine,
         )
-    return found
+        for manifest in manifests
+    ]

@@ -11,6 +11,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 INK, KNEE, MEASURED, INTERVAL = "#222222", "#D55E00", "#0072B2", "#9A9A9A"
 """Colours that stay apart for colour-blind eyes (Okabe and Ito)."""
 
+WIDE = 100
+"""Letters of a legend that would not fit into the width of the smallest figure."""
+
+ANY = "#777777"
+"""In a legend, what has many colours in the figure."""
+
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 12,
@@ -36,10 +42,12 @@ def plain_ticks(axis: Axis, *, wide: bool) -> None:
 
 def legend(figure: Figure, axes: Axes) -> None:
     """Puts the names of what the axes show below the figure."""
+    handles, texts = axes.get_legend_handles_labels()
     figure.legend(
-        *axes.get_legend_handles_labels(),
+        handles,
+        texts,
         loc="outside lower center",
-        ncols=4,
+        ncols=4 if len("".join(texts)) < WIDE else 3,
         frameon=False,
         columnspacing=1.4,
         handletextpad=0.5,
@@ -48,9 +56,10 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 def under_title(axes: Axes, text: str) -> None:
     """Writes a second, lighter line between the title and the axes."""
-    axes.annotate(
+    note = axes.annotate(
         text, (0, 1), (0, 8), "axes fraction", textcoords="offset points", color="#555555"
     )
+    note.set_in_layout(False)  # a long line may end above the colour bar
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -5,24 +5,47 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from hwsearch.errors import HwsearchError, unknown_name
 
 Feed = Mapping[str, np.ndarray]
+Form = Literal["onnx", "program"]
+"""What a runtime builds engines from."""
 
 
 @dataclass(frozen=True)
 class Portable:
-    """The files that a static network was exported to.
+    """The files that a static network was exported to, its batch fixed.
 
     Attributes:
-        onnx: The checked ONNX file, its batch fixed.
+        onnx: The checked ONNX file.
+        program: The exported torch program, in the numbers that it computes in.
     """
 
-    onnx: Path
+    onnx: Path | None = None
+    program: Path | None = None
+
+    def file(self, form: Form) -> Path:
+        """Returns the file of a form.
+
+        Raises:
+            HwsearchError: If the network was not exported to it.
+        """
+        path, other = (self.onnx, self.program) if form == "onnx" else (self.program, self.onnx)
+        if path is None:
+            raise HwsearchError(
+                f"this is no {FORMS[form]}, which the runtime builds engines from",
+                where=other,
+                fix="Use another --runtime; ready models are ONNX files",
+            )
+        return path
+
+
+FORMS: Mapping[Form, str] = {"onnx": "ONNX file", "program": "exported program"}
+"""What the forms are called."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +54,11 @@ class BuildOptions:
 
     Attributes:
         precision: Numbers that the engine computes in.
+        cache: Folder in which a runtime may keep what makes the next build faster.
     """
 
     precision: str = "fp32"
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +119,15 @@ class Runtime(Protocol):
         name: Registered name.
         version: Version of the installed package.
         precisions: Numbers that its engines can compute in.
+        takes: What it builds engines from.
+        slow_build: Whether one build takes seconds of one core, so that several should run at
+            once, each in a process of its own.
     """
 
     name: str
     precisions: tuple[str, ...]
+    takes: Form
+    slow_build: bool
 
     @property
     def version(self) -> str: ...  # noqa: D102

@@ -13,6 +13,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.runtime.base import (
     BuildOptions,
     Feed,
+    Form,
     LoadOptions,
     Portable,
     TensorSpec,
@@ -22,6 +23,7 @@ from hwsearch.runtime.base import (
     readable,
     timed_calls,
 )
+from hwsearch.runtime.onnx_nodes import products
 
 PROVIDER = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
@@ -32,11 +34,14 @@ class OnnxRuntime:
     """Builds and loads engines of ONNX Runtime's CPU provider.
 
     An engine is the graph after all optimisations, some of which are made for the CPU it was
-    built on.
+    built on. For int8 the ONNX file must hold Q/DQ pairs; what multiplies between them becomes
+    one integer operator each.
     """
 
     name: str = "onnxruntime"
-    precisions: tuple[str, ...] = ("fp32",)
+    precisions: tuple[str, ...] = ("fp32", "int8")
+    takes: Form = "onnx"
+    slow_build: bool = False
 
     @property
     def version(self) -> str:
@@ -50,8 +55,16 @@ class OnnxRuntime:
         engine = out / "engine.onnx"
         settings = _settings(LoadOptions())
         settings.optimized_model_filepath = str(engine)
-        with readable(model.onnx, self, "ONNX file"):
-            onnxruntime.InferenceSession(str(model.onnx), settings, providers=[PROVIDER])
+        source = model.file(self.takes)
+        with readable(source, self, "ONNX file"):
+            onnxruntime.InferenceSession(str(source), settings, providers=[PROVIDER])
+        integer, _ = products(engine)
+        if integer and options.precision != "int8":
+            raise HwsearchError(
+                f"the model is quantised: {', '.join(sorted(integer))} in it compute in int8",
+                where=source,
+                fix="Use --precision int8",
+            )
         return engine
 
     @contextmanager
@@ -62,7 +75,18 @@ class OnnxRuntime:
         """
         check_precision(self, options.precision)
         with readable(engine, self, "engine"):
-            loaded = OnnxRuntimeEngine(engine, options)
+            loaded = OnnxRuntimeEngine(engine, _settings(options))
+            if options.precision == "int8":
+                _require_int8(engine)
+        yield loaded
+
+    @contextmanager
+    def load_plain(self, model: Path) -> Iterator["OnnxRuntimeEngine"]:
+        """Loads an ONNX file without any optimisation, to compare engines with."""
+        settings = _settings(LoadOptions())
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        with readable(model, self, "ONNX file"):
+            loaded = OnnxRuntimeEngine(model, settings)
         yield loaded
 
     def files(self, engine: Path) -> tuple[Path, ...]:
@@ -70,10 +94,21 @@ class OnnxRuntime:
         return (engine,)
 
 
+def _require_int8(engine: Path) -> None:
+    """Refuses an engine that multiplies, but nothing of it in integers."""
+    integer, floating = products(engine)
+    if floating and not integer:
+        raise HwsearchError(
+            f"nothing in this engine computes in int8: {', '.join(sorted(floating))} do not",
+            where=engine,
+            fix="Build it from a quantised ONNX file",
+        )
+
+
 def _settings(options: LoadOptions) -> onnxruntime.SessionOptions:
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
-    if options.shared_pool:
+    if options.shared_pool and options.threads > 1:
         _make_pool(options.threads)
         settings.use_per_session_threads = False
     else:
@@ -85,16 +120,19 @@ def _settings(options: LoadOptions) -> onnxruntime.SessionOptions:
 @cache
 def _make_pool(threads: int) -> None:
     assert _make_pool.cache_info().currsize == 0, "the shared pool already has another size"
+    if not hasattr(onnxruntime, "set_global_thread_pool_sizes"):
+        raise HwsearchError(
+            f"engines of onnxruntime {onnxruntime.__version__} cannot share their threads",
+            fix="Install onnxruntime 1.23 or newer, or use --threads 1",
+        )
     onnxruntime.set_global_thread_pool_sizes(threads, 1)
 
 
 class OnnxRuntimeEngine:
     """One loaded session."""
 
-    def __init__(self, path: Path, options: LoadOptions) -> None:
-        self._session = onnxruntime.InferenceSession(
-            str(path), _settings(options), providers=[PROVIDER]
-        )
+    def __init__(self, path: Path, settings: onnxruntime.SessionOptions) -> None:
+        self._session = onnxruntime.InferenceSession(str(path), settings, providers=[PROVIDER])
         self.provider = self._session.get_providers()[0]
         if self.provider != PROVIDER:
             raise HwsearchError(f"{self.provider} would run, not {PROVIDER}", where=path)

@@ -1,7 +1,7 @@
 """Evaluations: every network that a search has looked at, as arrays."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -30,6 +30,7 @@ class Target:
         batch: Images a call.
         threads: Threads of the runtime.
         sha256: Hash of the table's file.
+        pace_hz: Calls a second; 0 means back to back.
     """
 
     table: str
@@ -39,6 +40,27 @@ class Target:
     batch: int
     threads: int
     sha256: str
+    pace_hz: float = 0.0
+
+    @property
+    def conditions(self) -> tuple[str, str, str, int, int, float]:
+        """What latencies must have in common to be compared: all but the table's space."""
+        return (self.device, self.runtime, self.precision, self.batch, self.threads, self.pace_hz)
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What distances were measured with; only those of equal ones can be compared.
+
+    Attributes:
+        distance: What was compared, "projection" or "relation".
+        teacher: Fingerprint of the teacher.
+        images: Fingerprint of the target images.
+    """
+
+    distance: str
+    teacher: str
+    images: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,7 @@ class Evaluations:
 
     Attributes:
         space: Space of the codes.
+        yardstick: What `distance` was measured with.
         targets: In the order of the columns of `latency_ms`.
         codes: int[N, D].
         distance: Teacher distance, lower is better, float[N].
@@ -54,6 +77,7 @@ class Evaluations:
     """
 
     space: Space
+    yardstick: Yardstick
     targets: tuple[Target, ...]
     codes: np.ndarray
     distance: np.ndarray
@@ -80,15 +104,25 @@ class Evaluations:
         targets = tuple(Target(table=label, **what) for label, what in header["tables"].items())
         return cls(
             space=space,
+            yardstick=Yardstick(*(header.get(field.name, "") for field in fields(Yardstick))),
             targets=targets,
             codes=np.array([space.encode(space.subnet(**row["subnet"])) for row in rows]),
             distance=np.array([row["distance"] for row in rows], dtype=float),
             latency_ms=np.array([[row["latency_ms"][t.table] for t in targets] for row in rows]),
         )
 
+    @property
+    def million_macs(self) -> np.ndarray:
+        """Multiply-accumulates for one image in millions, float[N]."""
+        return self.space.macs(self.codes) / 1e6
+
     def latencies(self, table: str) -> np.ndarray:
         """Returns the predicted milliseconds for the table of a target, float[N]."""
-        return self.latency_ms[:, [target.table for target in self.targets].index(table)]
+        return self.latency_ms[:, self.targets.index(self.target(table))]
+
+    def target(self, table: str) -> Target:
+        """Returns the target of a table."""
+        return next(target for target in self.targets if target.table == table)
 
 
 def match_table(text: str, labels: Iterable[str]) -> str:

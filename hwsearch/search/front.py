@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
-from hwsearch.latency.predictor import Predictor
-from hwsearch.search.evaluations import Evaluations, match_table
+from hwsearch.kinds import NUMBER_BYTES
+from hwsearch.latency.predictor import LatencyModel
+from hwsearch.search.evaluations import Evaluations, Target, match_table
 from hwsearch.search.pareto import knee, pareto_front
-from hwsearch.space import Subnet
+from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
 FILE = "front.csv"
@@ -27,6 +29,8 @@ COLUMNS = (
     "distance",
     "macs",
     "params",
+    "weight_bytes",
+    "activation_bytes",
 )
 PICKS = "knee, max-latency-ms=NUMBER or index=NUMBER"
 
@@ -45,6 +49,8 @@ class FrontPoint:
         high_ms: Upper end of the predicted 90 % interval.
         macs: Multiply-accumulates for one image.
         params: Learned parameters.
+        weight_bytes: What the engine's weights take.
+        activation_bytes: Most that feature maps take at once, for a call of the table's batch.
         knee: Whether this is the front's knee.
     """
 
@@ -57,17 +63,19 @@ class FrontPoint:
     high_ms: float
     macs: int
     params: int
+    weight_bytes: int
+    activation_bytes: int
     knee: bool
 
 
-def find_front(evaluations: Evaluations, table: str, predictor: Predictor) -> list[FrontPoint]:
+def find_front(evaluations: Evaluations, table: str, latency: LatencyModel) -> list[FrontPoint]:
     """Returns the front of one table, fastest network first."""
     latency_ms, distance = evaluations.latencies(table), evaluations.distance
     rows = np.flatnonzero(pareto_front(np.column_stack([latency_ms, distance])))
     rows = rows[np.argsort(latency_ms[rows])]
     codes, bend = evaluations.codes[rows], knee(latency_ms[rows], distance[rows])
-    predicted, space = predictor.predict(codes), evaluations.space
-    macs, params = space.macs(codes), space.params(codes)
+    predicted, space = latency.predict(codes), evaluations.space
+    costs = _costs(codes, space, evaluations.target(table))
     return [
         FrontPoint(
             table=table,
@@ -77,30 +85,43 @@ def find_front(evaluations: Evaluations, table: str, predictor: Predictor) -> li
             latency_ms=float(latency_ms[row]),
             low_ms=float(predicted.low_ms[index]),
             high_ms=float(predicted.high_ms[index]),
-            macs=int(macs[index]),
-            params=int(params[index]),
             knee=index == bend,
+            **{name: int(cost[index]) for name, cost in costs.items()},
         )
         for index, row in enumerate(rows)
     ]
 
 
+def _costs(codes: np.ndarray, space: Space, target: Target) -> dict[str, np.ndarray]:
+    """Returns the columns that need no device, each int[N]."""
+    number_bytes = NUMBER_BYTES[target.precision]
+    return {
+        "macs": space.macs(codes),
+        "params": space.params(codes),
+        "weight_bytes": number_bytes * space.weight_elements(codes),
+        "activation_bytes": number_bytes * target.batch * space.peak_elements(codes),
+    }
+
+
 def write_front(points: Sequence[FrontPoint], folder: Path) -> Path:
     """Writes front.csv into the folder of a search, atomically."""
-    rows = [
-        {
-            **{name: getattr(point, name) for name in COLUMNS},
-            "space": point.subnet.space,
-            "subnet": str(point.subnet),
-            **point.subnet.as_dict(),
-        }
-        for point in points
-    ]
+    return write_rows(
+        [front_row(point) | point.subnet.as_dict() for point in points], folder / FILE
+    )
+
+
+def front_row(point: FrontPoint) -> dict[str, Any]:
+    """Returns what a CSV file says of a point, whatever its space."""
+    row = {name: getattr(point, name) for name in COLUMNS}
+    return row | {"space": point.subnet.space, "subnet": str(point.subnet)}
+
+
+def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> Path:
+    """Writes rows of equal columns as CSV, atomically."""
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    path = folder / FILE
     write_atomic(path, text.getvalue())
     return path
 
@@ -136,6 +157,8 @@ def _point(row: Mapping[str, str]) -> FrontPoint:
         high_ms=float(row["high_ms"]),
         macs=int(row["macs"]),
         params=int(row["params"]),
+        weight_bytes=int(row["weight_bytes"]),
+        activation_bytes=int(row["activation_bytes"]),
         knee=row["knee"] == "True",
     )
 

@@ -1,78 +1,31 @@
-"""What a search reads: options, checkpoint, tables and target images, each known by its hash."""
+"""What a search reads: options, tables, networks, a teacher and images, each known by its hash."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from hwsearch.checkpoint import Run, load_run
-from hwsearch.distance import TargetImages, TeacherDistance, load_target
+from hwsearch.checkpoint import load_run
+from hwsearch.distance import (
+    CatalogueStudents,
+    DistanceKind,
+    Students,
+    SupernetStudents,
+    TargetImages,
+    Teacher,
+    TeacherDistance,
+    load_target,
+)
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields, read_journal, sha256_of
 from hwsearch.latency.table import Table, find_table
 from hwsearch.search.evaluations import FILE, KIND, match_table
-from hwsearch.selfsup.base import Weights
-
-CONFIG = "config.toml"
-"""Name of the file that keeps the options in the folder of a search."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """What to search for, and how long."""
-
-    checkpoint: Path
-    """Folder that hwsearch train wrote."""
-
-    tables: tuple[str, ...]
-    """Latency tables of the devices to search for, by path, name or DEVICE/NAME."""
-
-    images: str
-    """Unlabelled images of the target domain: a folder, tar shards or sklearn:digits."""
-
-    out: Path
-    """Folder of the search; the same command goes on where it was stopped."""
-
-    task: Literal["classification", "detection", "segmentation"] = "classification"
-    """What the engine is for; decides what the teacher distance compares."""
-
-    evaluations: int = 200
-    """Networks whose distance is evaluated; a larger number later continues the search."""
-
-    population: int = 16
-    """Networks in a generation."""
-
-    max_images: int = 512
-    """Most images that the distance looks at."""
-
-    weights: Weights = "online"
-    """Which of the checkpoint's weights: as trained, or their slow average."""
-
-    seed: int = 0
-    """Seed of the search."""
-
-    tables_dir: Path | None = None
-    """Folder of latency tables, looked into first."""
-
-    def __post_init__(self) -> None:
-        """Refuses values that cannot work."""
-        if self.task != "classification":
-            raise HwsearchError(
-                f"--task {self.task} is not available yet", fix="Use --task classification"
-            )
-        if not self.tables:
-            raise HwsearchError(
-                "--tables names no table", fix="Measure this machine with hwsearch profile first"
-            )
-        if self.population < 4:
-            raise HwsearchError("--population must be at least 4")
-        if self.evaluations < self.population:
-            raise HwsearchError(
-                f"--evaluations {self.evaluations} is below --population {self.population}"
-            )
-        if self.max_images < 2:
-            raise HwsearchError("--max-images must be at least 2")
+from hwsearch.search.options import CONFIG, SearchOptions, read_options
+from hwsearch.search.teachers import find_teacher
+from hwsearch.space import Space
+from hwsearch.spaces import get_space
+from hwsearch.spaces.catalogue import Catalogue
+from hwsearch.spaces.timm import SCHEME
 
 
 @dataclass(frozen=True)
@@ -81,15 +34,22 @@ class SearchInputs:
 
     Attributes:
         options: With absolute paths.
-        run: The trained supernet.
         tables: In the order of their labels.
-        images: Of the target domain.
+        students: The networks of the tables' space.
+        teacher: What they should be close to.
+        kind: What the distance compares.
     """
 
     options: SearchOptions
-    run: Run
     tables: tuple[Table, ...]
-    images: TargetImages
+    students: Students
+    teacher: Teacher
+    kind: DistanceKind
+
+    @property
+    def space(self) -> Space:
+        """The space that is searched."""
+        return self.students.space
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -101,18 +61,19 @@ class SearchInputs:
         return self.tables[self.labels.index(match_table(text, self.labels))]
 
     def distance(self) -> TeacherDistance:
-        """Returns the teacher distance on the target images."""
+        """Returns the distance to the teacher on the target images."""
         cache = self.options.out / "teacher"
-        return TeacherDistance(self.run, self.images, weights=self.options.weights, cache=cache)
+        return TeacherDistance(self.kind, self.students, self.teacher, cache=cache)
 
     def header(self) -> dict[str, Any]:
         """Returns what must be equal for evaluations to be of one search."""
         return {
-            "space": self.run.space.name,
+            "space": self.space.name,
             "task": self.options.task,
-            "checkpoint": self.run.fingerprint,
-            "weights": self.options.weights,
-            "images": self.images.fingerprint,
+            **self.students.origin,
+            "distance": self.kind,
+            "teacher": self.teacher.fingerprint,
+            "images": self.students.images.fingerprint,
             "population": self.options.population,
             "seed": self.options.seed,
             "tables": {label_of(table): _conditions(table) for table in self.tables},
@@ -124,13 +85,14 @@ def label_of(table: Table) -> str:
     return f"{table.device}/{table.name}"
 
 
-def _conditions(table: Table) -> Mapping[str, str | int]:
+def _conditions(table: Table) -> Mapping[str, str | float]:
     return {
         "device": table.device,
         "runtime": table.runtime,
         "precision": table.precision,
         "batch": table.batch,
         "threads": table.threads,
+        "pace_hz": table.pace_hz,
         "sha256": sha256_of(table.path),
     }
 
@@ -139,15 +101,54 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
     """Opens everything that the options name.
 
     Raises:
-        HwsearchError: If something is missing, or tables and checkpoint are of several spaces.
+        HwsearchError: If something is missing, or tables, checkpoint and teacher do not fit
+            together.
     """
     paths = [find_table(text, options.tables_dir) for text in options.tables]
     tables = tuple(sorted((Table.read(path) for path in paths), key=label_of))
     _check_tables(tables)
-    run = load_run(options.checkpoint, space=tables[0].space)
-    side = run.space.input_shape[1]
-    images = load_target(options.images, side, limit=options.max_images)
-    return SearchInputs(_absolute(options, tables), run, tables, images)
+    space = _open_space(tables[0].space)
+    images = load_target(options.images, space.input_side(space.maximum), limit=options.max_images)
+    supernet = _open_checkpoint(options, space, images)
+    students = CatalogueStudents(space, images) if isinstance(space, Catalogue) else supernet
+    if students is None:
+        raise HwsearchError(
+            f"--checkpoint must be given to search space '{space.name}'",
+            fix=f"Name the --out folder of hwsearch train --space {space.name}",
+        )
+    teacher = find_teacher(options.teacher, students, supernet)
+    kind = _kind(options, students, teacher)
+    return SearchInputs(_absolute(options, tables), tables, students, teacher, kind)
+
+
+def _open_space(name: str) -> Space:
+    if name.startswith(SCHEME):
+        from hwsearch.export.timm import export_timm
+
+        export_timm(name)
+    return get_space(name)
+
+
+def _open_checkpoint(
+    options: SearchOptions, space: Space, images: TargetImages
+) -> SupernetStudents | None:
+    """Opens the supernet, which must be of the searched space unless that is a catalogue."""
+    if options.checkpoint is None:
+        return None
+    run = load_run(options.checkpoint, space=None if isinstance(space, Catalogue) else space.name)
+    return SupernetStudents(run, images, weights=options.weights)
+
+
+def _kind(options: SearchOptions, students: Students, teacher: Teacher) -> DistanceKind:
+    projected = isinstance(students, SupernetStudents) and teacher.students is students
+    if options.distance == "projection" and not projected:
+        raise HwsearchError(
+            "--distance projection compares a supernet with its own largest network",
+            fix="Use --distance relation",
+        )
+    if options.distance == "auto":
+        return "projection" if projected else "relation"
+    return options.distance
 
 
 def _check_tables(tables: tuple[Table, ...]) -> None:
@@ -166,15 +167,22 @@ def _check_tables(tables: tuple[Table, ...]) -> None:
 
 def _absolute(options: SearchOptions, tables: tuple[Table, ...]) -> SearchOptions:
     """Makes paths absolute, so that a search can be used from any folder."""
-    local = Path(options.images).expanduser()
+    teacher = options.teacher
     return replace(
         options,
-        checkpoint=options.checkpoint.resolve(),
+        checkpoint=options.checkpoint and options.checkpoint.resolve(),
+        teacher=_absolute_path(teacher) if teacher.endswith(".onnx") else teacher,
         tables=tuple(str(table.path.resolve()) for table in tables),
-        images=str(local.resolve()) if local.exists() else options.images,
+        images=_absolute_path(options.images),
         out=options.out.resolve(),
         tables_dir=None,
     )
+
+
+def _absolute_path(text: str) -> str:
+    """Makes text absolute if it is a path; an empty one, a glob or a name stays."""
+    local = Path(text).expanduser()
+    return str(local.resolve()) if text and local.exists() else text
 
 
 def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs:
@@ -188,7 +196,7 @@ def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs
         HwsearchError: If the folder holds no search, or what it has read is gone or changed.
     """
     header, _ = read_journal(_existing(folder / FILE), KIND)
-    options = _read_options(_existing(folder / CONFIG), out=folder)
+    options = read_options(_existing(folder / CONFIG), out=folder)
     if tables_dir is not None:
         options = replace(options, tables=tuple(header["tables"]), tables_dir=tables_dir)
     inputs = open_inputs(options)
@@ -207,17 +215,3 @@ def _existing(path: Path) -> Path:
             "no search found", where=path.parent, fix="Give the folder of hwsearch search --out"
         )
     return path
-
-
-def _read_options(config: Path, *, out: Path) -> SearchOptions:
-    try:
-        values: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))
-        values["checkpoint"], values["tables"] = Path(values["checkpoint"]), tuple(values["tables"])
-        values["out"] = out
-        return SearchOptions(**values)
-    except (ValueError, KeyError, TypeError) as cause:
-        raise HwsearchError(
-            f"the options of the search are damaged: {cause}",
-            where=config,
-            fix="Run the same hwsearch search again; it repeats no evaluation",
-        ) from cause

@@ -59,7 +59,7 @@ class RememberedDistance:
         if not np.isfinite(distance):
             raise HwsearchError(
                 f"the teacher distance of subnet {subnet} is {distance}",
-                fix="Check the checkpoint given by --checkpoint; it may have diverged in training",
+                fix="Check its weights and those of the teacher; training may have diverged",
             )
         self.journal.append(
             {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}

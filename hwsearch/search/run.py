@@ -6,16 +6,19 @@ from pathlib import Path
 from rich.table import Table as Grid
 
 from hwsearch.config import write_config
+from hwsearch.distance import CatalogueStudents
 from hwsearch.journal import Journal
-from hwsearch.latency.predictor import Predictor
+from hwsearch.latency.predictor import LatencyModel, fit_latency
 from hwsearch.progress import console, track
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.front import FILE as FRONT_FILE
 from hwsearch.search.front import FrontPoint, find_front, write_front
-from hwsearch.search.inputs import CONFIG, SearchInputs, SearchOptions, open_inputs
+from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.objectives import RememberedDistance
+from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto import hypervolume
 from hwsearch.search.searcher import pareto_search
+from hwsearch.spaces.catalogue import Catalogue
 
 SHOWN = 12
 """Most rows of a front that are printed; front.csv has them all."""
@@ -35,16 +38,17 @@ def search(options: SearchOptions) -> Path:
             with other inputs.
     """
     inputs = open_inputs(options)
-    out, space = inputs.options.out, inputs.run.space
+    out, space = inputs.options.out, inputs.space
     tables = zip(inputs.labels, inputs.tables, strict=True)
-    predictors = {label: Predictor.fit(table, space) for label, table in tables}
+    models = {label: fit_latency(table, space) for label, table in tables}
+    _tell_random_weights(inputs)
     with Journal.open(out / FILE, KIND, inputs.header()) as journal:
         if journal.repaired:
             console.print(journal.repaired, markup=False)
         write_config(out / CONFIG, inputs.options, ("torch", "numpy", "pymoo", "moocore"))
-        _evaluate(inputs, journal, predictors)
+        _evaluate(inputs, journal, models)
     evaluations = Evaluations.read(out)
-    fronts = [find_front(evaluations, label, predictors[label]) for label in inputs.labels]
+    fronts = [find_front(evaluations, label, models[label]) for label in inputs.labels]
     write_front([point for front in fronts for point in front], out)
     for front in fronts:
         console.print(_grid(evaluations, front))
@@ -52,17 +56,30 @@ def search(options: SearchOptions) -> Path:
     return out
 
 
-def _evaluate(inputs: SearchInputs, journal: Journal, predictors: Mapping[str, Predictor]) -> None:
-    options, space = inputs.options, inputs.run.space
-    latencies = {label: predictor.mean_ms for label, predictor in predictors.items()}
-    total, done = min(options.evaluations, space.size), len(journal.rows)
+def _tell_random_weights(inputs: SearchInputs) -> None:
+    """Names models that were never trained; a catalogue is free to hold some."""
+    space, teacher = inputs.space, inputs.teacher
+    models = list(space.models.values()) if isinstance(space, Catalogue) else []
+    if isinstance(teacher.students, CatalogueStudents):
+        models.append(teacher.students.space.model(teacher.subnet))
+    if names := sorted({model.name for model in models if model.weights == "random"}):
+        console.print(
+            f"Random weights, so distances mean nothing: {', '.join(names)}", markup=False
+        )
+
+
+def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, LatencyModel]) -> None:
+    options, space = inputs.options, inputs.space
+    most = space.size if isinstance(space, Catalogue) else options.evaluations
+    total, done = min(most, space.size), len(journal.rows)
+    latencies = {label: model.mean_ms for label, model in models.items()}
     with track("search", max(total, done), start=done) as advance:
         distance = RememberedDistance(space, journal, inputs.distance(), latencies, advance)
         pareto_search(
             space,
             distance,
             list(latencies.values()),
-            evaluations=options.evaluations,
+            evaluations=most,
             population=options.population,
             seed=options.seed,
         )

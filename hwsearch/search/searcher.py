@@ -136,7 +136,7 @@ def _unseen(
     space: Space, seen: set[tuple[int, ...]], count: int, rng: np.random.Generator
 ) -> Population:
     """Draws networks that nobody has asked for, when crossing finds no new one."""
-    codes = _distinct(_canonical(space, space.all_codes()))
+    codes = _distinct(_canonical(space, space.pool(rng)))
     fresh = [code for code in codes.tolist() if tuple(code) not in seen]
     picked = rng.permutation(len(fresh))[:count]
     return Population.new(X=np.array([fresh[i] for i in picked], dtype=float))

@@ -30,7 +30,7 @@ LARGEST_QUEUE = 65_536
 _LR_OF_256 = 0.03
 _RECIPE = (
     *("epochs", "batch", "optimizer", "warmup", "weight_decay", "clip_norm"),
-    *("random_subnets", "residual_scale", "seed"),
+    *("random_subnets", "sampling", "residual_scale", "seed"),
     *("crop_min", "crop_max", "crop_shift", "crop_follow", "flip"),
     *("jitter", "jitter_hue", "grey", "blur"),
 )
@@ -230,5 +230,6 @@ def _step_settings(options: TrainOptions, header: Header) -> StepSettings:
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
         random_subnets=options.random_subnets,
+        sampling=options.sampling,
         seed=options.seed,
     )

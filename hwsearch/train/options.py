@@ -7,7 +7,9 @@ from typing import Literal
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup import check_method
+from hwsearch.space import Uniform
 from hwsearch.spaces import get_space
+from hwsearch.spaces.catalogue import Catalogue
 
 Optimizer = Literal["sgd", "adamw"]
 Amp = Literal["auto", "bf16", "fp32", "fp16"]
@@ -43,6 +45,9 @@ class TrainOptions:
     """Longest gradient, as an L2 norm over all weights; without it nothing is clipped."""
     random_subnets: int = 1
     """Networks drawn at random in a step, beside the largest and the smallest."""
+    sampling: Uniform = "choices"
+    """What random networks are uniform over: the choices of each dimension, or their
+    multiply-accumulates, which draws small and large ones more often."""
     residual_scale: float = 0.0
     """Scale that residual branches start with: 0 as in DATA; 1 learns sooner in short runs."""
     queue: int | None = None
@@ -97,7 +102,11 @@ class TrainOptions:
     """Write a line of metrics each time so many steps are done."""
 
     def __post_init__(self) -> None:
-        get_space(self.space)
+        if isinstance(get_space(self.space), Catalogue):
+            raise HwsearchError(
+                f"the networks of '{self.space}' share no weights to train",
+                fix="Use --space with a family of networks, such as bottleneck-32",
+            )
         check_method(self.method)
         _check_least(self, 1, "epochs", "projection_hidden", "norm_groups", "threads")
         _check_least(self, 1, "checkpoint_steps", "log_steps")

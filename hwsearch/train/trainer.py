@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Method, Views
-from hwsearch.space import Space, Subnet
+from hwsearch.space import Space, Subnet, Uniform
 from hwsearch.train.hardware import Hardware
 
 COLLAPSED_STD = 0.01
@@ -34,6 +34,7 @@ class StepSettings:
         weight_decay: Pull towards zero on weights with two or more dimensions.
         clip_norm: Longest gradient, or None.
         random_subnets: Networks drawn at random in a step.
+        sampling: What random networks are uniform over.
         seed: Seed of those networks.
     """
 
@@ -44,6 +45,7 @@ class StepSettings:
     weight_decay: float
     clip_norm: float | None
     random_subnets: int
+    sampling: Uniform
     seed: int
 
     def lr_at(self, step: int) -> float:
@@ -59,7 +61,7 @@ class StepSettings:
         yield "max", space.maximum
         yield "min", space.minimum
         for _ in range(self.random_subnets):
-            yield "random", space.sample(rng)
+            yield "random", space.sample(rng, self.sampling)
 
 
 @dataclass(frozen=True)

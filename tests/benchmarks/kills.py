@@ -23,7 +23,7 @@ from rows import add_row, open_results
 
 from hwsearch.data.canvas import write_canvases
 from hwsearch.journal import read_journal
-from hwsearch.profiling.order import KIND
+from hwsearch.kit.order import KIND
 
 FIRST_SECONDS, LAST_SECONDS = 3.0, 12.0
 """A kill falls between these after a start; importing alone takes about three seconds."""

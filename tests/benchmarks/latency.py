@@ -29,6 +29,7 @@ def measure(options: ProfileOptions) -> dict[str, Any]:
     return {
         "table": table.name,
         "minutes": options.budget_minutes,
+        "build_seconds": table.header.build_seconds,
         "evidence": options.evidence,
         "seed": options.seed,
         **asdict(found),
@@ -40,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--space", default="bottleneck-32")
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "openvino"])
+    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--heldout", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--threads", type=int, default=1)
@@ -50,6 +52,7 @@ def main() -> None:
             options = ProfileOptions(
                 space=arguments.space,
                 runtime=runtime,
+                precision=arguments.precision,
                 threads=arguments.threads,
                 heldout=arguments.heldout,
                 budget_minutes=arguments.minutes,

@@ -26,9 +26,14 @@ def add_row(journal: Journal, figures: Mapping[str, Any]) -> None:
     journal.append(
         {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": " ".join(map(_without_folder, sys.argv)),
             "device": detect().name,
             "versions": versions,
             **figures,
         }
     )
+
+
+def _without_folder(word: str) -> str:
+    """Shortens an absolute path to its name: where files lay repeats nothing."""
+    return Path(word).name if Path(word).is_absolute() or word.endswith(".py") else word

@@ -1,4 +1,4 @@
-"""What the measuring process is told: one JSON file, read back as the same dataclass."""
+"""What child processes are told: one JSON file, read back as the same dataclass."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ class Order:
         references: Engines of the small and the large reference.
         jobs: Engines to be measured.
         settings: How the time is spent.
+        max_celsius: While the machine is hotter, nothing is measured; 0 means that it may be.
     """
 
     journal: Path
@@ -39,6 +40,7 @@ class Order:
     references: tuple[Path, Path]
     jobs: tuple[Job, ...]
     settings: Settings
+    max_celsius: float = 0.0
 
     def write(self, path: Path) -> None:
         """Writes the order as JSON."""
@@ -58,7 +60,54 @@ class Order:
             references=(small, large),
             jobs=tuple(Job(**{**job, "engine": Path(job["engine"])}) for job in values["jobs"]),
             settings=Settings(**values["settings"]),
+            max_celsius=values["max_celsius"],
         )
+
+
+@dataclass(frozen=True)
+class BuildOrder:
+    """Everything that the building process needs.
+
+    Attributes:
+        journal: Where engines that could not be built are noted.
+        header: The journal's header.
+        folder: Where engines go.
+        runtime: Name of the runtime.
+        precision: Numbers that the engines compute in.
+        models: Portable files by job; a reference is named alone.
+    """
+
+    journal: Path
+    header: dict[str, Any]
+    folder: Path
+    runtime: str
+    precision: str
+    models: dict[str, Path]
+
+    def write(self, path: Path) -> None:
+        """Writes the order as JSON."""
+        write_atomic(path, json.dumps(asdict(self), default=str, indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> "BuildOrder":
+        """Reads what `write` wrote."""
+        values = json.loads(path.read_text())
+        return cls(
+            journal=Path(values["journal"]),
+            header=values["header"],
+            folder=Path(values["folder"]),
+            runtime=values["runtime"],
+            precision=values["precision"],
+            models={job: Path(file) for job, file in values["models"].items()},
+        )
+
+
+def is_finished(rows: Sequence[Mapping[str, Any]], budget_seconds: float) -> bool:
+    """Whether measuring has ended and would not go on with this budget."""
+    last = rows[-1] if rows else {}
+    return "ended" in last and (
+        last["ended"] == "settled" or last["budget_seconds"] >= budget_seconds
+    )
 
 
 def failures(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -1,0 +1,71 @@
+"""Engines on the machine that they are measured on: built once, found again by content."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.runtime import get_runtime
+from hwsearch.runtime.base import BuildOptions, Portable
+
+_DONE = "built.json"
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine that was built.
+
+    Attributes:
+        engine: Its main file.
+        engine_sha256: Hash of the main file.
+        size_bytes: Size of all its files.
+        model_sha256: Hash of the file it was built from: ONNX or an exported program.
+    """
+
+    engine: Path
+    engine_sha256: str
+    size_bytes: int
+    model_sha256: str
+
+
+@dataclass(frozen=True)
+class Engines:
+    """A folder of engines of one runtime and precision.
+
+    Attributes:
+        folder: Safe to delete: it is filled again.
+        runtime: Name of the runtime.
+        precision: Numbers that the engines compute in.
+    """
+
+    folder: Path
+    runtime: str
+    precision: str
+
+    def build_file(self, path: Path) -> Built:
+        """Builds the engine of a file of the form that the runtime takes, or finds it built."""
+        return self.find_file(path) or self._build(path)
+
+    def find_file(self, path: Path) -> Built | None:
+        """Returns the engine of a file if it has been built, by this version of hwsearch."""
+        note = self._folder_of(sha256_of(path)) / _DONE
+        try:
+            values = json.loads(note.read_text())
+            return Built(**{**values, "engine": note.parent / values["engine"]})
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def _build(self, path: Path) -> Built:
+        runtime, digest = get_runtime(self.runtime), sha256_of(path)
+        folder, options = self._folder_of(digest), BuildOptions(self.precision, cache=self.folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        engine = runtime.build(Portable(**{runtime.takes: path}), folder, options)
+        size = sum(file.stat().st_size for file in runtime.files(engine))
+        built = Built(engine, sha256_of(engine), size, digest)
+        write_atomic(folder / _DONE, json.dumps(asdict(built) | {"engine": engine.name}))
+        return built
+
+    def _folder_of(self, digest: str) -> Path:
+        version = get_runtime(self.runtime).version
+        return self.folder / f"{self.runtime}-{version}-{self.precision}" / digest[:16]

@@ -1,0 +1,103 @@
+"""The job list of a kit: what is to be measured, by names and hashes of the files beside it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import sha256_of, write_atomic
+
+FORMAT = "hwsearch-kit"
+SCHEMA = 1
+
+JOBS, MODELS, PROGRAM, RESULTS = "jobs.json", "models", "measure_kit.pyz", "results.jsonl"
+"""What lies in the folder of a kit."""
+
+_FILE = re.compile(r"[0-9a-f]{16}\.[a-z0-9]{1,8}")
+_DAMAGED = "Copy the kit again"
+
+
+@dataclass(frozen=True)
+class JobList:
+    """What a kit asks for.
+
+    Attributes:
+        header: What all visits have in common, but for what the device itself decides.
+        threads: CPU threads a call; 0 means all cores, at most 4.
+        budget_seconds: Most time inside the measuring process unless the device's user says.
+        ships: Heads and preprocessing whose blocks are among the jobs.
+        max_blocks: The most blocks of the space itself that the jobs were chosen by.
+        files: Hashes of the files in the folder `MODELS`, by name.
+        references: Files of the small and the large reference.
+        jobs: File by job; whole networks are told by how their names begin.
+    """
+
+    header: dict[str, Any]
+    threads: int
+    budget_seconds: float
+    ships: tuple[str, ...]
+    max_blocks: int
+    files: dict[str, str]
+    references: tuple[str, str]
+    jobs: dict[str, str]
+
+    @property
+    def identity(self) -> str:
+        """Hash of what results depend on: not of how long and with how many threads."""
+        same = asdict(self) | {"threads": 0, "budget_seconds": 0}
+        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def model_sha256(self) -> dict[str, str]:
+        """Hashes of the files by job."""
+        return {job: self.files[name] for job, name in self.jobs.items()}
+
+    def damaged(self, folder: Path) -> tuple[str, ...]:
+        """Returns the files of the kit in a folder that are missing or not what they should be."""
+        return tuple(
+            name
+            for name, digest in sorted(self.files.items())
+            if not (path := folder / MODELS / name).is_file() or sha256_of(path) != digest
+        )
+
+    def write(self, path: Path) -> None:
+        """Writes the list as JSON."""
+        content = {"format": FORMAT, "schema": SCHEMA, **asdict(self)}
+        write_atomic(path, json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "JobList":
+        """Reads what `write` wrote.
+
+        Raises:
+            HwsearchError: If there is none, or it is damaged or of another version.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values.pop("format") != FORMAT:
+                raise ValueError
+            if values.pop("schema") != SCHEMA:
+                raise HwsearchError(
+                    "the kit is of another version", where=path, fix="Make it again: hwsearch kit"
+                )
+            return cls(**_checked(values))
+        except FileNotFoundError as cause:
+            raise HwsearchError("there is no kit here", where=path, fix=_DAMAGED) from cause
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+            raise HwsearchError("the job list is damaged", where=path, fix=_DAMAGED) from cause
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuses names that could lead out of the folder; raises ValueError or KeyError."""
+    files, jobs = dict(values["files"]), dict(values["jobs"])
+    small, large = values["references"]
+    if not all(_FILE.fullmatch(name) for name in files):
+        raise ValueError
+    if not {small, large, *jobs.values()} <= set(files):
+        raise ValueError
+    lists = {"references": (small, large), "ships": tuple(values["ships"])}
+    return {**values, "files": files, "jobs": jobs, **lists}

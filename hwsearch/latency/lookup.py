@@ -1,0 +1,143 @@
+"""Latency by looking it up: for spaces of few networks, all of which were measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from hwsearch.block import Block
+from hwsearch.errors import HwsearchError
+from hwsearch.latency.rows import Row
+from hwsearch.latency.table import Table
+from hwsearch.space import Space, Subnet
+
+_NORMAL = 1.6449
+"""Standard errors on each side that hold 90 % of a normal distribution."""
+
+
+class Prediction(NamedTuple):
+    """Predicted latencies of N networks.
+
+    Attributes:
+        mean_ms: Expected latency, float[N].
+        low_ms: Lower end of the 90 % interval of a measurement, float[N].
+        high_ms: Upper end, float[N].
+    """
+
+    mean_ms: np.ndarray
+    low_ms: np.ndarray
+    high_ms: np.ndarray
+
+
+class BlockTime(NamedTuple):
+    """What a block adds to the latency of an engine.
+
+    Attributes:
+        latency_ms: Milliseconds.
+        measured: Whether it was measured; else it was estimated from other blocks.
+    """
+
+    latency_ms: float
+    measured: bool
+
+
+class LatencyModel(Protocol):
+    """What tells the latency of any network of a space on one device."""
+
+    def predict(self, codes: np.ndarray) -> Prediction:
+        """Predicts networks by code int[N, D]."""
+        ...
+
+    def mean_ms(self, codes: np.ndarray) -> np.ndarray:
+        """Predicts networks by code int[N, D] without intervals, float[N]."""
+        ...
+
+    def predict_subnet(self, subnet: Subnet) -> Prediction:
+        """Predicts one network; arrays of length 1."""
+        ...
+
+    def block_time(self, block: Block) -> BlockTime:
+        """Tells what a block, such as a head, adds to an engine that is called anyway.
+
+        Raises:
+            HwsearchError: If nothing tells it.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Measured latencies; the interval is that of the measurement itself.
+
+    Attributes:
+        space: The networks.
+        latency_ms: By code, float[choices of each dimension].
+        stderr_rel: Their relative standard errors, likewise.
+        blocks_ms: Measured milliseconds of single blocks, such as heads, by key.
+    """
+
+    space: Space
+    latency_ms: np.ndarray
+    stderr_rel: np.ndarray
+    blocks_ms: Mapping[str, float]
+
+    @classmethod
+    def of(cls, rows: Mapping[str, Row], space: Space, blocks_ms: Mapping[str, float]) -> "Lookup":
+        """Sorts the rows of all networks of a space, given by `Space.key`, by code."""
+        found = [rows[space.key(space.decode(code))] for code in space.all_codes()]
+        latency_ms = np.array([row.latency_ms for row in found]).reshape(space.shape)
+        stderr_rel = np.array([row.stderr_rel for row in found]).reshape(space.shape)
+        return cls(space, latency_ms, stderr_rel, blocks_ms)
+
+    def predict(self, codes: np.ndarray) -> Prediction:
+        """Looks networks up by code int[N, D]."""
+        index = tuple(np.asarray(codes).T)
+        mean_ms = self.latency_ms[index]
+        reach_ms = _NORMAL * self.stderr_rel[index] * mean_ms
+        return Prediction(mean_ms, mean_ms - reach_ms, mean_ms + reach_ms)
+
+    def mean_ms(self, codes: np.ndarray) -> np.ndarray:
+        """Looks networks up by code int[N, D], float[N]."""
+        return self.predict(codes).mean_ms
+
+    def predict_subnet(self, subnet: Subnet) -> Prediction:
+        """Looks one network up; arrays of length 1."""
+        return self.predict(self.space.encode(subnet)[None])
+
+    def block_time(self, block: Block) -> BlockTime:
+        """Looks a block up; what every call takes is left out.
+
+        Raises:
+            HwsearchError: If it was not measured.
+        """
+        if block.key not in self.blocks_ms:
+            raise HwsearchError(
+                f"the table holds no measurement of {block.key}",
+                fix="Measure it: hwsearch profile with the same --ships",
+            )
+        return BlockTime(self.blocks_ms[block.key] - min(self.blocks_ms.values()), True)
+
+
+def measured_networks(table: Table, space: Space) -> dict[str, Row]:
+    """Returns the rows of a table that are of networks of a space, by `Space.key`.
+
+    Raises:
+        HwsearchError: If a network is another one now than when it was measured.
+    """
+    found = {}
+    for row in (*table.networks("evidence"), *table.networks("heldout")):
+        try:
+            key = space.key(space.subnet(**row.subnet))
+        except HwsearchError:
+            continue  # no longer in the space
+        if key != row.key:
+            name = ", ".join(map(str, row.subnet.values()))
+            raise HwsearchError(
+                f"the model '{name}' was changed since it was measured",
+                where=table.path,
+                fix=f"Measure it again: hwsearch profile --space {space.name} "
+                f"--runtime {table.runtime}, with the table's other options",
+            )
+        found[key] = row
+    return found

@@ -1,0 +1,59 @@
+"""Learned tensors of layers: how they start, and how a block takes its part of shared ones."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hwsearch.layers import Conv, Layer
+
+NORM_EPS = 1e-5
+"""Of batch norms; layer norms take `LAYER_NORM_EPS`."""
+
+LAYER_NORM_EPS = 1e-6
+
+
+@torch.no_grad()
+def initialise(layer: Layer, name: str, tensor: Tensor, residual_scale: float = 0.0) -> None:
+    """Fills a learned tensor as training starts with it.
+
+    Args:
+        layer: Owner of the tensor.
+        name: Name of the tensor, as `Layer.weights` gives it.
+        tensor: Filled in place.
+        residual_scale: Scale that the last norm of a residual branch starts with.
+    """
+    match name:
+        case "scale":
+            tensor.fill_(residual_scale if isinstance(layer, Conv) and layer.zero_init else 1.0)
+        case "shift" | "bias":
+            tensor.zero_()
+        case _ if isinstance(layer, Conv) and layer.norm:
+            mode = "fan_in" if layer.depthwise else "fan_out"  # torch counts all groups' outputs
+            nn.init.kaiming_normal_(tensor, mode=mode, nonlinearity="relu")
+        case _:
+            nn.init.trunc_normal_(tensor, std=0.02)
+
+
+def take(name: str, shared: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns the part of a shared tensor that has a shape: a view, but for `weight_CHW`.
+
+    Channels are prefixes, kernels are the centre of the largest, positions are resampled.
+
+    Args:
+        name: Name of the tensor, as `Layer.weights` gives it.
+        shared: As large as any block needs it.
+        shape: As large as this block needs it.
+    """
+    if tuple(shared.shape) == shape:
+        return shared
+    match name:
+        case "weight_OIHW":
+            edge, side = (shared.shape[-1] - shape[-1]) // 2, shape[-1]
+            return shared[: shape[0], : shape[1], edge : edge + side, edge : edge + side]
+        case "weight_CHW":
+            kept = shared[: shape[0]]
+            if kept.shape == shape:
+                return kept
+            return F.interpolate(kept[None], shape[1:], mode="bicubic", antialias=True)[0]
+        case _:
+            return shared[tuple(slice(size) for size in shape)]

@@ -1,0 +1,87 @@
+"""Profile another machine over ssh: copy a kit there, run it, and import what it measured."""
+
+import shlex
+import time
+from pathlib import Path
+
+from hwsearch.errors import HwsearchError
+from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, JobList
+from hwsearch.kit.target import BUSY
+from hwsearch.profiling.imported import ImportOptions, import_results
+from hwsearch.profiling.link import Ended, Link
+from hwsearch.profiling.pack import kit_folder, make_kit
+from hwsearch.profiling.profile import ProfileOptions
+from hwsearch.profiling.recipe import how_to_install
+from hwsearch.progress import say, track
+
+REMOTE_FOLDER = ".cache/hwsearch"
+"""Where kits go on the host, in the user's home."""
+
+FILES_A_COPY = 20
+
+BUSY_SECONDS, PATIENCE_SECONDS = 10.0, 600.0
+"""How often a run that outlived its link is asked for, and how long beyond its budget."""
+
+
+def profile_host(options: ProfileOptions) -> Path:
+    """Measures a table on another machine; the same command goes on with an interrupted run.
+
+    Args:
+        options: What to measure, and `host`.
+
+    Returns:
+        The path of the table.
+
+    Raises:
+        HwsearchError: If the host cannot be reached, lacks something, or the link stays dead.
+    """
+    link, folder = Link(options.host), kit_folder(options, options.out)
+    link.reach("true")
+    jobs = make_kit(options, folder)
+    remote = f"{REMOTE_FOLDER}/{jobs.identity[:16]}"
+    results = f"results-t{options.threads}.jsonl"
+    forget = f"; rm -f {remote}/{results}" if options.fresh else ""
+    link.reach(f"mkdir -p {remote}/{MODELS}{forget}")
+    start = f"{shlex.quote(options.host_python.removeprefix('~/'))} {remote}/{PROGRAM}"
+    _send(link, jobs, folder, remote, start)
+    minutes = f"--budget-minutes {options.budget_minutes:g}"
+    command = f"{start} {minutes} --threads {options.threads} --out {remote}/{results}"
+    _measure(link, command, jobs, 60 * options.budget_minutes)
+    link.fetch(f"{remote}/{results}", folder / results)
+    return import_results(ImportOptions(folder / results, folder, options.out, options.fresh))
+
+
+def _send(link: Link, jobs: JobList, folder: Path, remote: str, start: str) -> None:
+    """Copies what the host does not have yet, as the kit itself tells there."""
+    link.send([folder / JOBS, folder / PROGRAM, folder / "README.txt"], remote)
+    missing: list[str] = []
+    ended = link.run(f"{start} --check", missing.append)
+    _require_success(link, ended, jobs)
+    names = [name for name in sorted(jobs.files) if name in missing]
+    with track(f"copy to {link.host}", len(names)) as advance:
+        for first in range(0, len(names), FILES_A_COPY):
+            files = [folder / MODELS / name for name in names[first : first + FILES_A_COPY]]
+            link.send(files, f"{remote}/{MODELS}")
+            advance(len(files))
+
+
+def _measure(link: Link, command: str, jobs: JobList, budget_seconds: float) -> None:
+    """Runs the kit; one that outlived its link is waited for."""
+    deadline = time.monotonic() + budget_seconds + PATIENCE_SECONDS
+    while (ended := link.run(command, lambda line: say(f"{link.host}: {line}"))).status == BUSY:
+        if time.monotonic() > deadline:
+            raise HwsearchError(
+                f"another run goes on at {link.host}", fix="Stop it there, or wait for its end"
+            )
+        say(f"{link.host}: an earlier run still goes on; waiting for it")
+        time.sleep(BUSY_SECONDS)
+    _require_success(link, ended, jobs)
+
+
+def _require_success(link: Link, ended: Ended, jobs: JobList) -> None:
+    if ended.status:
+        install = how_to_install(jobs.header["runtime"])
+        raise HwsearchError(
+            f"the kit failed on {link.host}: {ended.message}",
+            fix=f"It needs Python 3.10 (--host-python) and there: {install}",
+        )

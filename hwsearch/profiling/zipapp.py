@@ -1,0 +1,64 @@
+"""The program of a kit: this package's own measuring modules in one file that Python runs."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hwsearch
+from hwsearch.journal import write_atomic
+
+TRAVELS = ("__init__", "device", "errors", "journal", "plain", "kit", "measurement", "runtime")
+"""Modules and packages that need the standard library, NumPy and a runtime only."""
+
+_SHEBANG = b"#!/usr/bin/env python3\n"
+_START = """\
+import sys
+
+if sys.version_info < (3, 10):
+    sys.exit("measure_kit: error: this Python is older than 3.10")
+try:
+    import numpy
+except ImportError:
+    sys.exit("measure_kit: error: NumPy is not installed. Run: pip install numpy")
+
+from runpy import run_module
+
+CHILD = sys.argv[1:2] and sys.argv[1].startswith("hwsearch.")
+run_module(sys.argv.pop(1) if CHILD else "hwsearch.kit.target", run_name="__main__", alter_sys=True)
+"""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The first date a zip file can hold: the same content must be the same file."""
+
+
+def write_program(path: Path) -> None:
+    """Writes the program; the same modules give the same bytes.
+
+    Args:
+        path: The file, whose name ends in .pyz.
+    """
+    data = io.BytesIO()
+    data.write(_SHEBANG)
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        _add(archive, "__main__.py", _START.encode())
+        for source in travelling_files():
+            name = source.relative_to(_package().parent).as_posix()
+            _add(archive, name, source.read_bytes())
+    write_atomic(path, data.getvalue())
+
+
+def travelling_files() -> Iterator[Path]:
+    """Yields the source files of what travels, in a fixed order."""
+    for name in TRAVELS:
+        path = _package() / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+
+
+def _package() -> Path:
+    return Path(hwsearch.__file__).parent
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, content)

@@ -1,0 +1,206 @@
+"""What a picture shows: the networks of one or more searches for one target, and their front."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from hwsearch.errors import HwsearchError
+from hwsearch.search.evaluations import Evaluations, Target
+from hwsearch.search.front import FrontPoint, read_front
+from hwsearch.search.pareto import knee, pareto_front
+from hwsearch.space import Subnet
+from hwsearch.spaces.catalogue import DIM, Catalogue
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search.
+
+    Attributes:
+        folder: Its folder.
+        evaluations: Every network that it has looked at.
+        front: The non-dominated ones, for every table.
+    """
+
+    folder: Path
+    evaluations: Evaluations
+    front: Sequence[FrontPoint]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Search":
+        """Reads what a search has written.
+
+        Raises:
+            HwsearchError: If it is not finished.
+        """
+        return cls(folder, Evaluations.read(folder), read_front(folder))
+
+    @property
+    def is_catalogue(self) -> bool:
+        """Whether the networks have names of their own."""
+        return isinstance(self.evaluations.space, Catalogue)
+
+    @property
+    def name(self) -> str:
+        """The space as a legend says it."""
+        name = self.evaluations.space.name
+        scheme, colon, folder = name.partition(":")
+        if not colon:
+            return name
+        return f"catalogue {Path(folder).name}" if scheme == "catalogue" else f"{scheme} models"
+
+
+@dataclass(frozen=True)
+class Series:
+    """The networks of one search for one target.
+
+    Attributes:
+        search: The search.
+        target: As the search knows it.
+    """
+
+    search: Search
+    target: Target
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """Latency in milliseconds and distance of all evaluated networks, float[N, 2]."""
+        found = self.search.evaluations
+        return np.column_stack([found.latencies(self.target.table), found.distance])
+
+    @property
+    def front(self) -> list[FrontPoint]:
+        """The front of this search alone."""
+        return [point for point in self.search.front if point.table == self.target.table]
+
+    @property
+    def models(self) -> dict[str, np.ndarray]:
+        """Latency and distance, float[2], of each model of a catalogue; of a supernet none."""
+        found = self.search.evaluations
+        if not self.search.is_catalogue:
+            return {}
+        names = (model_name(found.space.decode(code)) for code in found.codes)
+        return dict(zip(names, self.points, strict=True))
+
+    @property
+    def ends(self) -> dict[str, np.ndarray]:
+        """The same of a supernet's smallest and largest network; of a catalogue none."""
+        found, space = self.search.evaluations, self.search.evaluations.space
+        if self.search.is_catalogue:
+            return {}
+        codes = {"MIN": space.encode(space.minimum), "MAX": space.encode(space.maximum)}
+        rows = {name: np.flatnonzero((found.codes == code).all(1)) for name, code in codes.items()}
+        return {name: self.points[row[0]] for name, row in rows.items() if len(row)}
+
+
+def model_name(subnet: Subnet) -> str:
+    """Returns the name of a model of a catalogue."""
+    return str(subnet[DIM])
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """An engine that was built from a network and measured.
+
+    Attributes:
+        table: Label of the table that it was chosen on.
+        predicted_ms: Latency that the table promised.
+        measured_ms: Latency of the engine itself.
+        predicted_distance: Teacher distance of the float network.
+        measured_distance: Teacher distance of the engine's own outputs.
+    """
+
+    table: str
+    predicted_ms: float
+    measured_ms: float
+    predicted_distance: float
+    measured_distance: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one target's picture shows.
+
+    Attributes:
+        target: Device and conditions.
+        series: The networks of each search that has this target.
+        delivered: Engines built for this target.
+    """
+
+    target: Target
+    series: tuple[Series, ...]
+    delivered: Sequence[Delivered] = ()
+
+    @cached_property
+    def front(self) -> list[tuple[Series, FrontPoint]]:
+        """The non-dominated networks of all searches, fastest first, with one knee."""
+        every = [(series, point) for series in self.series for point in series.front]
+        values = np.array([(point.latency_ms, point.distance) for _, point in every])
+        rows = np.flatnonzero(pareto_front(values))
+        rows = rows[np.argsort(values[rows, 0])]
+        bend = knee(*values[rows].T)
+        return [
+            (every[row][0], replace(every[row][1], index=index, knee=index == bend))
+            for index, row in enumerate(rows)
+        ]
+
+    @property
+    def knee(self) -> FrontPoint:
+        """The knee of the front."""
+        return next(point for _, point in self.front if point.knee)
+
+
+_OTHER = {"distance": "another --distance", "teacher": "another teacher", "images": "other images"}
+"""What a message calls the parts of a `Yardstick` that differ."""
+
+
+def panels_of(searches: Sequence[Search], delivered: Sequence[Delivered] = ()) -> list[Panel]:
+    """Returns a panel for each target of the first search, with all searches that have it.
+
+    Args:
+        searches: The first, and those to show beside it.
+        delivered: Engines; each is shown where its table is.
+
+    Raises:
+        HwsearchError: If distances of a search cannot be compared with those of the first, or
+            none of its targets is one of the first's.
+    """
+    for search in searches[1:]:
+        _check_comparable(searches[0], search)
+    panels = []
+    for target in searches[0].evaluations.targets:
+        series = tuple(
+            Series(search, its)
+            for search in searches
+            for its in search.evaluations.targets
+            if its.conditions == target.conditions
+        )
+        tables = {one.target.table for one in series}
+        panels.append(Panel(target, series, [d for d in delivered if d.table in tables]))
+    return panels
+
+
+def _check_comparable(first: Search, other: Search) -> None:
+    one, two = first.evaluations, other.evaluations
+    differing = [
+        words
+        for name, words in _OTHER.items()
+        if getattr(one.yardstick, name) != getattr(two.yardstick, name)
+    ]
+    if differing:
+        raise HwsearchError(
+            f"its distances were measured with {' and '.join(differing)} than those of "
+            f"{first.folder}",
+            where=other.folder,
+            fix="Search both with the same --images, the same teacher and --distance relation",
+        )
+    if not {t.conditions for t in one.targets} & {t.conditions for t in two.targets}:
+        raise HwsearchError(
+            f"no table is of the same device, runtime, precision, batch and threads as one of "
+            f"{first.folder}",
+            where=other.folder,
+            fix="Profile both spaces alike, and search with those --tables",
+        )

@@ -1,0 +1,49 @@
+"""Which network a search takes for the teacher."""
+
+from pathlib import Path
+
+from hwsearch.distance import CatalogueStudents, Students, SupernetStudents, Teacher
+from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.spaces import get_space
+from hwsearch.spaces.catalogue import DIM, Catalogue
+
+
+def find_teacher(text: str, students: Students, supernet: SupernetStudents | None) -> Teacher:
+    """Finds the teacher that a user means.
+
+    Args:
+        text: A model of the searched catalogue, the path of an ONNX file, or nothing for the
+            largest network of the supernet.
+        students: The networks that are searched.
+        supernet: The networks of --checkpoint, if it was given.
+
+    Raises:
+        HwsearchError: If there is no such teacher.
+    """
+    models = students.space.models if isinstance(students.space, Catalogue) else {}
+    path = Path(text).expanduser()
+    if text and models and supernet is not None:
+        raise HwsearchError("--checkpoint and --teacher are two teachers", fix="Give one of them")
+    if text in models:
+        return Teacher(students, students.space.subnet(**{DIM: text}))
+    if path.suffix == ".onnx" and path.is_file():
+        return _file(path.resolve(), students)
+    if text and models:
+        raise unknown_name("model of --teacher", text, tuple(models))
+    if text:
+        raise HwsearchError(
+            "--teacher names no ONNX file", where=text, fix="Give the path of an .onnx file"
+        )
+    if supernet is None:
+        raise HwsearchError(
+            "a catalogue has no teacher of its own",
+            fix=f"Give --checkpoint, or a model with --teacher: {', '.join(models)}",
+        )
+    return Teacher(supernet, supernet.space.maximum)
+
+
+def _file(path: Path, students: Students) -> Teacher:
+    catalogue = get_space(f"catalogue:{path.parent}")
+    assert isinstance(catalogue, Catalogue)
+    subnet = catalogue.subnet(**{DIM: path.stem})
+    return Teacher(CatalogueStudents(catalogue, students.images), subnet)

@@ -1,0 +1,39 @@
+"""Small catalogues of ONNX files for tests."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from hwsearch.export.onnx import export_network, seeded_network
+from hwsearch.spaces import get_space
+from hwsearch.spaces.catalogue import Catalogue, read_catalogue
+from hwsearch.spaces.notes import NOTES_NAME
+
+NETWORKS = {"large": ("basic-32", "max"), "middle": ("basic-32", "min"), "small": ("tiny-8", "min")}
+NOTES = "[middle]\nmean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]\n"
+
+
+def write_model(path: Path, space: str = "tiny-8", subnet: str = "min") -> Path:
+    family = get_space(space)
+    export_network(seeded_network(family.lower(family.parse(subnet))), path)
+    return path
+
+
+def write_folder(folder: Path) -> Path:
+    """Writes a catalogue of three networks and its notes."""
+    import tiny_space  # noqa: F401
+
+    for name, network in NETWORKS.items():
+        write_model(folder / f"{name}.onnx", *network)
+    (folder / NOTES_NAME).write_text(NOTES)
+    return folder
+
+
+def catalogue_of(folder: Path) -> Catalogue:
+    return read_catalogue(folder, f"catalogue:{folder}")
+
+
+def outputs(path: Path, image: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return [np.asarray(array) for array in session.run(None, {"image": image})]
