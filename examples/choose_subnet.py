@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 import hwsearch
-from hwsearch.latency.predictor import fit_latency
+from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table, find_table
 from hwsearch.spaces import get_space
 

@@ -90,6 +90,8 @@ def parse_options(
 ) -> T:
     """Reads command line words (and the config file they name) into an options dataclass.
 
+    A class method `complete` of the dataclass, if there is one, adds to the values that were given.
+
     Args:
         options_class: A dataclass whose fields have a docstring each.
         words: What was typed after the verb.
@@ -107,6 +109,8 @@ def parse_options(
     given = _parse(parser, words, short)
     if config := given.pop("config", None):
         given = _parse(parser, _words_of(config, options), ()) | given
+    if complete := getattr(options_class, "complete", None):
+        given = complete(given)
     needed = [option for option in options if option.default is MISSING]
     if missing := [option.flag for option in needed if option.name not in given]:
         raise HwsearchError(f"{', '.join(missing)} must be given", fix=f"See {prog} --help")

@@ -1,4 +1,4 @@
-"""Devices: profiles of known machines, and what can be told about the one this runs on."""
+"""Devices: what a machine is, and what can be told about the one this runs on."""
 
 import math
 import os
@@ -7,11 +7,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-
-from hwsearch.errors import HwsearchError, unknown_name
 
 TIERS = ("point", "edge", "cloud")
 """Where devices stand: at the sensor, near it, in a data centre."""
@@ -47,9 +45,6 @@ class Device:
         cores: CPU cores that a process can use; 0 if the host decides.
         memory_gb: Memory in GiB; in the profile of a card, that of the card.
         accelerator: Name of a GPU or NPU, empty without one.
-        runtimes: Inference runtimes that usually run on it.
-        notes: Facts worth knowing, in a sentence.
-        measured: Whether latency tables measured on it come with this package.
     """
 
     name: str
@@ -59,50 +54,6 @@ class Device:
     cores: int
     memory_gb: int
     accelerator: str = ""
-    runtimes: tuple[str, ...] = ()
-    notes: str = ""
-    measured: bool = False
-
-    def to_toml(self) -> str:
-        """Writes the profile as TOML."""
-        return "".join(f"{name} = {_toml(value)}\n" for name, value in asdict(self).items())
-
-
-def _toml(value: str | int | tuple[str, ...]) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value)
-
-
-def read_profile(path: Path) -> Device:
-    """Reads one profile.
-
-    Raises:
-        HwsearchError: If the file is no TOML, lacks a field or has an unknown or ill-typed one.
-    """
-    import tomllib  # Python 3.11; profiles stay at home, this module travels to 3.10
-
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise HwsearchError("the device profile is no TOML", where=path, fix=str(cause)) from cause
-    known = {field.name: field for field in fields(Device)}
-    for name, value in values.items():
-        if name not in known:
-            raise unknown_name(f"field in {path.name}:", name, known)
-        expected = list if name == "runtimes" else known[name].type
-        if type(value) is not expected:
-            raise HwsearchError(f"{name} is no {getattr(expected, '__name__', '')}", where=path)
-    missing = [n for n, field in known.items() if field.default is MISSING and n not in values]
-    if missing:
-        raise HwsearchError(f"the device profile lacks {', '.join(missing)}", where=path)
-    if values["tier"] not in TIERS:
-        raise unknown_name(f"tier in {path.name}:", values["tier"], TIERS)
-    return Device(**{**values, "runtimes": tuple(values.get("runtimes", ()))})
 
 
 def data_folders(kind: str) -> Iterator[Path]:
@@ -117,28 +68,6 @@ def data_folders(kind: str) -> Iterator[Path]:
         if folder.is_dir() and folder.resolve() not in seen:
             seen.add(folder.resolve())
             yield folder
-
-
-def load_profiles() -> tuple[Device, ...]:
-    """Reads every known profile, sorted by name; the nearest file of a name wins."""
-    found: dict[str, Device] = {}
-    for folder in data_folders("device_profiles"):
-        for path in sorted(folder.glob("*.toml")):
-            device = read_profile(path)
-            found.setdefault(device.name, device)
-    return tuple(found[name] for name in sorted(found))
-
-
-def get_profile(name: str) -> Device:
-    """Returns the profile of that name.
-
-    Raises:
-        HwsearchError: If there is none; names the nearest known ones.
-    """
-    profiles = {device.name: device for device in load_profiles()}
-    if name not in profiles:
-        raise unknown_name("device", name, profiles)
-    return profiles[name]
 
 
 def detect(root: Path = Path("/")) -> Device:
@@ -164,8 +93,6 @@ def detect(root: Path = Path("/")) -> Device:
         cores=cores,
         memory_gb=memory,
         accelerator=accelerator,
-        runtimes=("onnxruntime", "openvino") + (("tensorrt",) if accelerator else ()),
-        notes="Detected on the machine itself",
     )
 
 

@@ -16,7 +16,8 @@ from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.export.single import single_file
 from hwsearch.kinds import total_macs, total_params, total_weights
-from hwsearch.latency.predictor import Lookup, fit_latency
+from hwsearch.latency.fit import fit_latency
+from hwsearch.latency.lookup import Lookup
 from hwsearch.latency.rows import table_name
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue, read_model

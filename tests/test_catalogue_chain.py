@@ -12,8 +12,8 @@ from hwsearch.data.prepare import normalise_array
 from hwsearch.deploy.run import DeployOptions, deploy
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.probe import ProbeOptions, probe
+from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.predict import PredictOptions, predict
-from hwsearch.latency.predictor import fit_latency
 from hwsearch.latency.show import TableOptions, show_table
 from hwsearch.latency.table import Table
 from hwsearch.profiling.profile import ProfileOptions, profile

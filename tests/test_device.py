@@ -5,15 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hwsearch.device import (
-    Device,
-    detect,
-    fingerprint,
-    fingerprint_difference,
-    load_profiles,
-    read_profile,
-)
-from hwsearch.errors import HwsearchError
+from hwsearch.device import detect, fingerprint, fingerprint_difference
+from hwsearch.device_profile import load_profiles
 
 PI_5 = {
     "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd aes asimdhp asimddp\n"
@@ -50,7 +43,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def test_boards_are_named_like_their_committed_profiles(machine):
-    profiles = {device.name: device for device in load_profiles()}
+    profiles = {profile.name: profile.device for profile in load_profiles()}
     for files, name in ((PI_5, "raspberry-pi-5-8gb"), (ORIN, "jetson-agx-orin-64gb")):
         device, known = detect(machine(files, "aarch64")), profiles[name]
         same = ("name", "tier", "architecture", "cpu", "memory_gb", "accelerator")
@@ -80,40 +73,3 @@ def test_this_machine_is_described_the_same_twice():
 def test_differing_fields_are_named():
     other = {**fingerprint(), "cpu": "Z80", "isa": "none", "extra": "yes"}
     assert fingerprint_difference(fingerprint(), other) == ("cpu", "extra", "isa")
-
-
-def test_a_profile_survives_its_file(tmp_path):
-    device = Device("a", "edge", "aarch64", 'a "quoted" cpu', 4, 8, runtimes=("x", "y"), notes="\\")
-    path = tmp_path / "a.toml"
-    path.write_text(device.to_toml())
-    assert read_profile(path) == device
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name = ", "no TOML"),
-        ('nam = "a"', "Did you mean name"),
-        ('name = "a"', "lacks tier"),
-        ('cores = "four"', "cores is no int"),
-        (Device("a", "egde", "x", "y", 1, 1).to_toml(), "Did you mean edge"),
-    ],
-)
-def test_broken_profiles_are_told_in_one_line(tmp_path, text, message):
-    path = tmp_path / "broken.toml"
-    path.write_text(text)
-    with pytest.raises(HwsearchError, match=message) as error:
-        read_profile(path)
-    assert "broken.toml" in str(error.value)
-
-
-def test_committed_profiles_claim_tables_only_where_there_are_some():
-    top = Path(__file__).parent.parent
-    paths = sorted((top / "device_profiles").glob("*.toml"))
-    assert len(paths) >= 7
-    for path in paths:
-        device = read_profile(path)
-        assert device.name == path.stem
-        tables = list((top / "latency_tables" / device.name).glob("*.jsonl"))
-        assert device.measured == bool(tables), f"{device.name} and its tables disagree"
-        assert device.measured or "No table measured" in device.notes

@@ -71,6 +71,8 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "huge whole number": visit(at=10**400),
     "longest number": raw_visit('"number":0', f'"number":{"9" * 5000}'),
     "out of order": visit(window=[9, 2.0, 1.0, 1.0, 1.0]),
+    "raw calls missing": visit(window=[9, 1.0, 1.0, 1.0, 1.0]),
+    "raw call below zero": visit(window=[1, 1.0, 1.0, 1.0, 1.0, -1.0]),
     "negative count": visit(number=-1),
     "text for a number": visit(seconds="1"),
     "text for a flag": visit(noisy="no"),

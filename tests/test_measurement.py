@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwsearch.measurement import Clock, Job, Settings, Visit, fit_scale, measure, summarise
+from hwsearch.measurement import Clock, Job, Settings, Visit, Window, fit_scale, measure, summarise
+from hwsearch.measurement.samples import MAX_RAW
 from hwsearch.runtime.base import TensorSpec
 
 REFERENCES = (Path("small"), Path("large"))
@@ -269,3 +270,12 @@ def test_a_pace_spreads_the_calls_and_is_kept_through_the_journal() -> None:
     assert [Visit.from_row(row).as_row() for row in rows] == rows
     estimates = summarise(visits)
     assert errors(work, {job: found.latency_ms for job, found in estimates.items()}).max() < 0.02
+
+
+def test_raw_calls_are_kept_in_order_and_thinned_if_many() -> None:
+    few, many = np.linspace(1, 2, 9) / 1e3, np.linspace(1, 2, 1001) / 1e3
+    assert Window.of(few).raw_us == tuple(np.round(1e6 * few[1:], 0).tolist())
+    window = Window.of(many)
+    assert (window.calls, len(window.raw_us)) == (1000, MAX_RAW)
+    assert list(window.raw_us) == sorted(window.raw_us) and window.raw_us[-1] == 2000
+    assert Window.from_list(window.as_list()) == window

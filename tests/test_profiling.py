@@ -24,6 +24,7 @@ from hwsearch.measurement import Job, Settings
 from hwsearch.profiling.models import block_models, network_models, reference_models
 from hwsearch.profiling.profile import ProfileOptions, profile
 from hwsearch.profiling.remeasure import remeasure
+from hwsearch.profiling.split import FEWEST_EVIDENCE, Ends, decided, networks_within
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")
@@ -238,7 +239,7 @@ def test_process_that_is_killed_is_started_again(
     order = replace(
         order_of(profiled),
         journal=tmp_path / "visits.jsonl",
-        settings=Settings(6.0, min_passes=6, target_stderr=1.0),
+        settings=Settings(30.0, min_passes=6, target_stderr=1.0),
     )
     measure_in_child(order, tmp_path, kill_once, print)
     rows = read_journal(order.journal, KIND)[1]
@@ -250,3 +251,16 @@ def test_process_that_is_killed_is_started_again(
 def test_the_measuring_process_loads_no_torch() -> None:
     check = "import hwsearch.kit.worker, sys; assert not {'torch', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_the_budget_decides_how_many_networks_are_measured(profiled: Path) -> None:
+    quick, slow = Ends((0.1, 1.0), 0.1), Ends((30.0, 300.0), 1.0)
+    assert networks_within(600, quick) == (120, 40)
+    few, fewer = networks_within(60, quick), networks_within(20, quick)
+    assert FEWEST_EVIDENCE <= fewer[0] < few[0] < 120
+    assert FEWEST_EVIDENCE < networks_within(600, slow)[0] < 60
+    assert networks_within(600, Ends((0.1, 1.0), 15.0)) == (30, 10)
+    plan = replace(options(profiled.parents[1]), evidence=None, heldout=None).plan()
+    assert decided(plan, None, None).evidence == 3  # as the earlier run
+    fresh = decided(replace(plan, seed=1, device="new"), None, 0)
+    assert (fresh.evidence, fresh.heldout) == (FEWEST_EVIDENCE, 0)

@@ -1,6 +1,5 @@
 """Every registered runtime builds, loads, runs and times engines in the same way."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -75,10 +74,13 @@ def marked(name: str) -> object:
 
 @pytest.fixture(scope="module", params=[marked(name) for name in runtime_names()])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    package = request.param.partition("-")[0]
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
-    return get_runtime(request.param)
+    try:
+        found = get_runtime(request.param)
+    except HwsearchError as error:
+        pytest.skip(error.what)
+    if "fp32" not in found.precisions:
+        pytest.skip(f"{found.name} has no fp32")
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_torn_last_line_is_left_out_and_said(
         ('"latency_ms":0.1', '"latency_ms":0.2', "rows were changed by hand or damaged"),
         ('{"kind":"block"', '{"kind":block"', "line 2 is damaged"),
         ('"precision"', '"percision"', "line 1 is damaged"),
-        ('"schema":2', '"schema":9', "another version"),
+        ('"schema":3', '"schema":9', "another version"),
         ('"format":"hw', '"format":"xx', "this is no latency table"),
         ('{"format"', "format", "this is no latency table"),
     ],

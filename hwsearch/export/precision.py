@@ -1,11 +1,12 @@
 """From an exported network to the numbers that its engine is to compute in."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 from hwsearch.export.cast import cast_to_fp16
 from hwsearch.export.quantise import quantise, quantiser_of
+from hwsearch.runtime import quantised_for
 from hwsearch.runtime.base import Feed, Portable
 
 HALF_AROUND_INT8 = ("tensorrt",)
@@ -35,8 +36,9 @@ def in_precision(
     match precision:
         case "int8":
             quantised = quantise(model, out, runtime, feeds())
-            return cast_to_fp16(quantised, out) if runtime in HALF_AROUND_INT8 else quantised
-        case "fp16":
+            halved = quantised_for(runtime) in HALF_AROUND_INT8
+            return cast_to_fp16(quantised, out) if halved else quantised
+        case "fp16" if not runtime.startswith("openvino"):  # there a property decides
             return cast_to_fp16(model, out)
     return model
 
@@ -51,4 +53,7 @@ def converter_versions(runtime: str, precision: str) -> dict[str, str]:
     if precision != "int8":
         return {}
     package = quantiser_of(runtime).package
-    return {package: version(package)}
+    try:
+        return {package: version(package)}
+    except PackageNotFoundError:  # onnxruntime-gpu and others bring it under their own name
+        return {package: version(packages_distributions()[package][0])}

@@ -15,6 +15,7 @@ import rich
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
+from hwsearch.runtime import quantised_for
 from hwsearch.runtime.base import Feed, Portable, fixed_shape
 from hwsearch.runtime.onnx_nodes import op_types, products
 
@@ -86,9 +87,10 @@ def quantiser_of(runtime: str) -> Quantiser:
     Raises:
         HwsearchError: If they cannot be, or its package is not installed.
     """
-    if runtime not in _QUANTISERS:
+    plain = quantised_for(runtime)
+    if plain not in _QUANTISERS:
         raise unknown_name("runtime for int8", runtime, _QUANTISERS)
-    found = _QUANTISERS[runtime]
+    found = _QUANTISERS[plain]
     if find_spec(found.package) is None:
         raise HwsearchError(
             f"the package {found.package}, which quantises, is not installed",

@@ -31,7 +31,7 @@ class Cooling:
     def __post_init__(self) -> None:
         if self.max_celsius and self._celsius() is None:
             raise HwsearchError(
-                "this machine does not tell its temperature", fix="Leave out --max-temperature"
+                "this machine does not tell its temperature", fix="Use --max-temperature 0"
             )
 
     def wait(self, on_look: Callable[[], object]) -> None:

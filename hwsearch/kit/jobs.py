@@ -34,6 +34,8 @@ class JobList:
         files: Hashes of the files in the folder `MODELS`, by name.
         references: Files of the small and the large reference.
         jobs: File by job; whole networks are told by how their names begin.
+        max_celsius: While the device is hotter, nothing is measured unless its user says; 0
+            means any.
     """
 
     header: dict[str, Any]
@@ -44,11 +46,13 @@ class JobList:
     files: dict[str, str]
     references: tuple[str, str]
     jobs: dict[str, str]
+    max_celsius: float = 0.0
 
     @property
     def identity(self) -> str:
-        """Hash of what results depend on: not of how long and with how many threads."""
+        """Hash of what results depend on: not of how long, how warm and with how many threads."""
         same = asdict(self) | {"threads": 0, "budget_seconds": 0}
+        del same["max_celsius"]
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -112,7 +112,8 @@ def _parser(jobs: JobList) -> argparse.ArgumentParser:
     minutes = jobs.budget_seconds / 60
     add("--budget-minutes", type=_positive, default=minutes, help="most time for measuring")
     add("--threads", type=_count, default=jobs.threads, help="CPU threads a call (0: up to 4)")
-    add("--max-temperature", type=_positive, default=0, help="rest while hotter, in degrees C")
+    rest = "rest while hotter, in degrees C (0: never)"
+    add("--max-temperature", type=_degrees, default=jobs.max_celsius, help=rest)
     add("--memory-mb", type=_count, default=0, help="memory for loaded engines (0: a quarter)")
     add("--out", type=Path, help=f"the one file to bring back ({RESULTS} beside this program)")
     add("--fresh", action="store_true", help="forget an earlier run")
@@ -128,6 +129,10 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"takes a number above 0, not '{text}'")
     return value
+
+
+def _degrees(text: str) -> float:
+    return 0.0 if text == "0" else _positive(text)
 
 
 def _count(text: str) -> int:

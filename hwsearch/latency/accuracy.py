@@ -7,7 +7,14 @@ import numpy as np
 
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.features import total_costs
-from hwsearch.latency.predictor import MIN_BLOCKS, Prediction, Predictor, subnet_of
+from hwsearch.latency.fit import fit_predictor
+from hwsearch.latency.lookup import Prediction
+from hwsearch.latency.predictor import (
+    MIN_BLOCKS,
+    MIN_NETWORKS_ALONE,
+    Predictor,
+    subnet_of,
+)
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table
 from hwsearch.space import Space
@@ -69,8 +76,9 @@ class Accuracy:
 
     Attributes:
         predictor: The predictor itself.
-        baselines: The plain sum of block times (where blocks were measured) and
-            multiply-accumulates times one rate, on the same networks.
+        baselines: On the same networks, multiply-accumulates times one rate, and the plain sum of
+            block times, or for a table started from another what that one alone predicts and
+            what this one does without it.
         worst: The networks with the largest errors, largest first.
         evidence: Number of networks the predictor was fitted to.
         noise: Median relative standard error of the held-out measurements themselves.
@@ -127,17 +135,17 @@ def heldout_accuracy(table: Table) -> Accuracy:
             where=table.path,
             fix="Measure some: hwsearch profile with --heldout 20",
         )
-    fitted = Predictor.fit(table, space)
-    subnets = [subnet_of(row, space) for row in rows]
-    found = [fitted.predict_subnet(subnet) for subnet in subnets]
-    prediction = Prediction(
-        *(np.concatenate([getattr(p, end) for p in found]) for end in Prediction.__annotations__)
-    )
+    fitted = fit_predictor(table, space)
+    prediction = predict_rows(fitted, rows, space)
     measured = np.array([row.latency_ms for row in rows])
     baselines = [_macs_only(evidence, rows, space, measured)]
-    if len(table.blocks) >= MIN_BLOCKS:
-        sums = np.array([fitted.features.of_subnet(subnet)[0][0, 0] for subnet in subnets])
-        baselines.insert(0, score("sum of blocks", sums, measured))
+    if table.header.source:
+        baselines.insert(0, _base(f"{table.header.source} alone", fitted, rows, space))
+        if len(evidence) >= MIN_NETWORKS_ALONE:
+            alone = predict_rows(Predictor.fit(table, space), rows, space)
+            baselines.insert(1, score("from nothing", alone.mean_ms, measured, alone))
+    elif len(table.blocks) >= MIN_BLOCKS:
+        baselines.insert(0, _base("sum of blocks", fitted, rows, space))
     return Accuracy(
         score("predictor", prediction.mean_ms, measured, prediction),
         tuple(baselines),
@@ -145,6 +153,19 @@ def heldout_accuracy(table: Table) -> Accuracy:
         len(evidence),
         float(np.median([row.stderr_rel for row in rows])),
     )
+
+
+def predict_rows(fitted: Predictor, rows: Sequence[Row], space: Space) -> Prediction:
+    """Predicts the networks of rows, on the grid or off it."""
+    found = [fitted.predict_subnet(subnet_of(row, space)) for row in rows]
+    columns = (np.concatenate([getattr(p, end) for p in found]) for end in Prediction._fields)
+    return Prediction(*columns)
+
+
+def _base(name: str, fitted: Predictor, rows: Sequence[Row], space: Space) -> Score:
+    """Scores the first total that a predictor sees as it is."""
+    totals = [fitted.features.of_subnet(subnet_of(row, space))[0][0, 0] for row in rows]
+    return score(name, np.array(totals), np.array([row.latency_ms for row in rows]))
 
 
 def _macs_only(

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -46,6 +48,34 @@ def fit_rates(costs: np.ndarray, latency_ms: np.ndarray) -> np.ndarray:
     relative = costs / latency_ms[:, None]
     scale = np.maximum(relative.mean(0), 1e-12)
     return nnls(relative / scale, np.ones(len(latency_ms)))[0] / scale
+
+
+class BlockTime(NamedTuple):
+    """What a block adds to the latency of an engine.
+
+    Attributes:
+        latency_ms: Milliseconds.
+        measured: Whether it was measured; else it was estimated from other blocks.
+    """
+
+    latency_ms: float
+    measured: bool
+
+
+class Features(Protocol):
+    """What a predictor sees of networks: totals float[N, T], and scaled features float[N, F]."""
+
+    def of_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sees networks by code int[N, D]."""
+        ...
+
+    def of_subnet(self, subnet: Subnet) -> tuple[np.ndarray, np.ndarray]:
+        """Sees one network, on the grid or off it; N = 1."""
+        ...
+
+    def block_time(self, block: Block) -> BlockTime:
+        """Tells what a block adds to an engine that is called anyway."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -106,9 +136,28 @@ class NetworkFeatures:
         Returns:
             Totals, float[N, 8] as the columns of `tables`, and scaled features, float[N, F].
         """
-        parts = zip(self.space.parts, self.tables, strict=True)
-        found = [table[self.space.combination_index(part, codes)] for part, table in parts]
-        return self._scaled(np.stack(found, axis=1))
+        totals = np.zeros((len(codes), len(COSTS) + 1))
+        inputs = np.empty((len(codes), np.count_nonzero(self.scale)))
+        column = 0
+        for part, table in zip(self.space.parts, self._gathered, strict=True):
+            found = table.take(self.space.combination_index(part, codes), axis=0)
+            totals += found[:, : totals.shape[1]]
+            kept = found.shape[1] - totals.shape[1]
+            inputs[:, column : column + kept] = found[:, totals.shape[1] :]
+            column += kept
+        kept = self.scale[-1] > 0
+        inputs[:, column:] = (totals[:, kept] - self.centre[-1, kept]) / self.scale[-1, kept]
+        return totals, inputs
+
+    @cached_property
+    def _gathered(self) -> tuple[np.ndarray, ...]:
+        """Per part, what `of_codes` gathers: its totals, then those that vary, scaled."""
+        found = []
+        for table, centre, scale in zip(self.tables, self.centre, self.scale, strict=False):
+            kept = scale > 0
+            scaled = (table[:, kept] - centre[kept]) / scale[kept]
+            found.append(np.concatenate([table, scaled], axis=1))
+        return tuple(found)
 
     def of_subnet(self, subnet: Subnet) -> tuple[np.ndarray, np.ndarray]:
         """Walks one network, on the grid or off it; returns as `of_codes` with N = 1."""
@@ -116,6 +165,15 @@ class NetworkFeatures:
         values = subnet.as_dict()
         found = [_part_features(part.lower(values), self.times) for part in self.space.parts]
         return self._scaled(np.stack(found)[None])
+
+    def block_time(self, block: Block) -> BlockTime:
+        """Tells what a block adds to an engine: as measured, else by the rates of other blocks.
+
+        The fastest block tells what every call takes; that is left out.
+        """
+        call_ms = min(self.times.measured_ms.values(), default=0.0)
+        measured = block.key in self.times.measured_ms
+        return BlockTime(max(0.0, self.times(block) - call_ms), measured)
 
     def _scaled(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         totals = parts.sum(1, keepdims=True)

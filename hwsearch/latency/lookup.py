@@ -8,6 +8,7 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
+from hwsearch.latency.features import BlockTime
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table
 from hwsearch.space import Space, Subnet
@@ -28,18 +29,6 @@ class Prediction(NamedTuple):
     mean_ms: np.ndarray
     low_ms: np.ndarray
     high_ms: np.ndarray
-
-
-class BlockTime(NamedTuple):
-    """What a block adds to the latency of an engine.
-
-    Attributes:
-        latency_ms: Milliseconds.
-        measured: Whether it was measured; else it was estimated from other blocks.
-    """
-
-    latency_ms: float
-    measured: bool
 
 
 class LatencyModel(Protocol):

@@ -13,7 +13,8 @@ from hwsearch.errors import HwsearchError
 from hwsearch.heads import added_blocks, parse_extra
 from hwsearch.journal import write_atomic
 from hwsearch.kinds import NUMBER_BYTES, peak_elements, total_weights
-from hwsearch.latency.predictor import LatencyModel, Prediction, fit_latency
+from hwsearch.latency.fit import fit_latency
+from hwsearch.latency.lookup import LatencyModel, Prediction
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import console
 from hwsearch.space import Dim, Space

@@ -7,21 +7,23 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
-from hwsearch.latency.correction import Correction, Evidence, block_sum
+from hwsearch.latency.base import Evidence
+from hwsearch.latency.correction import Correction
 from hwsearch.latency.features import (
+    BlockTime,
     BlockTimes,
+    Features,
     NetworkFeatures,
     block_costs,
     fit_rates,
     total_costs,
 )
-from hwsearch.latency.lookup import BlockTime, LatencyModel, Lookup, Prediction, measured_networks
+from hwsearch.latency.lookup import Prediction
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table
 from hwsearch.space import Space, Subnet
-from hwsearch.spaces.catalogue import Catalogue
 
-__all__ = ["LatencyModel", "Prediction", "Predictor", "fit_latency", "subnet_of"]
+__all__ = ["Prediction", "Predictor", "subnet_of"]
 
 MIN_NETWORKS = 10
 """Fewest measured networks beside measured blocks; with fewer no interval could hold 90 %."""
@@ -32,7 +34,7 @@ MIN_NETWORKS_ALONE = 20
 MIN_BLOCKS = 10
 """Fewest measured blocks that give the rates for those that are not measured."""
 
-CHUNK = 2_048
+CHUNK = 1_024
 """Networks predicted at a time, so that their covariances stay in the caches."""
 
 
@@ -41,16 +43,17 @@ class Predictor:
     """A pure function of a table's rows, refitted at load: nothing is pickled.
 
     A base estimate is corrected by a Gaussian process on the logarithm of measured over base,
-    given the features of each part. The base is the sum of the block times or, where that does
-    better on evidence left out in turn, a non-negative combination of it and the costs. The
+    given the features of each part. The base is whichever does best on evidence left out in
+    turn: a non-negative combination of block time and costs, or a ridge regression on the
+    features of each part. The
     intervals are widened or narrowed until they hold 90 % of the evidence left out.
 
     Attributes:
-        features: Where networks come from, and their block times.
+        features: What is seen of networks, and their block times.
         correction: The base and what corrects it.
     """
 
-    features: NetworkFeatures
+    features: Features
     correction: Correction
 
     @classmethod
@@ -60,20 +63,12 @@ class Predictor:
         Raises:
             HwsearchError: If the table is of another space or holds too little evidence.
         """
-        _check_space(table, space)
+        check_space(table, space)
         rows = table.networks("evidence")
         _check_evidence(table, len(rows), _own_blocks(table, space))
-        subnets = [subnet_of(row, space) for row in rows]
-        measured = np.array([row.latency_ms for row in rows])
-        features = NetworkFeatures.tabulate(space, _block_times(table, space, subnets, measured))
-        found = [features.of_subnet(subnet) for subnet in subnets]
-        totals, inputs = (np.concatenate(column) for column in zip(*found, strict=True))
-        noise = np.array([row.stderr_rel for row in rows])
-        evidence = Evidence(totals, inputs, measured, noise)
-        enough = _own_blocks(table, space) >= MIN_BLOCKS
-        bases = (block_sum, fit_rates) if enough else (block_sum,)
-        trials = [Correction.judged(evidence, base) for base in bases]
-        return cls(features, min(trials, key=lambda trial: trial.error))
+        features = NetworkFeatures.tabulate(space, _block_times(table, space, rows))
+        evidence = evidence_of(rows, space, features)
+        return cls(features, Correction.best(evidence))
 
     def predict(self, codes: np.ndarray) -> Prediction:
         """Predicts networks by code.
@@ -105,43 +100,20 @@ class Predictor:
         return Prediction(*self.correction.interval_ms(*self.features.of_subnet(subnet)))
 
     def block_time(self, block: Block) -> BlockTime:
-        """Tells what a block adds to an engine: as measured, else by the rates of other blocks.
-
-        The fastest block tells what every call takes; that is left out.
-        """
-        times = self.features.times
-        call_ms = min(times.measured_ms.values(), default=0.0)
-        return BlockTime(max(0.0, times(block) - call_ms), block.key in times.measured_ms)
+        """Tells what a block, such as a head, adds to an engine that is called anyway."""
+        return self.features.block_time(block)
 
 
-def fit_latency(table: Table, space: Space) -> LatencyModel:
-    """Returns what tells the latencies of a space on a table's device.
-
-    Measured rows are looked up where every network that the space can have has one; for other
-    spaces a predictor is fitted. Models of a catalogue share nothing to predict from.
-
-    Raises:
-        HwsearchError: If the table is of another space, holds too little evidence, or lacks a
-            model of a catalogue or has measured another file.
-    """
-    _check_space(table, space)
-    if any(dim.prefix for dim in space.dims):
-        return Predictor.fit(table, space)
-    rows = measured_networks(table, space)
-    if len(rows) == space.size:
-        return Lookup.of(rows, space, {row.key: row.latency_ms for row in table.blocks})
-    if not isinstance(space, Catalogue):
-        return Predictor.fit(table, space)
-    missing = [name for name, model in space.models.items() if model.block().key not in rows]
-    raise HwsearchError(
-        f"{len(missing)} models of the catalogue were not measured: {', '.join(missing)}",
-        where=table.path,
-        fix=f"Measure them: hwsearch profile --space {space.name} --runtime {table.runtime}; "
-        "take those that fail out of the catalogue",
-    )
+def evidence_of(rows: Sequence[Row], space: Space, features: Features) -> Evidence:
+    """Returns what rows of networks say, with their features."""
+    found = [features.of_subnet(subnet_of(row, space)) for row in rows]
+    totals, inputs = (np.concatenate(column) for column in zip(*found, strict=True))
+    measured = np.array([row.latency_ms for row in rows])
+    return Evidence(totals, inputs, measured, np.array([row.stderr_rel for row in rows]))
 
 
-def _check_space(table: Table, space: Space) -> None:
+def check_space(table: Table, space: Space) -> None:
+    """Refuses a table of another space."""
     if table.space != space.name:
         raise HwsearchError(
             f"the table is of space '{table.space}', not '{space.name}'",
@@ -172,14 +144,12 @@ def _check_evidence(table: Table, networks: int, blocks: int) -> None:
         )
 
 
-def _block_times(
-    table: Table, space: Space, subnets: Sequence[Subnet], network_ms: np.ndarray
-) -> BlockTimes:
+def _block_times(table: Table, space: Space, rows: Sequence[Row]) -> BlockTimes:
     """Measured block times, and rates for the rest, from blocks or else from networks."""
     known = {row.key: row.latency_ms for row in table.blocks}
     costs = {key: block_costs(space.blocks[key]) for key in known if key in space.blocks}
     if len(costs) >= MIN_BLOCKS:
         times = np.array([known[key] for key in costs])
         return BlockTimes(known, fit_rates(np.stack([*costs.values()]), times))
-    whole = np.stack([total_costs(space.lower(subnet)) for subnet in subnets])
-    return BlockTimes(known, fit_rates(whole, network_ms))
+    whole = np.stack([total_costs(space.lower(subnet_of(row, space))) for row in rows])
+    return BlockTimes(known, fit_rates(whole, np.array([row.latency_ms for row in rows])))

@@ -53,6 +53,8 @@ class TableHeader:
         ended: "settled", "budget" or "running".
         failed: Jobs without a row, and why.
         pace_hz: Calls a second; 0 means back to back.
+        source: Table that predictions start from, as "device/name"; empty for most.
+        source_sha256: Hash of its file.
     """
 
     space: str
@@ -74,6 +76,8 @@ class TableHeader:
     ended: str
     failed: tuple[str, ...] = ()
     pace_hz: float = 0.0
+    source: str = ""
+    source_sha256: str = ""
 
     @property
     def name(self) -> str:

@@ -12,7 +12,8 @@ from hwsearch.device import fingerprint, fingerprint_difference
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import is_extra
 from hwsearch.latency.accuracy import Accuracy, Score, heldout_accuracy
-from hwsearch.latency.predictor import fit_latency, subnet_of
+from hwsearch.latency.fit import fit_latency
+from hwsearch.latency.predictor import subnet_of
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import console

@@ -15,8 +15,8 @@ from hwsearch.journal import write_atomic
 from hwsearch.latency.rows import Row, TableHeader, header_from_dict, row_as_dict, row_from_dict
 
 FORMAT = "hwsearch-latency-table"
-SCHEMA = 2
-"""Version 1: the first; 2: p99, pace and sensors."""
+SCHEMA = 3
+"""Version 1: the first; 2: p99, pace and sensors; 3: tables that start from others."""
 
 FOLDER = "latency_tables"
 

@@ -87,6 +87,7 @@ class _Session:
     clock: Clock
     visits: list[Visit]
     counts: dict[str, int] = field(init=False)
+    took: dict[str, float] = field(default_factory=dict)
     phases: dict[str, float] = field(init=False)
     deadline: float = field(init=False)
     references: list[_Loaded] = field(default_factory=list)
@@ -102,6 +103,7 @@ class _Session:
         self.phases = {job.key: i / len(self.jobs) for i, job in enumerate(self.jobs)}
         for visit in self.visits:
             self.counts[visit.job] = self.counts.get(visit.job, 0) + 1
+            self.took[visit.job] = visit.seconds
         spent = sum(visit.seconds for visit in self.visits)
         self.began = self.clock.seconds()
         self.deadline = self.began + self.settings.budget_seconds - spent
@@ -121,7 +123,7 @@ class _Session:
             share = self._share()
             for cohort in cohorts:
                 for job in self._order(cohort, rounds, share):
-                    if self.clock.seconds() >= self.deadline:
+                    if self.clock.seconds() + self.took.get(job.key, 0.0) >= self.deadline:
                         return "budget"
                     self._hold(cohort)
                     self._visit(job)
@@ -156,11 +158,8 @@ class _Session:
 
     def _share(self) -> float:
         """Share of the rounds in which the inessential jobs are visited."""
-        seconds: dict[str, float] = {}
-        for visit in self.visits:
-            seconds[visit.job] = visit.seconds
-        essential = sum(seconds.get(job.key, 0.0) for job in self.jobs if job.essential)
-        others = sum(seconds.get(job.key, 0.0) for job in self.jobs if not job.essential)
+        essential = sum(self.took.get(job.key, 0.0) for job in self.jobs if job.essential)
+        others = sum(self.took.get(job.key, 0.0) for job in self.jobs if not job.essential)
         left = self.deadline - self.clock.seconds() - self.settings.min_passes * essential
         whole = self.settings.min_passes * others
         return 1.0 if whole == 0 else float(np.clip(left / whole, 0.1, 1.0))
@@ -239,6 +238,7 @@ class _Session:
         )
         self.record(visit)
         self.counts[job.key] += 1
+        self.took[job.key] = visit.seconds
         self.visits.append(visit)
 
     def _pair(self) -> Pair:

@@ -1,7 +1,7 @@
 """What the protocol takes and gives: jobs, and immutable visits with their references."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from hwsearch.measurement.sensors import NOTHING_READ, Readings
 REFERENCES = ("small", "large")
 """Names of the two reference networks, in the order of every pair in this package."""
 
-_DIGITS = 6
+MAX_RAW = 64
+"""Raw calls that are kept of a window; of more, every n-th."""
+
+_DIGITS, _RAW_DIGITS = 6, 4
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Window:
         p50_ms: Median in milliseconds.
         p90_ms: Ninetieth percentile in milliseconds.
         p99_ms: Ninety-ninth percentile in milliseconds; of few calls nearly the longest.
+        raw_us: Single calls in microseconds, in order: all of them, or `MAX_RAW` at even steps.
     """
 
     calls: int
@@ -49,27 +53,38 @@ class Window:
     p50_ms: float
     p90_ms: float
     p99_ms: float
+    raw_us: tuple[float, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, seconds: np.ndarray) -> "Window":
         """Condenses raw seconds float[n]; the first call meets cold caches and is not counted."""
         warm = seconds[1:] if len(seconds) > 1 else seconds
-        quantiles = np.quantile(warm, (0.1, 0.5, 0.9, 0.99)) * 1e3
-        return cls(len(warm), *(_short(float(quantile)) for quantile in quantiles))
+        at = np.linspace(0, len(warm) - 1, min(len(warm), MAX_RAW), dtype=int)
+        p10_ms, p50_ms, p90_ms, p99_ms = (
+            _short(float(quantile), _DIGITS)
+            for quantile in np.quantile(warm, (0.1, 0.5, 0.9, 0.99)) * 1e3
+        )
+        raw_us = tuple(_short(call * 1e6, _RAW_DIGITS) for call in warm[at].tolist())
+        return cls(len(warm), p10_ms, p50_ms, p90_ms, p99_ms, raw_us)
+
+    @property
+    def quantiles_ms(self) -> tuple[float, float, float, float]:
+        """The quantiles, rising."""
+        return self.p10_ms, self.p50_ms, self.p90_ms, self.p99_ms
 
     def as_list(self) -> list[float]:
-        """Returns calls, p10, p50, p90, p99."""
-        return [self.calls, self.p10_ms, self.p50_ms, self.p90_ms, self.p99_ms]
+        """Returns calls, p10, p50, p90, p99, then the raw calls."""
+        return [self.calls, *self.quantiles_ms, *self.raw_us]
 
     @classmethod
     def from_list(cls, values: list[float]) -> "Window":
         """Reads what `as_list` gave."""
-        calls, *quantiles = values
-        return cls(int(calls), *quantiles)
+        calls, p10_ms, p50_ms, p90_ms, p99_ms, *raw_us = values
+        return cls(int(calls), p10_ms, p50_ms, p90_ms, p99_ms, tuple(raw_us))
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+def _short(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 Pair = tuple[Window, Window]

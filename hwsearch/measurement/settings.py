@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PROTOCOL = 2
-"""What visits in a journal are like: 1, the first; 2 adds p99, pace and sensors."""
+PROTOCOL = 3
+"""What visits in a journal are like: 1, the first; 2 adds p99, pace and sensors; 3 raw calls."""
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def _estimate(
     log_latency = float(np.quantile(logs, PASS_QUANTILE))
     own = (passes - 1) * _deviation(logs) ** 2
     variance = (PRIOR_PASSES * shared**2 + own) / (PRIOR_PASSES + passes - 1)
-    quantiles = [visit.window.as_list()[1:] for visit in visits]
+    quantiles = [visit.window.quantiles_ms for visit in visits]
     p10, p50, p90, p99 = np.median(np.exp(corrections)[:, None] * quantiles, axis=0)
     return Estimate(
         job=visits[0].job,

@@ -6,11 +6,12 @@ from typing import Literal
 
 from rich.table import Table as Grid
 
-from hwsearch.device import Device, detect, get_profile, load_profiles
+from hwsearch.device_profile import DeviceProfile, detected, get_profile, load_profiles
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import write_atomic
 from hwsearch.latency.table import table_folders
-from hwsearch.progress import console
+from hwsearch.profiling.by_profile import as_flags
+from hwsearch.progress import console, say
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class DevicesOptions:
 
     def __post_init__(self) -> None:
         if self.action == "show" and not self.name:
-            known = ", ".join(device.name for device in load_profiles())
+            known = ", ".join(profile.name for profile in load_profiles())
             raise HwsearchError("no device was named", fix=f"Known: {known}")
         if self.action != "show" and self.name:
             raise HwsearchError(
@@ -39,7 +40,7 @@ class DevicesOptions:
             raise HwsearchError("--out is for hwsearch devices detect")
 
 
-def devices(options: DevicesOptions) -> tuple[Device, ...]:
+def devices(options: DevicesOptions) -> tuple[DeviceProfile, ...]:
     """Does what the options say and prints what it finds.
 
     Returns:
@@ -66,40 +67,65 @@ def tables_of(device: str, tables_dir: Path | None = None) -> tuple[Path, ...]:
     )
 
 
-def _list(tables_dir: Path | None) -> tuple[Device, ...]:
-    here = detect()
-    found = {device.name: device for device in (here, *load_profiles())}
+def _list(tables_dir: Path | None) -> tuple[DeviceProfile, ...]:
+    here = detected()
+    found = {profile.name: profile for profile in (here, *load_profiles())}
     grid = Grid(caption=f"This machine is {here.name}.")
     grid.add_column("device", no_wrap=True)
     for column in ("tier", "cpu", "accelerator", "memory", "runtimes", "tables measured"):
         grid.add_column(column)
-    for device in found.values():
+    for name, profile in found.items():
+        device, tables = profile.device, len(tables_of(name, tables_dir))
         cpu = f"{device.cores} × {device.cpu}" if device.cores else device.cpu
-        tables = len(tables_of(device.name, tables_dir))
-        cells = device.accelerator or "-", f"{device.memory_gb} GB", ", ".join(device.runtimes)
-        grid.add_row(device.name, device.tier, cpu, *cells, str(tables or "none"))
+        runtimes = ", ".join(setup.name for setup in profile.runtimes)
+        cells = device.accelerator or "-", f"{device.memory_gb} GB", runtimes
+        grid.add_row(name, device.tier, cpu, *cells, str(tables or "none"))
     console.print(grid)
     return tuple(found.values())
 
 
-def _show(device: Device, tables_dir: Path | None) -> Device:
-    console.print(device.to_toml(), markup=False, end="")
-    tables = tables_of(device.name, tables_dir)
-    for path in tables:
-        console.print(f"table: {path}", markup=False)
-    if not tables:
-        console.print(
-            "No latency table was measured on this device: run hwsearch profile on it.",
-        )
-    return device
+def _show(profile: DeviceProfile, tables_dir: Path | None) -> DeviceProfile:
+    tables = tables_of(profile.name, tables_dir)
+    found = [f"table: {path}" for path in tables]
+    if not found:
+        found = ["No latency table was measured on this device."]
+    say("\n".join([*_facts(profile), "", *_recipe(profile), "", *found]))
+    return profile
 
 
-def _detect(out: Path | None) -> Device:
-    device = detect()
+def _facts(profile: DeviceProfile) -> list[str]:
+    device = profile.device
+    facts = {
+        "tier": device.tier,
+        "cpu": f"{device.cores or ''} {device.cpu}, {device.architecture}".strip(),
+        "accelerator": device.accelerator,
+        "memory": f"{device.memory_gb} GB",
+        "notes": profile.notes,
+    }
+    return [device.name, *(f"  {name}: {fact}" for name, fact in facts.items() if fact)]
+
+
+def _recipe(profile: DeviceProfile) -> list[str]:
+    lines = ["runtimes"]
+    for setup in profile.runtimes:
+        lines.append(f"  {setup.name}: {', '.join(setup.precisions)}")
+        lines += [f"    {step}" for step in setup.install]
+    if profile.power_modes:
+        lines += ["", "power modes (set one before, as the device will be used)"]
+    lines += [f"  {mode.text}" for mode in profile.power_modes]
+    name, kit = profile.name, "hwsearch kit --space bottleneck-32"
+    lines += ["", "measured by default with", f"  {as_flags(profile.defaults)}"]
+    lines += ["", "a kit for it, and all at once where ssh reaches it"]
+    lines += [f"  {kit} --device {name} --out kits/{name}"]
+    return [*lines, f"  hwsearch profile --space bottleneck-32 --device {name} --host user@board"]
+
+
+def _detect(out: Path | None) -> DeviceProfile:
+    profile = detected()
     if out is None:
-        console.print(device.to_toml(), markup=False, end="")
-        return device
-    path = out if out.suffix == ".toml" else out / f"{device.name}.toml"
-    write_atomic(path, device.to_toml())
-    console.print(f"The profile of this machine is in {path}", markup=False)
-    return device
+        console.print(profile.to_toml(), markup=False, end="")
+        return profile
+    path = out if out.suffix == ".toml" else out / f"{profile.name}.toml"
+    write_atomic(path, profile.to_toml())
+    say(f"The profile of this machine is in {path}")
+    return profile

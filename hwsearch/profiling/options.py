@@ -1,9 +1,14 @@
 """What a user says of a table that is to be measured, here or on another device."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_extra
+from hwsearch.journal import sha256_of
+from hwsearch.latency.transfer import earlier_table
+from hwsearch.profiling.by_profile import completed
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -34,16 +39,26 @@ class MeasureOptions:
     calls back to back."""
 
     device: str = ""
-    """Name for the machine that is measured; detected on it if left out."""
+    """Name for the machine that is measured; detected on it if left out. The profile of that
+    name, if there is one, gives what no flag does: see hwsearch devices show."""
 
     budget_minutes: float = 5.0
     """Most time inside the measuring process; building comes on top."""
 
-    evidence: int = 40
-    """Whole networks that predictors learn from; of a catalogue all are measured."""
+    max_temperature: float = 0.0
+    """Rest while the machine is hotter, in degrees Celsius; 0 never rests."""
 
-    heldout: int = 20
-    """Whole networks that predictors are judged by; none of a catalogue."""
+    evidence: int | None = None
+    """Whole networks that predictors learn from, beside the blocks; left out, as many as the
+    budget allows (for other devices 60). Of a catalogue all are measured."""
+
+    heldout: int | None = None
+    """Whole networks that predictors are judged by; left out, a third as many."""
+
+    source: str = ""
+    """Start from an earlier table of this space, such as another device's or another precision's:
+    no blocks and at most 30 networks are measured, and correct what it predicts. auto takes the
+    nearest: of the same runtime if there is one."""
 
     ships: tuple[str, ...] = ()
     """What ships around the networks and is measured too: heads such as classifier:1000,
@@ -55,18 +70,38 @@ class MeasureOptions:
     def __post_init__(self) -> None:
         """Refuses values that cannot work."""
         for name in ("batch", "budget_minutes", "evidence"):
-            if getattr(self, name) <= 0:
+            if (value := getattr(self, name)) is not None and value <= 0:
                 raise HwsearchError(f"--{name.replace('_', '-')} must be above 0")
-        for name in ("threads", "heldout", "seed", "pace"):
-            if getattr(self, name) < 0:
-                raise HwsearchError(f"--{name} must not be below 0")
+        for name in ("threads", "heldout", "seed", "pace", "max_temperature"):
+            if (value := getattr(self, name)) is not None and value < 0:
+                raise HwsearchError(f"--{name.replace('_', '-')} must not be below 0")
         for text in self.ships:
             parse_extra(text)
+
+    @classmethod
+    def complete(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Adds what the profile of the named device says; what was given wins."""
+        return completed(given)
 
     @property
     def whole(self) -> bool:
         """Whether every network of the space is measured, as those of a catalogue are."""
         return isinstance(get_space(self.space), Catalogue)
+
+    def started_from(self, space: str, wanted: Mapping[str, Any]) -> tuple[str, str]:
+        """Returns the earlier table as "device/name" and the hash of its file; empty if none.
+
+        Args:
+            space: Name of the space.
+            wanted: The new table's values of `LIKENESS`.
+
+        Raises:
+            HwsearchError: If there is no such table.
+        """
+        if not self.source:
+            return "", ""
+        found = earlier_table(self.source, space, wanted)
+        return f"{found.device}/{found.name}", sha256_of(found.path)
 
     def ready_space(self) -> Space:
         """Returns the space; networks of timm are exported first.

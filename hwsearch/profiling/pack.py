@@ -8,6 +8,7 @@ from pathlib import Path
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import differing_fields, sha256_of, write_atomic
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
+from hwsearch.latency.transfer import LIKENESS
 from hwsearch.measurement import PROTOCOL
 from hwsearch.profiling.models import (
     Model,
@@ -18,12 +19,16 @@ from hwsearch.profiling.models import (
 )
 from hwsearch.profiling.options import MeasureOptions
 from hwsearch.profiling.recipe import readme
+from hwsearch.profiling.split import EVIDENCE_A_HELDOUT, TRANSFER
 from hwsearch.profiling.workshop import Workshop
 from hwsearch.profiling.zipapp import write_program
 from hwsearch.progress import say, track
 from hwsearch.runtime import get_runtime, runtime_names
 from hwsearch.runtime.base import check_precision
 from hwsearch.spaces import get_space
+
+EVIDENCE = 60
+"""Networks that predictors learn from where nothing else is said."""
 
 _EXPORTS = ".exports"
 """Folder of exported files while the kit is made; it goes when the kit is complete."""
@@ -115,6 +120,9 @@ def _wanted(options: MeasureOptions) -> JobList:
     from hwsearch.export.precision import converter_versions
 
     space, most = options.ready_space(), max_blocks(60 * options.budget_minutes)
+    evidence, heldout = (0, 0) if options.whole else _networks(options)
+    wanted = {name: getattr(options, name) for name in LIKENESS if name != "pace_hz"}
+    source, source_sha256 = options.started_from(space.name, {**wanted, "pace_hz": options.pace})
     packages = ("hwsearch", "onnx", "torch")
     return JobList(
         header={
@@ -126,8 +134,10 @@ def _wanted(options: MeasureOptions) -> JobList:
             "pace_hz": options.pace,
             "device": options.device,
             "seed": options.seed,
-            "evidence": 0 if options.whole else options.evidence,
-            "heldout": 0 if options.whole else options.heldout,
+            "evidence": evidence,
+            "heldout": heldout,
+            "source": source,
+            "source_sha256": source_sha256,
             "versions": {
                 **{package: version(package) for package in packages},
                 **converter_versions(options.runtime, options.precision),
@@ -136,11 +146,20 @@ def _wanted(options: MeasureOptions) -> JobList:
         threads=options.threads,
         budget_seconds=60 * options.budget_minutes,
         ships=tuple(sorted(set(options.ships))),
-        max_blocks=1 if options.whole else len(block_models(space, most)),
+        max_blocks=0 if source else 1 if options.whole else len(block_models(space, most)),
         files={},
         references=("", ""),
         jobs={},
+        max_celsius=options.max_temperature,
     )
+
+
+def _networks(options: MeasureOptions) -> tuple[int, int]:
+    """How many networks to learn from and to judge by; nobody can ask the device what it allows."""
+    usual = TRANSFER[0] if options.source else EVIDENCE
+    evidence = usual if options.evidence is None else options.evidence
+    heldout = options.heldout
+    return evidence, evidence // EVIDENCE_A_HELDOUT if heldout is None else heldout
 
 
 def _finished(wanted: JobList, folder: Path) -> JobList | None:
@@ -154,14 +173,15 @@ def _finished(wanted: JobList, folder: Path) -> JobList | None:
     found = JobList.read(folder / JOBS)
     header = {name: found.header.get(name) for name in wanted.header}
     same = replace(wanted, files=found.files, references=found.references, jobs=found.jobs)
-    was = replace(found, header=header, threads=wanted.threads, budget_seconds=0.0)
-    if fields := differing_fields(asdict(was), asdict(replace(same, budget_seconds=0.0))):
+    ours = {name: getattr(wanted, name) for name in ("threads", "budget_seconds", "max_celsius")}
+    was = replace(found, header=header, **ours)
+    if fields := differing_fields(asdict(was), asdict(same)):
         raise HwsearchError(
             f"another kit is here ({'; '.join(fields)})", where=folder, fix="Use another --out"
         )
     if found.damaged(folder):
         return None
-    return replace(found, threads=wanted.threads, budget_seconds=wanted.budget_seconds)
+    return replace(found, **ours)
 
 
 def _exported(wanted: JobList, folder: Path) -> JobList:

@@ -53,6 +53,8 @@ class Plan:
         ships: Heads and preprocessing whose blocks are measured too.
         budget_seconds: Most time inside the measuring process.
         out: Folder of tables.
+        source: Table that this one starts from, as "device/name"; empty for most.
+        source_sha256: Hash of its file.
     """
 
     space: str
@@ -68,6 +70,8 @@ class Plan:
     ships: tuple[str, ...]
     budget_seconds: float
     out: Path
+    source: str = ""
+    source_sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -104,9 +108,10 @@ class Plan:
 
         packages = ("hwsearch", "numpy", "onnx", "torch")
         names = ("space", "runtime", "precision", "batch", "threads", "pace_hz", "device", "seed")
+        more = ("evidence", "heldout", "source", "source_sha256")
         return {
             "protocol": PROTOCOL,
-            **{name: getattr(self, name) for name in (*names, "evidence", "heldout")},
+            **{name: getattr(self, name) for name in (*names, *more)},
             "fingerprint": fingerprint(),
             "versions": {
                 "python": platform.python_version(),
@@ -131,7 +136,7 @@ class Plan:
             heldout=self.heldout,
             seed=self.seed,
             ships=self._all_ships,
-            max_blocks=max_blocks(self.budget_seconds),
+            max_blocks=0 if self.source else max_blocks(self.budget_seconds),
         )
 
     @cached_property
@@ -145,9 +150,10 @@ class Plan:
 
     @property
     def every_block(self) -> int:
-        """How many different blocks there are; a catalogue's networks are not taken apart."""
+        """How many blocks there are; none where networks are not taken apart."""
         space = get_space(self.space)
-        own = 0 if isinstance(space, Catalogue) else len(block_models(space, sys.maxsize))
+        whole = isinstance(space, Catalogue) or bool(self.source)
+        own = 0 if whole else len(block_models(space, sys.maxsize))
         return own + len(self._shipped)
 
     def is_measured(self, log: Log) -> bool:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ from hwsearch.kit.defaults import default_memory_bytes, default_threads
 from hwsearch.kit.engines import Built
 from hwsearch.kit.order import KIND, Order
 from hwsearch.latency.table import Table
+from hwsearch.latency.transfer import LIKENESS
 from hwsearch.measurement import Settings
 from hwsearch.plain import Ticker
 from hwsearch.profiling.models import reference_models
 from hwsearch.profiling.options import MeasureOptions
 from hwsearch.profiling.plan import FIX, Plan
+from hwsearch.profiling.split import decided
 from hwsearch.profiling.summary import TARGET_STDERR
 from hwsearch.profiling.workshop import job_of
 from hwsearch.progress import console, say, track
@@ -57,12 +59,18 @@ class ProfileOptions(MeasureOptions):
             )
 
     def plan(self) -> Plan:
-        """Fills in what the machine decides.
+        """Fills in what the machine decides, but for the number of networks.
 
         Raises:
             HwsearchError: If the space, the runtime or the precision is unknown.
         """
         check_precision(get_runtime(self.runtime), self.precision)
+        plan = self._plan()
+        wanted = {name: getattr(plan, name) for name in LIKENESS}
+        source, source_sha256 = self.started_from(plan.space, wanted)
+        return replace(plan, source=source, source_sha256=source_sha256)
+
+    def _plan(self) -> Plan:
         return Plan(
             space=self.ready_space().name,
             runtime=self.runtime,
@@ -72,8 +80,8 @@ class ProfileOptions(MeasureOptions):
             pace_hz=self.pace,
             device=self.device or detect().name,
             seed=self.seed,
-            evidence=0 if self.whole else self.evidence,
-            heldout=0 if self.whole else self.heldout,
+            evidence=0,
+            heldout=0,
             ships=self.ships,
             budget_seconds=60 * self.budget_minutes,
             out=self.out,
@@ -97,11 +105,13 @@ def profile(options: ProfileOptions) -> Path:
     plan = options.plan()
     if options.fresh:
         plan.journal.unlink(missing_ok=True)
+    if not options.whole:
+        plan = decided(plan, options.evidence, options.heldout)
     log = plan.log()
     if plan.is_measured(log):
         console.print(f"{plan.name} on {plan.device} is already measured", markup=False)
     else:
-        _measure(plan, _build(plan))
+        _measure(plan, _build(plan), options.max_temperature)
     table = plan.write_table()
     _tell(table, plan)
     return table.path
@@ -131,7 +141,7 @@ def _build(plan: Plan) -> dict[str, Built]:
     return built
 
 
-def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
+def _measure(plan: Plan, built: Mapping[str, Built], max_celsius: float) -> None:
     """Lets a fresh process measure until everything has settled or the time is over."""
     small, large = (built[model.job].engine for model in reference_models())
     settings = Settings(
@@ -150,6 +160,7 @@ def _measure(plan: Plan, built: Mapping[str, Built]) -> None:
         references=(small, large),
         jobs=tuple(job_of(model, built[model.job]) for model in plan.models),
         settings=settings,
+        max_celsius=max_celsius,
     )
     blocks, every = sum(model.kind == "block" for model in plan.models), plan.every_block
     if blocks < every:

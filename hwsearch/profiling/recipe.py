@@ -1,11 +1,15 @@
 """What a kit says to the person who carries it: what to install, to run and to bring back."""
 
+from hwsearch.device_profile import find_profile
 from hwsearch.kit.jobs import MODELS, PROGRAM, RESULTS, JobList
+from hwsearch.runtime.onnxruntime_providers import PROVIDERS
 from hwsearch.runtime.tensorrt_settings import trtexec_line
 
 _INSTALL = {
     "onnxruntime": "pip install numpy 'onnxruntime>=1.23'",
     "openvino": "pip install numpy openvino",
+    "openvino-gpu": "pip install numpy openvino, and Intel's compute runtime",
+    "openvino-npu": "pip install numpy openvino, and Intel's driver of the NPU",
     "tensorrt": "pip install numpy, and TensorRT (in JetPack; else pip install tensorrt)",
     "torch": "pip install numpy torch",
     "torch-aoti": "pip install numpy torch, and a C++ compiler",
@@ -26,7 +30,7 @@ batch {batch}, at most {minutes:g} minutes of measuring; building engines comes 
    It can be stopped, killed or lose its power at any moment: the same command goes on.
     --threads N            CPU threads a call
     --budget-minutes X     most time for measuring; with more, a finished run goes on
-    --max-temperature C    rest while the device is hotter, in degrees Celsius
+    --max-temperature C    rest while the device is hotter, in degrees Celsius{warm}
     --memory-mb N          memory for engines that are loaded at a time
    Clocks and power modes are never changed: set them before, as the device will be used.
 
@@ -44,6 +48,8 @@ Two of the same engines with NVIDIA's own tool, to compare with (hwsearch does n
 
 def how_to_install(runtime: str) -> str:
     """Returns what a device needs beside Python."""
+    if runtime in PROVIDERS:
+        return f"pip install numpy, and ONNX Runtime: {PROVIDERS[runtime].install}"
     return _INSTALL[runtime]
 
 
@@ -68,5 +74,18 @@ def readme(jobs: JobList) -> str:
         install=how_to_install(runtime),
         program=PROGRAM,
         results=RESULTS,
-        extra=_TRTEXEC.format(lines="\n".join(lines)) if runtime == "tensorrt" else "",
+        warm=f" (else {jobs.max_celsius:g})" if jobs.max_celsius else "",
+        extra=_of_device(jobs.header["device"], runtime)
+        + (_TRTEXEC.format(lines="\n".join(lines)) if runtime == "tensorrt" else ""),
     )
+
+
+def _of_device(name: str, runtime: str) -> str:
+    """What the profile of the device tells about this runtime and about power."""
+    if (profile := find_profile(name)) is None:
+        return ""
+    setup = profile.setup(runtime)
+    steps = [f"    {step}" for step in setup.install] if setup else []
+    modes = [f"    {mode.text}" for mode in profile.power_modes]
+    text = "\n".join([f"\nHow {runtime} comes onto {name}:", *steps, ""]) if steps else ""
+    return text + ("\n".join([f"\nPower modes of {name}:", *modes, ""]) if modes else "")

@@ -122,7 +122,7 @@ def _job(name: str, path: Path, table: Table, workshop: Workshop) -> Job:
     if not path.is_file():
         raise HwsearchError("there is no engine here", where=path)
     runtime = get_runtime(table.runtime)
-    if path.suffix == ".onnx" and table.runtime != "onnxruntime":
+    if path.suffix == ".onnx" and not table.runtime.startswith("onnxruntime"):
         path = workshop.build(path).engine
     size = sum(file.stat().st_size for file in runtime.files(path))
     return Job(name, path, size)

@@ -44,8 +44,9 @@ def profile_host(options: ProfileOptions) -> Path:
     link.reach(f"mkdir -p {remote}/{MODELS}{forget}")
     start = f"{shlex.quote(options.host_python.removeprefix('~/'))} {remote}/{PROGRAM}"
     _send(link, jobs, folder, remote, start)
-    minutes = f"--budget-minutes {options.budget_minutes:g}"
-    command = f"{start} {minutes} --threads {options.threads} --out {remote}/{results}"
+    limits = f"--budget-minutes {options.budget_minutes:g} --threads {options.threads}"
+    limits += f" --max-temperature {options.max_temperature:g}"
+    command = f"{start} {limits} --out {remote}/{results}"
     _measure(link, command, jobs, 60 * options.budget_minutes)
     link.fetch(f"{remote}/{results}", folder / results)
     return import_results(ImportOptions(folder / results, folder, options.out, options.fresh))

@@ -12,7 +12,7 @@ from hwsearch.journal import differing_fields, read_journal
 from hwsearch.kit.jobs import RESULTS, JobList
 from hwsearch.kit.order import KIND
 from hwsearch.measurement import REFERENCES, Visit
-from hwsearch.measurement.samples import Window
+from hwsearch.measurement.samples import MAX_RAW, Window
 
 MAX_BYTES, MAX_ROWS = 256 << 20, 1_000_000
 """Larger files are not read: a kit of hundreds of engines writes some ten megabytes an hour."""
@@ -165,11 +165,13 @@ def _check_visit(row: dict[str, Any], jobs: JobList) -> None:
 
 
 def _check_window(window: Window) -> None:
-    calls, *quantiles = window.as_list()
-    _check_number(calls, 1, 1e9, "number of calls")
-    for value in quantiles:
-        _check_number(value, 1e-7, MAX_MS, "milliseconds of a call")
-    _require(quantiles == sorted(quantiles), "quantiles that are out of order")
+    _check_number(window.calls, 1, 1e9, "number of calls")
+    for value_ms in window.quantiles_ms:
+        _check_number(value_ms, 1e-7, MAX_MS, "milliseconds of a call")
+    _require(list(window.quantiles_ms) == sorted(window.quantiles_ms), "quantiles out of order")
+    _require(len(window.raw_us) == min(window.calls, MAX_RAW), "a wrong number of raw calls")
+    for value_us in window.raw_us:
+        _check_number(value_us, 1e-4, 1000 * MAX_MS, "microseconds of a call")
 
 
 def _check_number(value: float, low: float, high: float, what: str) -> None:

@@ -79,10 +79,13 @@ def table_of(
     """
     estimates, scale = summarise(log.visits), fit_scale(log.visits)
     shared = ("space", "runtime", "precision", "batch", "threads", "pace_hz", "device")
+    source = ("source", "source_sha256")
     return Table(
         path,
         TableHeader(
-            **{name: header[name] for name in (*shared, "fingerprint", "versions", "seed")},
+            **{
+                name: header[name] for name in (*shared, *source, "fingerprint", "versions", "seed")
+            },
             provider=log.provider,
             references=(
                 Reference(REFERENCES[0], header["references"][0], scale.nominal_ms[0]),

@@ -7,7 +7,16 @@ from hwsearch.search.evaluations import Target
 
 RUNTIMES = {
     "onnxruntime": "ONNX Runtime",
+    "onnxruntime-coreml": "ONNX Runtime with Core ML",
+    "onnxruntime-cuda": "ONNX Runtime with CUDA",
+    "onnxruntime-directml": "ONNX Runtime with DirectML",
+    "onnxruntime-openvino": "ONNX Runtime with OpenVINO",
+    "onnxruntime-qnn": "ONNX Runtime with QNN",
+    "onnxruntime-tensorrt": "ONNX Runtime with TensorRT",
+    "onnxruntime-xnnpack": "ONNX Runtime with XNNPACK",
     "openvino": "OpenVINO",
+    "openvino-gpu": "OpenVINO on a GPU",
+    "openvino-npu": "OpenVINO on an NPU",
     "tensorrt": "TensorRT",
     "torch": "PyTorch",
     "torch-aoti": "AOTInductor",

@@ -5,17 +5,27 @@ from importlib.util import find_spec
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.runtime.base import Form, Runtime
+from hwsearch.runtime.onnxruntime_providers import PROVIDERS
 
-__all__ = ["form_of", "get_runtime", "runtime_names"]
+__all__ = ["form_of", "get_runtime", "quantised_for", "runtime_names"]
 
 _RUNTIMES = {
-    "onnxruntime": ("OnnxRuntime", "pip install onnxruntime"),
-    "openvino": ("OpenVino", "pip install openvino"),
-    "tensorrt": ("TensorRt", "pip install tensorrt"),
-    "torch": ("Torch", "pip install torch"),
-    "torch-aoti": ("TorchAoti", "pip install torch"),
+    "onnxruntime": ("onnxruntime", "OnnxRuntime", "pip install onnxruntime"),
+    **{
+        name: ("onnxruntime_other", "OnnxRuntimeOther", one.install)
+        for name, one in PROVIDERS.items()
+    },
+    "openvino": ("openvino", "OpenVino", "pip install openvino"),
+    "openvino-gpu": ("openvino", "OpenVino", "pip install openvino"),
+    "openvino-npu": ("openvino", "OpenVino", "pip install openvino"),
+    "tensorrt": ("tensorrt", "TensorRt", "pip install tensorrt"),
+    "torch": ("torch", "Torch", "pip install torch"),
+    "torch-aoti": ("torch_aoti", "TorchAoti", "pip install torch"),
 }
-"""Name: class, how to install. The module here has the same name, its package all before "-"."""
+"""Name, which begins with its package up to "-": module here, class, how to install."""
+
+_TAKE_NAME = ("OnnxRuntimeOther", "OpenVino")
+"""Classes of several runtimes."""
 
 
 def runtime_names() -> tuple[str, ...]:
@@ -28,6 +38,11 @@ def form_of(name: str) -> Form:
     return "program" if _package_of(name) == "torch" else "onnx"
 
 
+def quantised_for(name: str) -> str:
+    """Returns the plain runtime whose quantised graphs a runtime takes."""
+    return PROVIDERS[name].quantised_for if name in PROVIDERS else _package_of(name)
+
+
 def _package_of(name: str) -> str:
     return name.partition("-")[0]
 
@@ -36,12 +51,14 @@ def get_runtime(name: str) -> Runtime:
     """Returns a runtime by name.
 
     Raises:
-        HwsearchError: If no runtime has that name or its package is not installed.
+        HwsearchError: If no runtime has that name, its package is not installed, or the
+            package has no such provider or device here.
     """
     if name not in _RUNTIMES:
         raise unknown_name("runtime", name, _RUNTIMES)
-    class_name, install = _RUNTIMES[name]
-    package, module = _package_of(name), name.replace("-", "_")
+    module, class_name, install = _RUNTIMES[name]
+    package = _package_of(name)
     if find_spec(package) is None:
         raise HwsearchError(f"the package {package} is not installed", fix=f"Run: {install}")
-    return getattr(import_module(f"hwsearch.runtime.{module}"), class_name)()
+    made = getattr(import_module(f"hwsearch.runtime.{module}"), class_name)
+    return made(name) if class_name in _TAKE_NAME else made()

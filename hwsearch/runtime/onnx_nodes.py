@@ -1,11 +1,14 @@
-"""Which operators an ONNX file holds, read without the package onnx: devices may lack it."""
+"""What an ONNX file computes with, read without the package onnx: devices may lack it."""
 
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-_GRAPH, _NODE, _OP_TYPE = 7, 1, 4
-"""Field numbers of ModelProto.graph, GraphProto.node and NodeProto.op_type in onnx.proto."""
+_GRAPH, _NODE, _OP_TYPE, _INITIALIZER, _DATA_TYPE = 7, 1, 4, 5, 2
+"""Field numbers in onnx.proto: of ModelProto, GraphProto, NodeProto, GraphProto, TensorProto."""
+
+_FLOAT16 = 10
+"""TensorProto.FLOAT16."""
 
 
 def op_types(path: Path) -> frozenset[str]:
@@ -21,11 +24,33 @@ def op_types(path: Path) -> frozenset[str]:
         return frozenset(data[start:end].decode() for start, end in types)
 
 
+def graph_precision(path: Path) -> str:
+    """Returns the precision that a graph is written for, or nothing if nothing multiplies in it."""
+    if "QuantizeLinear" in op_types(path):
+        return "int8"
+    if not any(products(path)):
+        return ""
+    return "fp16" if _FLOAT16 in _weight_types(path) else "fp32"
+
+
+def _weight_types(path: Path) -> frozenset[int]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        graphs = _fields(data, _GRAPH, 0, len(data))
+        tensors = (place for graph in graphs for place in _fields(data, _INITIALIZER, *graph))
+        types = (place for tensor in tensors for place in _fields(data, _DATA_TYPE, *tensor))
+        return frozenset(_varint(data, start)[0] for start, _ in types)
+
+
 def products(path: Path) -> tuple[frozenset[str], frozenset[str]]:
     """Returns the convolutions and matrix products of an ONNX file: integer ones, other ones."""
-    found = {name for name in op_types(path) if any(part in name for part in _PRODUCTS)}
+    found = set(filter(multiplies, op_types(path)))
     integer = {name for name in found if name.startswith(("Q", "Dynamic")) or "Integer" in name}
     return frozenset(integer), frozenset(found - integer)
+
+
+def multiplies(op_type: str) -> bool:
+    """Tells whether a type of operators is a convolution or a matrix product."""
+    return any(part in op_type for part in _PRODUCTS)
 
 
 _PRODUCTS = ("Conv", "MatMul", "Gemm", "Attention")
@@ -33,12 +58,15 @@ _PRODUCTS = ("Conv", "MatMul", "Gemm", "Attention")
 
 
 def _fields(data: mmap.mmap, wanted: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yields where each length-delimited field of one number begins and ends in a message."""
+    """Yields where each string, message or integer of one field begins and ends in a message."""
     while start < end:
         tag, start = _varint(data, start)
         match tag & 7:
             case 0:
+                begin = start
                 _, start = _varint(data, start)
+                if tag >> 3 == wanted:
+                    yield begin, start
             case 1:
                 start += 8
             case 2:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -46,18 +45,18 @@ class OnnxRuntime:
     @property
     def version(self) -> str:
         """Version of the installed package."""
-        return version("onnxruntime")
+        return onnxruntime.__version__
 
     def build(self, model: Portable, out: Path, options: BuildOptions) -> Path:
         """Optimises the graph into `out`/engine.onnx."""
         check_precision(self, options.precision)
         out.mkdir(parents=True, exist_ok=True)
         engine = out / "engine.onnx"
-        settings = _settings(LoadOptions())
+        settings = session_settings(LoadOptions())
         settings.optimized_model_filepath = str(engine)
         source = model.file(self.takes)
         with readable(source, self, "ONNX file"):
-            onnxruntime.InferenceSession(str(source), settings, providers=[PROVIDER])
+            _open(source, settings)
         integer, _ = products(engine)
         if integer and options.precision != "int8":
             raise HwsearchError(
@@ -75,7 +74,7 @@ class OnnxRuntime:
         """
         check_precision(self, options.precision)
         with readable(engine, self, "engine"):
-            loaded = OnnxRuntimeEngine(engine, _settings(options))
+            loaded = OnnxRuntimeEngine(_open(engine, session_settings(options)), engine)
             if options.precision == "int8":
                 _require_int8(engine)
         yield loaded
@@ -83,10 +82,10 @@ class OnnxRuntime:
     @contextmanager
     def load_plain(self, model: Path) -> Iterator["OnnxRuntimeEngine"]:
         """Loads an ONNX file without any optimisation, to compare engines with."""
-        settings = _settings(LoadOptions())
+        settings = session_settings(LoadOptions())
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         with readable(model, self, "ONNX file"):
-            loaded = OnnxRuntimeEngine(model, settings)
+            loaded = OnnxRuntimeEngine(_open(model, settings), model)
         yield loaded
 
     def files(self, engine: Path) -> tuple[Path, ...]:
@@ -105,7 +104,12 @@ def _require_int8(engine: Path) -> None:
         )
 
 
-def _settings(options: LoadOptions) -> onnxruntime.SessionOptions:
+def _open(path: Path, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), settings, providers=[PROVIDER])
+
+
+def session_settings(options: LoadOptions) -> onnxruntime.SessionOptions:
+    """Returns settings of a session with its CPU threads."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
     if options.shared_pool and options.threads > 1:
@@ -129,20 +133,33 @@ def _make_pool(threads: int) -> None:
 
 
 class OnnxRuntimeEngine:
-    """One loaded session."""
+    """One session.
 
-    def __init__(self, path: Path, settings: onnxruntime.SessionOptions) -> None:
-        self._session = onnxruntime.InferenceSession(str(path), settings, providers=[PROVIDER])
-        self.provider = self._session.get_providers()[0]
-        if self.provider != PROVIDER:
-            raise HwsearchError(f"{self.provider} would run, not {PROVIDER}", where=path)
+    Args:
+        session: Of one provider.
+        path: Its file.
+        provider: What it must compute with.
+        memory: Where inputs and outputs stay, as `OrtValue` calls it.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        path: Path,
+        provider: str = PROVIDER,
+        memory: str = "cpu",
+    ) -> None:
+        self._session, self._memory = session, memory
+        self.provider = session.get_providers()[0]
+        if self.provider != provider:
+            raise HwsearchError(f"{self.provider} would run, not {provider}", where=path)
         self.input_specs = tuple(
             TensorSpec(
                 item.name, fixed_shape(item.name, tuple(item.shape), path), _DTYPES[item.type]
             )
-            for item in self._session.get_inputs()
+            for item in session.get_inputs()
         )
-        self._outputs = [item.name for item in self._session.get_outputs()]
+        self._outputs = [item.name for item in session.get_outputs()]
 
     def run(self, feed: Feed) -> dict[str, np.ndarray]:
         """Computes all outputs, by name."""
@@ -155,7 +172,8 @@ class OnnxRuntimeEngine:
         check_feed(self.input_specs, feed)
         binding = self._session.io_binding()
         for name, array in feed.items():
-            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+            resident = onnxruntime.OrtValue.ortvalue_from_numpy(array, self._memory)
+            binding.bind_ortvalue_input(name, resident)
         for name in self._outputs:
-            binding.bind_output(name, "cpu")
+            binding.bind_output(name, self._memory)
         return timed_calls(partial(self._session.run_with_iobinding, binding), seconds)

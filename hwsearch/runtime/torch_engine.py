@@ -10,14 +10,11 @@ import torch
 from torch import Tensor
 
 from hwsearch.errors import HwsearchError
-from hwsearch.runtime.base import Feed, check_feed, timed_calls
+from hwsearch.runtime.base import WARMUP_SECONDS, Feed, check_feed, timed_calls
 from hwsearch.runtime.torch_program import Border
 
 Call = Callable[[Tensor], Sequence[Tensor]]
 """From the resident input to the outputs."""
-
-WARMUP_SECONDS = 0.2
-"""A graphics processor raises its clocks this long before its times mean anything."""
 
 _CAPTURE_CALLS = 3
 """Calls before a CUDA graph is captured: the first ones choose kernels and take memory."""

@@ -12,7 +12,7 @@ import numpy as np
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
 from hwsearch.kinds import NUMBER_BYTES
-from hwsearch.latency.predictor import LatencyModel
+from hwsearch.latency.lookup import LatencyModel
 from hwsearch.search.evaluations import Evaluations, Target, match_table
 from hwsearch.search.pareto import knee, pareto_front
 from hwsearch.space import Space, Subnet

@@ -8,7 +8,8 @@ from rich.table import Table as Grid
 from hwsearch.config import write_config
 from hwsearch.distance import CatalogueStudents
 from hwsearch.journal import Journal
-from hwsearch.latency.predictor import LatencyModel, fit_latency
+from hwsearch.latency.fit import fit_latency
+from hwsearch.latency.lookup import LatencyModel
 from hwsearch.progress import console, track
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.front import FILE as FRONT_FILE

@@ -17,7 +17,7 @@ from rows import add_row, open_results
 
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.heads import Extra, added_blocks, parse_extra
-from hwsearch.latency.predictor import fit_latency
+from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
 from hwsearch.profiling.profile import ProfileOptions, profile
 from hwsearch.profiling.remeasure import remeasure

@@ -1,0 +1,147 @@
+"""A new table from few measurements: an earlier table predicts, and what is measured corrects."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hwsearch.block import Block
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import sha256_of
+from hwsearch.latency.correction import Correction
+from hwsearch.latency.features import BlockTime
+from hwsearch.latency.predictor import (
+    MIN_NETWORKS,
+    Predictor,
+    check_space,
+    evidence_of,
+    subnet_of,
+)
+from hwsearch.latency.table import Table, find_table, table_folders
+from hwsearch.space import Space, Subnet
+from hwsearch.spaces import get_space
+
+
+@dataclass(frozen=True)
+class SourceFeatures:
+    """What an earlier table's predictor sees of networks, with its predictions as the one total.
+
+    Attributes:
+        source: Predicts from the earlier table.
+        blocks_ms: Milliseconds of single blocks, such as heads, measured for the new table.
+        ratio: Typical ratio of measured to predicted.
+    """
+
+    source: Predictor
+    blocks_ms: dict[str, float]
+    ratio: float = 1.0
+
+    def of_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns totals float[N, 1] and scaled features float[N, F] of code int[N, D]."""
+        return self._predicted(*self.source.features.of_codes(codes))
+
+    def of_subnet(self, subnet: Subnet) -> tuple[np.ndarray, np.ndarray]:
+        """Walks one network, on the grid or off it; returns as `of_codes` with N = 1."""
+        return self._predicted(*self.source.features.of_subnet(subnet))
+
+    def block_time(self, block: Block) -> BlockTime:
+        """Tells what a block adds: as measured, else the earlier table's time in proportion."""
+        if block.key in self.blocks_ms:
+            return BlockTime(self.blocks_ms[block.key] - min(self.blocks_ms.values()), True)
+        return BlockTime(self.ratio * self.source.block_time(block).latency_ms, False)
+
+    def _predicted(self, totals: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.source.correction.mean_ms(totals, inputs)[:, None], inputs
+
+
+def fit_transfer(table: Table, space: Space, earlier: Table) -> Predictor:
+    """Corrects what an earlier table predicts by the evidence rows of a new one.
+
+    Raises:
+        HwsearchError: If the earlier table is of another space, or evidence is too little.
+    """
+    rows = table.networks("evidence")
+    if len(rows) < MIN_NETWORKS:
+        raise HwsearchError(
+            f"{len(rows)} measured networks are too little evidence; {MIN_NETWORKS} are needed",
+            where=table.path,
+            fix="Measure more: hwsearch profile with a larger --evidence",
+        )
+    blocks_ms = {row.key: row.latency_ms for row in table.blocks}
+    features = SourceFeatures(Predictor.fit(earlier, space), blocks_ms)
+    correction = Correction.best(evidence_of(rows, space, features))
+    predicted = [features.of_subnet(subnet_of(row, space))[0][0, 0] for row in rows]
+    ratio = float(np.median([row.latency_ms for row in rows] / np.array(predicted)))
+    return Predictor(replace(features, ratio=ratio), correction)
+
+
+def source_of(table: Table) -> Table:
+    """Finds the earlier table that a table was started from.
+
+    Raises:
+        HwsearchError: If it is not here, or is no longer what it was.
+    """
+    header, beside = table.header, table.path.parent.parent
+    try:
+        path = find_table(header.source, beside if beside.is_dir() else None)
+        state = "" if sha256_of(path) == header.source_sha256 else "has changed"
+    except HwsearchError:
+        path, state = table.path, "is not here"
+    if state:
+        raise HwsearchError(
+            f"the table '{table.name}' was started from '{header.source}', which {state}",
+            where=path,
+            fix="Bring it back, or run hwsearch profile with --source and --fresh",
+        )
+    return Table.read(path)
+
+
+LIKENESS = ("runtime", "precision", "device", "threads", "batch", "pace_hz")
+"""What makes an earlier table a good start, the most important first."""
+
+
+def earlier_table(name: str, space: str, wanted: Mapping[str, Any]) -> Table:
+    """Finds the table that a new one is to start from.
+
+    Args:
+        name: Of the table, or "auto" for the nearest.
+        space: Of the new table.
+        wanted: The new table's own values of `LIKENESS`.
+
+    Raises:
+        HwsearchError: If there is none, or it cannot be started from.
+    """
+    if name != "auto":
+        found = Table.read(find_table(name))
+        check_space(found, get_space(space))
+        if found.header.source:
+            raise HwsearchError(
+                f"'{found.name}' itself starts from '{found.header.source}'",
+                fix="Start from a table whose blocks were measured",
+            )
+        return found
+    likeness = [(_likeness(table, wanted), table) for table in known_tables(space)]
+    others = [pair for pair in likeness if not all(pair[0])]
+    if not others:
+        raise HwsearchError(
+            f"there is no other table of space '{space}' to start from",
+            fix="Leave --source out: blocks and networks are measured then",
+        )
+    return max(others, key=lambda pair: pair[0])[1]
+
+
+def _likeness(table: Table, wanted: Mapping[str, Any]) -> tuple[bool, ...]:
+    return tuple(getattr(table.header, name) == wanted[name] for name in LIKENESS)
+
+
+def known_tables(space: str) -> Iterator[Table]:
+    """Yields the sound tables of a space that do not start from others, nearest folder first."""
+    for folder in table_folders():
+        for path in sorted(folder.glob(f"*/{space}-*.jsonl")):
+            try:
+                table = Table.read(path)
+            except HwsearchError:
+                continue
+            if table.space == space and not table.header.source:
+                yield table
