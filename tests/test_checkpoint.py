@@ -1,10 +1,8 @@
 """Checkpoints: what is saved comes back, and what is damaged or foreign is refused."""
 
-import resource
-from contextlib import contextmanager
-
 import pytest
 import torch
+from full_disk import files_limited_to
 from safetensors.torch import save_file
 from tiny_space import NAME, TINY
 
@@ -22,17 +20,6 @@ def saved(tmp_path):
     checkpoint = Checkpoint(header, method.state_dict(), {"w": torch.ones(2)})
     checkpoint.save(tmp_path)
     return checkpoint
-
-
-@contextmanager
-def files_limited_to(size):
-    """Makes every write past so many bytes of a file fail, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_is_saved_comes_back(saved, tmp_path):

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import files_limited_to
 from moments import wait_for
 
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import is_extra
-from hwsearch.journal import read_journal
+from hwsearch.journal import Journal, read_journal
 from hwsearch.kinds import total_macs
 from hwsearch.kit import child
 from hwsearch.kit.child import measure_in_child
@@ -264,3 +265,26 @@ def test_the_budget_decides_how_many_networks_are_measured(profiled: Path) -> No
     assert decided(plan, None, None).evidence == 3  # as the earlier run
     fresh = decided(replace(plan, seed=1, device="new"), None, 0)
     assert (fresh.evidence, fresh.heldout) == (FEWEST_EVIDENCE, 0)
+
+
+def test_a_second_profiler_of_the_same_table_is_refused(profiled: Path) -> None:
+    more = options(profiled.parents[1], seconds=4.0)
+    journal = more.plan().journal
+    with (
+        Journal.open(journal, KIND, read_journal(journal, KIND)[0]),
+        pytest.raises(HwsearchError, match="another hwsearch writes"),
+    ):
+        profile(more)
+
+
+def test_a_full_disk_stops_measuring_and_keeps_what_was_measured(
+    profiled: Path, tmp_path: Path
+) -> None:
+    order = replace(order_of(profiled), journal=tmp_path / "visits.jsonl", settings=Settings(30.0))
+    with files_limited_to(20_000), pytest.raises(HwsearchError, match="cannot write"):
+        measure_in_child(order, tmp_path, lambda visits: None, print)
+    kept = visits_of(order)
+    assert len(kept) > 3
+    short = replace(order, settings=Settings(1.0))
+    measure_in_child(short, tmp_path, lambda visits: None, print)
+    assert visits_of(order)[: len(kept)] == kept

@@ -1,6 +1,6 @@
 """The verb table: what a latency table holds, whether it is sound, and how two differ."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import console
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
+from hwsearch.spaces.catalogue import Catalogue
 
 QUANTILES = (0.1, 0.5, 0.9)
 """Which ratios of two tables are shown."""
@@ -125,11 +126,33 @@ def _facts(table: Table) -> Iterator[tuple[str, str]]:
     yield "references", nominal
     counts = [len(table.blocks), *(len(table.networks(s)) for s in ("evidence", "heldout"))]
     yield "rows", "{} blocks, {} networks as evidence, {} held out".format(*counts)
+    if header.source:
+        yield "starts from", header.source
+    yield from _coverage(table)
     if noise:
         median, worst = np.quantile(noise, [0.5, 1])
         yield "noise", f"standard error {median:.1%} (median), {worst:.1%} (worst row)"
+    if drift := [_drift(row.pass_ratios) for row in table.rows if len(row.pass_ratios) > 1]:
+        yield "drift", f"later passes took {np.median(drift):+.1%} (median), references taken out"
     marked = sum(bool(row.flags) for row in table.rows)
     yield "marked", f"{marked} rows noisy, throttled or short of time; {len(header.failed)} failed"
+
+
+def _coverage(table: Table) -> Iterator[tuple[str, str]]:
+    """Tells how much of the space was measured."""
+    networks = [row.latency_ms for row in table.rows if row.kind == "network"]
+    if networks:
+        yield "range", f"networks of {min(networks):.4g} to {max(networks):.4g} ms"
+    space = get_space(table.space)
+    if not isinstance(space, Catalogue):
+        measured = sum(row.key in space.blocks for row in table.blocks)
+        yield "coverage", f"{measured} of the {len(space.blocks)} blocks that networks can have"
+
+
+def _drift(pass_ratios: Sequence[float]) -> float:
+    """Returns how much longer the later half of the passes took, relative."""
+    half = len(pass_ratios) // 2
+    return float(np.median(pass_ratios[half:]) / np.median(pass_ratios[:half]) - 1)
 
 
 def print_accuracy(found: Accuracy) -> None:
