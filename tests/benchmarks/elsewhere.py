@@ -4,8 +4,8 @@
 
 makes a kit, runs it where there is only NumPy and the runtime, and profiles the same networks and
 blocks here and through a real sshd on the loopback; the ways take turns, a part of the budget at a
-time, and the kit is killed three times in the midst of its first. Adds a row to results/elsewhere.jsonl:
-how far the three tables differ, row by row.
+time, and the kit is killed three times in the midst of its first. Adds a row to
+results/elsewhere.jsonl: how far the three tables differ, row by row.
 """
 
 import argparse
@@ -50,8 +50,9 @@ def kit_way(recipe: dict[str, Any], python: Path, folder: Path) -> Callable[[flo
     def go_on(minutes: float) -> Path:
         nonlocal kills
         flag = ("--budget-minutes", f"{minutes:g}")
-        for kills in range(kills + 1, KILLS + 1):
+        while kills < KILLS:
             _kill_midway(python, folder / "kit", *flag)
+            kills += 1
         with start(python, folder / "kit", *flag) as child:
             _, wrong = child.communicate()
         assert child.returncode == 0, wrong
