@@ -206,19 +206,23 @@ def find_table(text: str, tables_dir: Path | None = None) -> Path:
     """
     if Path(text).is_file():
         return Path(text)
-    wanted, known = text.removesuffix(".jsonl"), dict[str, Path]()
-    for folder in table_folders(tables_dir):
-        paths = {f"{path.parent.name}/{path.stem}": path for path in folder.glob("*/*.jsonl")}
+    wanted = text.removesuffix(".jsonl")
+    folders = [
+        {f"{path.parent.name}/{path.stem}": path for path in folder.glob("*/*.jsonl")}
+        for folder in table_folders(tables_dir)
+    ]
+    for paths in folders:
         if found := [name for name in paths if wanted in (name, name.partition("/")[2])]:
             return _only(found, paths, text)
-        known = paths | known
+    for paths in folders:
+        if found := [name for name in paths if name.partition("/")[2].startswith(f"{wanted}-")]:
+            return _only(found, paths, text)
+    known = {name for paths in folders for name in paths}
     if not known:
         raise HwsearchError(
             f"there is no latency table '{text}', nor any other",
             fix="Measure one with hwsearch profile, or name its folder with --tables-dir",
         )
-    if found := [name for name in known if name.partition("/")[2].startswith(f"{wanted}-")]:
-        return _only(found, known, text)
     raise unknown_name("latency table", text, known)
 
 
