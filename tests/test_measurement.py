@@ -105,7 +105,7 @@ def test_drift_is_taken_out() -> None:
         raw = [visit.window.p50_ms for visit in visits if visit.job == job]
         assert np.std(np.log(raw)) > 4 * np.std(np.log(estimate.pass_ratios))
     scale = fit_scale(visits)
-    np.testing.assert_allclose(scale.exponents, (0.4, 0.5), atol=0.05)
+    np.testing.assert_allclose(scale.exponents, (0.4, 0.5), atol=0.1)
     np.testing.assert_allclose(scale.nominal_ms, (0.4, 2.4), rtol=0.1)
     for estimate in estimates.values():
         assert estimate.p10_ms < estimate.p50_ms < estimate.p90_ms < estimate.p99_ms
@@ -114,10 +114,10 @@ def test_drift_is_taken_out() -> None:
 
 def test_another_scale_puts_milliseconds_on_an_older_table() -> None:
     machine, work = Machine(drift, other_drift, noise=0.003), jobs()
-    _, visits = run(machine, work, Settings(budget_seconds=10))
+    _, visits = run(machine, work, Settings(budget_seconds=20, target_stderr=1e-9))
     scale = fit_scale(visits)
     slow = Machine(lambda t: 1.3 * drift(t), lambda t: 1.3 * other_drift(t), noise=0.003)
-    _, later = run(slow, work, Settings(budget_seconds=10))
+    _, later = run(slow, work, Settings(budget_seconds=20, target_stderr=1e-9))
     again = summarise(later, scale)
     for job, estimate in summarise(visits).items():
         assert again[job].latency_ms == pytest.approx(estimate.latency_ms, rel=0.05)

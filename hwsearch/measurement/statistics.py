@@ -1,10 +1,11 @@
 """From visits to milliseconds: drift is taken out by both references, disturbance by quantiles.
 
-Two things make one call differ from the next. The machine drifts (clocks, caches, memory),
-which both references see and a log-linear correction takes out. And neighbours take a core
-away, which only ever adds time: a low quantile within each window and the lower quartile over
-passes pass it by. On two cores shared with six other busy processes, two halves of ten passes
-agreed within 0.4 % that way, and within 11 % with medians.
+Two things make one call differ from the next. The machine drifts (clocks, caches, memory)
+within seconds to minutes, which both references see and a log-linear correction takes out. And
+neighbours take a core or a cache away for moments, which only ever adds time: a low quantile
+passes it by, within each window, over the passes of a job, and over the references' windows
+around a visit alike. A reference's window next to a visit is no measure of drift: on one machine
+those of a network larger than the cache scatter by 6 % while smaller networks repeat within .2 %.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from hwsearch.measurement.samples import Visit
 from hwsearch.measurement.sensors import Readings
 
-NOMINAL_QUANTILE = 0.1
-"""Which of all windows of a reference counts as quiet."""
+NOMINAL_QUANTILE = 0.25
+"""Which of all moments counts as the references' nominal speed."""
+
+REFERENCE_QUANTILE = 0.1
+"""Which of a reference's windows around a moment is its speed at that moment."""
+
+NEAR_VISITS = 10
+"""Visits before and after one whose references tell its moment's speed: a second or more."""
 
 PASS_QUANTILE = 0.25
 """Which of a job's passes is its latency."""
@@ -28,25 +35,21 @@ PRIOR_PASSES = 4.0
 FIRST_NOISE = 0.04
 """Noise between passes, relative, that is assumed before anything is known."""
 
-RUN_NOISE = 0.002
+RUN_NOISE = 0.006
 """What two processes with the same engines differ by, relative, however many their passes."""
 
-USUAL_EXPONENTS = np.array([0.4, 0.5])
-"""Measured for ONNX Runtime and OpenVINO; they hold where the references hardly move."""
+USUAL_EXPONENTS = np.array([1.0, 0.0])
+"""A slower processor slows all networks as it does the small reference, which lives in caches."""
 
-USUAL_DRIFT = 0.005
+USUAL_DRIFT = 0.01
 """Slow-downs of this size say as much about the exponents as `USUAL_EXPONENTS` do."""
 
 MAX_EXPONENT = 1.5
-
-SMOOTHING = 2
-"""Visits before and after one whose references stand for its own."""
 
 _QUARTILE_DEVIATIONS, _QUARTILE_ERROR = 0.674, 1.36
 """For normal noise: median less lower quartile in deviations; the quartile's error times √n."""
 
 _HUBER = 1.5
-_LEVERAGE = 3.0
 _ROUNDS = 15
 
 
@@ -102,37 +105,30 @@ def fit_scale(visits: Sequence[Visit]) -> Scale:
 
     The exponents are the robust slopes of the log latency over the logs of both references,
     within jobs: `log t = job + a·log small + b·log large`. On a machine that does not drift
-    there is no slope to be seen, so they are weakly pulled to the usual ones.
+    there is no slope to be seen, so they are pulled to the usual ones.
 
     Args:
         visits: At least one.
     """
-    pairs = [pair for visit in visits for pair in (visit.before, visit.after)]
-    windows = np.array([[small.p10_ms, large.p10_ms] for small, large in pairs])
-    small, large = np.quantile(windows, NOMINAL_QUANTILE, axis=0)
-    return Scale((float(small), float(large)), _exponents(visits))
+    references = _reference_logs(visits)
+    small, large = np.exp(np.quantile(references, NOMINAL_QUANTILE, axis=0))
+    return Scale((float(small), float(large)), _exponents(visits, references))
 
 
-def _exponents(visits: Sequence[Visit]) -> tuple[float, float]:
+def _exponents(visits: Sequence[Visit], references: np.ndarray) -> tuple[float, float]:
     _, groups = np.unique([visit.job for visit in visits], return_inverse=True)
-    columns = np.column_stack([_logs(visits), _reference_logs(visits)])
+    columns = np.column_stack([_logs(visits), references])
     for group in range(groups.max() + 1):
         columns[groups == group] -= np.median(columns[groups == group], axis=0)
-    times, references = columns[:, 0], columns[:, 1:]
-    # Windows in which a reference was disturbed say nothing about drift.
-    typical = 1.48 * np.median(np.abs(references), axis=0) + 1e-3
-    leverage = np.max(np.abs(references) / typical, axis=1, initial=1e-9)
+    times, moves = columns[:, 0], columns[:, 1:]
     slopes = USUAL_EXPONENTS
     for _ in range(_ROUNDS):
-        error = np.abs(times - references @ slopes)
+        error = np.abs(times - moves @ slopes)
         spread = 1.48 * np.median(error) + 1e-4
         weights = np.minimum(1, _HUBER * spread / np.maximum(error, 1e-9))
-        weights *= np.minimum(1, _LEVERAGE / leverage)
         pull = weights.sum() * USUAL_DRIFT**2 * np.eye(2)
-        weighted = references.T * weights
-        slopes = np.linalg.solve(
-            weighted @ references + pull, weighted @ times + pull @ USUAL_EXPONENTS
-        )
+        weighted = moves.T * weights
+        slopes = np.linalg.solve(weighted @ moves + pull, weighted @ times + pull @ USUAL_EXPONENTS)
     a, b = np.clip(slopes, 0.0, MAX_EXPONENT)
     return float(a), float(b)
 
@@ -143,18 +139,18 @@ def _logs(visits: Sequence[Visit]) -> np.ndarray:
 
 
 def _reference_logs(visits: Sequence[Visit]) -> np.ndarray:
-    """Log milliseconds of both references around each visit, float[n, 2].
+    """Log milliseconds of both references at the moment of each visit, float[n, 2].
 
-    The mean of before and after, then the median over neighbouring visits: drift is slower
-    than one visit, and a disturbed window must not be taken for it.
+    A low quantile of their windows before and after this visit and its neighbours in time.
     """
     around = [[[w.p10_ms for w in pair] for pair in (v.before, v.after)] for v in visits]
-    logs = np.log(around).mean(axis=1)
     order = np.argsort([visit.at for visit in visits], kind="stable")
-    padded = np.pad(logs[order], ((SMOOTHING, SMOOTHING), (0, 0)), mode="edge")
-    smooth = np.empty_like(logs)
-    smooth[order] = np.median(sliding_window_view(padded, 2 * SMOOTHING + 1, axis=0), axis=-1)
-    return smooth
+    near = ((NEAR_VISITS, NEAR_VISITS), (0, 0), (0, 0))
+    padded = np.pad(np.log(around)[order], near, mode="reflect" if len(visits) > 1 else "edge")
+    spans = sliding_window_view(padded, 2 * NEAR_VISITS + 1, axis=0)
+    speeds = np.empty((len(visits), 2))
+    speeds[order] = np.quantile(spans, REFERENCE_QUANTILE, axis=(1, 3))
+    return speeds
 
 
 def summarise(visits: Sequence[Visit], scale: Scale | None = None) -> dict[str, Estimate]:
