@@ -21,6 +21,7 @@ from hwsearch.selfsup.heads import PROJECTION
 from hwsearch.train import TrainOptions, train, trainer
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import Metrics
+from hwsearch.train.schedule import Schedule
 from hwsearch.train.trainer import StepSettings, Trainer
 
 IMAGES, BATCH, EPOCHS = 40, 8, 8
@@ -178,19 +179,14 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(options,
         assert all(value.isfinite().all() for value in weights)
 
 
+SCHEDULE = Schedule(
+    steps=100, lr=0.1, warmup_steps=10, random_subnets=1, sampling="choices", seed=0
+)
+
+
 def make_trainer(amp="fp32", **changes):
     method = build_method(TINY, "moco-v2", MethodSettings(projection_hidden=16, queue=16), seed=0)
-    settings = StepSettings(
-        steps=100,
-        lr=0.1,
-        warmup_steps=10,
-        optimizer="sgd",
-        weight_decay=1e-4,
-        clip_norm=None,
-        random_subnets=1,
-        sampling="choices",
-        seed=0,
-    )
+    settings = StepSettings(schedule=SCHEDULE, optimizer="sgd", weight_decay=1e-4, clip_norm=None)
     settings = dataclasses.replace(settings, **changes)
     return Trainer(method, TINY, settings, Hardware("cpu", amp, channels_last=False))
 
@@ -208,7 +204,7 @@ def test_collapse_stops_the_run(monkeypatch):
         collapsing.run_step(make_views(alike, 1))
 
 
-@pytest.mark.parametrize("changes", [{"amp": "bf16"}, {"clip_norm": 0.1}, {"random_subnets": 2}])
+@pytest.mark.parametrize("changes", [{"amp": "bf16"}, {"clip_norm": 0.1}, {"optimizer": "adamw"}])
 def test_a_step_moves_all_weights(changes):
     stepping = make_trainer(**changes)
     before = [p.clone() for p in stepping.method.online.parameters()]
@@ -239,16 +235,16 @@ def test_a_trainer_goes_on_where_another_stood(optimizer):
 
 
 def test_subnets_of_a_step_depend_on_seed_and_step_only():
-    settings = make_trainer(random_subnets=3)._settings
-    first, again = (list(settings.subnets_at(7, TINY)) for _ in range(2))
+    schedule = dataclasses.replace(SCHEDULE, random_subnets=3)
+    first, again = (list(schedule.subnets_at(7, TINY)) for _ in range(2))
     assert first == again
     assert [role for role, _ in first] == ["max", "min", "random", "random", "random"]
     assert first[:2] == [("max", TINY.maximum), ("min", TINY.minimum)]
-    assert first != list(settings.subnets_at(8, TINY))
+    assert first != list(schedule.subnets_at(8, TINY))
 
 
 def test_learning_rate_rises_then_falls_to_zero():
-    rates = [make_trainer()._settings.lr_at(step) for step in range(101)]
+    rates = [SCHEDULE.lr_at(step) for step in range(101)]
     assert rates[9] == rates[10] == pytest.approx(0.1)
     assert rates == [*sorted(rates[:10]), *sorted(rates[10:], reverse=True)]
     assert rates[100] == pytest.approx(0.0)

@@ -1,19 +1,19 @@
 """One training step: teacher once, several subnets, one optimiser step, one `after_step`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import cos, isfinite, pi
+from math import isfinite
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Method, Views
-from hwsearch.space import Space, Subnet, Uniform
+from hwsearch.space import Space
 from hwsearch.train.hardware import Hardware
+from hwsearch.train.optimisers import make_optimiser
+from hwsearch.train.schedule import Schedule
 
 COLLAPSED_STD = 0.01
 """Spread of projections below which they count as equal; 1 is the spread of random directions."""
@@ -27,41 +27,16 @@ class StepSettings:
     """What the steps of a run have in common.
 
     Attributes:
-        steps: Steps of the whole run.
-        lr: Peak learning rate.
-        warmup_steps: Steps in which the learning rate rises.
+        schedule: Learning rate and networks of each step.
         optimizer: "sgd" (momentum 0.9) or "adamw".
         weight_decay: Pull towards zero on weights with two or more dimensions.
         clip_norm: Longest gradient, or None.
-        random_subnets: Networks drawn at random in a step.
-        sampling: What random networks are uniform over.
-        seed: Seed of those networks.
     """
 
-    steps: int
-    lr: float
-    warmup_steps: int
+    schedule: Schedule
     optimizer: str
     weight_decay: float
     clip_norm: float | None
-    random_subnets: int
-    sampling: Uniform
-    seed: int
-
-    def lr_at(self, step: int) -> float:
-        """Returns the learning rate of a step: a linear rise, then half a cosine to 0."""
-        if step < self.warmup_steps:
-            return self.lr * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
-        return self.lr * (1 + cos(pi * done)) / 2
-
-    def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
-        """Yields role and network for each pass of a step; random ones depend on the step only."""
-        rng = np.random.default_rng((self.seed, step))
-        yield "max", space.maximum
-        yield "min", space.minimum
-        for _ in range(self.random_subnets):
-            yield "random", space.sample(rng, self.sampling)
 
 
 @dataclass(frozen=True)
@@ -99,7 +74,9 @@ class Trainer:
         self._settings, self._hardware = settings, hardware
         self.step = self._collapsed_steps = 0
         self._trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
-        self._optimiser = _optimiser(self._trained.values(), settings)
+        self._optimiser = make_optimiser(
+            settings.optimizer, self._trained.values(), settings.weight_decay
+        )
         self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
 
     def run_step(self, views: Views) -> StepResult:
@@ -109,7 +86,7 @@ class Trainer:
             HwsearchError: If the loss is not finite, before any weight is touched, or if the
                 projections have been collapsed for long.
         """
-        lr = self._settings.lr_at(self.step)
+        lr = self._settings.schedule.lr_at(self.step)
         found = self._backward(views)
         losses = {role: sum(values) / len(values) for role, values in found.losses.items()}
         if not all(map(isfinite, losses.values())):
@@ -125,7 +102,7 @@ class Trainer:
         roles, outputs = [], []
         with self._hardware.autocast():
             targets = self.method.targets(views)
-        for role, subnet in self._settings.subnets_at(self.step, self._space):
+        for role, subnet in self._settings.schedule.subnets_at(self.step, self._space):
             with self._hardware.autocast():
                 output = self.method(views, targets, subnet)
             self._scaler.scale(output["loss"]).backward()
@@ -195,16 +172,3 @@ class _Passes:
 
     losses: Mapping[str, list[float]]
     embedding_std: float
-
-
-def _optimiser(parameters: Iterable[nn.Parameter], settings: StepSettings) -> Optimizer:
-    parameters = list(parameters)
-    decayed = [p for p in parameters if p.ndim > 1]
-    plain = [p for p in parameters if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=0.0)
-    return torch.optim.SGD(groups, lr=0.0, momentum=0.9)

@@ -1,0 +1,45 @@
+"""What happens in which step: learning rate and networks, both a function of the step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import cos, pi
+
+import numpy as np
+
+from hwsearch.space import Space, Subnet, Uniform
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate and networks of each step.
+
+    Attributes:
+        steps: Steps of the whole run.
+        lr: Peak learning rate.
+        warmup_steps: Steps in which the learning rate rises.
+        random_subnets: Networks drawn at random in a step.
+        sampling: What random networks are uniform over.
+        seed: Seed of those networks.
+    """
+
+    steps: int
+    lr: float
+    warmup_steps: int
+    random_subnets: int
+    sampling: Uniform
+    seed: int
+
+    def lr_at(self, step: int) -> float:
+        """Returns the learning rate of a step: a linear rise, then half a cosine to 0."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        return self.lr * (1 + cos(pi * done)) / 2
+
+    def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
+        """Yields role and network for each pass of a step; random ones depend on the step only."""
+        rng = np.random.default_rng((self.seed, step))
+        yield "max", space.maximum
+        yield "min", space.minimum
+        for _ in range(self.random_subnets):
+            yield "random", space.sample(rng, self.sampling)
