@@ -204,7 +204,15 @@ def test_collapse_stops_the_run(monkeypatch):
         collapsing.run_step(make_views(alike, 1))
 
 
-@pytest.mark.parametrize("changes", [{"amp": "bf16"}, {"clip_norm": 0.1}, {"optimizer": "adamw"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amp": "bf16"},
+        {"clip_norm": 0.1},
+        {"optimizer": "adamw"},
+        {"schedule": dataclasses.replace(SCHEDULE, random_subnets=2)},
+    ],
+)
 def test_a_step_moves_all_weights(changes):
     stepping = make_trainer(**changes)
     before = [p.clone() for p in stepping.method.online.parameters()]

@@ -21,7 +21,7 @@ class Reference:
     Attributes:
         name: "small" or "large".
         model_sha256: Hash of the ONNX file or exported program that its engine is built from.
-        nominal_ms: Its latency in quiet windows, in milliseconds.
+        nominal_ms: Its latency in the quieter quarter of moments, in milliseconds.
     """
 
     name: str
@@ -115,7 +115,7 @@ class Row:
     Attributes:
         kind: "block" or "network".
         key: `Block.key`, or for a network what `Space.key` gives.
-        latency_ms: Median milliseconds of a call at the references' nominal speed.
+        latency_ms: Milliseconds of a call that nothing disturbs, at the references' nominal speed.
         stderr_rel: Relative standard error between passes.
         passes: Visits that count.
         p10_ms: Tenth percentile within a window.

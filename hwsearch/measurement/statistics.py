@@ -5,7 +5,7 @@ within seconds to minutes, which both references see and a log-linear correction
 neighbours take a core or a cache away for moments, which only ever adds time: a low quantile
 passes it by, within each window, over the passes of a job, and over the references' windows
 around a visit alike. A reference's window next to a visit is no measure of drift: on one machine
-those of a network larger than the cache scatter by 6 % while smaller networks repeat within .2 %.
+those of a network larger than the cache scatter by 6 % while smaller networks repeat within .6 %.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ REFERENCE_QUANTILE = 0.1
 """Which of a reference's windows around a moment is its speed at that moment."""
 
 NEAR_VISITS = 10
-"""Visits before and after one whose references tell its moment's speed: a second or more."""
+"""Visits before and after one whose references tell its moment's speed: about a second's worth."""
 
 PASS_QUANTILE = 0.25
 """Which of a job's passes is its latency."""
@@ -58,7 +58,7 @@ class Scale:
     """How visits become milliseconds.
 
     Attributes:
-        nominal_ms: What the small and the large reference take in quiet windows.
+        nominal_ms: What the small and the large reference take in the quieter quarter of moments.
         exponents: Powers of their slow-downs that a job slows down with.
     """
 

@@ -141,7 +141,7 @@ class Plan:
 
     @cached_property
     def _all_ships(self) -> tuple[str, ...]:
-        """What was asked for now or by earlier runs into the same journal."""
+        """What this run and earlier ones into the same journal were asked for."""
         return tuple(sorted({*self.ships, *self.log().ships}))
 
     @cached_property

@@ -27,7 +27,7 @@ class Measured:
     """One engine's latency on a table's scale.
 
     Attributes:
-        latency_ms: Median milliseconds of a call at the table's nominal speed.
+        latency_ms: Milliseconds of a call that nothing disturbs, at the table's nominal speed.
         stderr_rel: Relative standard error between passes.
         passes: Visits that count.
         flags: As in a table's rows.

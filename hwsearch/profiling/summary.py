@@ -77,7 +77,8 @@ def table_of(
         models: What was to be measured; those without a visit get no row.
         date: ISO 8601; now if empty.
     """
-    estimates, scale = summarise(log.visits), fit_scale(log.visits)
+    scale = fit_scale(log.visits)
+    estimates = summarise(log.visits, scale)
     shared = ("space", "runtime", "precision", "batch", "threads", "pace_hz", "device")
     source = ("source", "source_sha256")
     return Table(

@@ -35,5 +35,5 @@ def add_row(journal: Journal, figures: Mapping[str, Any]) -> None:
 
 
 def _without_folder(word: str) -> str:
-    """Shortens an absolute path to its name: where files lay repeats nothing."""
-    return Path(word).name if Path(word).is_absolute() or word.endswith(".py") else word
+    """Shortens a path to its name: where files lay repeats nothing."""
+    return Path(word).name if "/" in word else word
