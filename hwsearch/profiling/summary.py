@@ -89,10 +89,10 @@ def table_of(
             },
             provider=log.provider,
             references=(
-                Reference(REFERENCES[0], header["references"][0], scale.nominal_ms[0]),
-                Reference(REFERENCES[1], header["references"][1], scale.nominal_ms[1]),
+                Reference(REFERENCES[0], header["references"][0], _short(scale.nominal_ms[0])),
+                Reference(REFERENCES[1], header["references"][1], _short(scale.nominal_ms[1])),
             ),
-            exponents=scale.exponents,
+            exponents=(_short(scale.exponents[0]), _short(scale.exponents[1])),
             date=date or datetime.now(UTC).isoformat(timespec="seconds"),
             visits=len(log.visits),
             build_seconds=round(log.build_seconds, 1),
