@@ -24,7 +24,7 @@ class LoaderOptions:
     """How images become batches."""
 
     batch: int = 256
-    """Images a step, on each process."""
+    """Images a step, over all processes."""
     side: int = 32
     """Height and width of the stored image in pixels; crops are taken from it."""
     seed: int = 0
@@ -77,7 +77,8 @@ class Loader:
         source: The images.
         options: Sizes and seed.
         rank: Which of the processes that train together this one is.
-        world: How many processes train together; each step's images are split among them.
+        world: How many processes train together; each step's images are dealt to them in turn,
+            so that a step has the same images however many there are.
 
     Attributes:
         epoch: The pass that the next batch belongs to.
@@ -94,13 +95,12 @@ class Loader:
         self._source, self._options = source, options
         self._rank, self._world = rank, world
         self.epoch = self.step = 0
-        self.steps_per_epoch = len(source) // (options.batch * world)
+        self.steps_per_epoch = len(source) // options.batch
         if self.steps_per_epoch == 0:
             raise HwsearchError(
-                f"{len(source)} images do not fill one step of {options.batch} on {world} process"
-                + ("es" if world > 1 else ""),
+                f"{len(source)} images do not fill one step of {options.batch}",
                 where=source.name,
-                fix=f"Use --batch {max(len(source) // world, 1)} or less",
+                fix=f"Use --batch {len(source)} or less",
             )
         self._log = CorruptLog(source, options.max_corrupt_share)
         self._handed_out, self._waited_seconds = 0, 0.0
@@ -136,11 +136,11 @@ class Loader:
         self.epoch, self.step = self.epoch + 1, 0
 
     def _rows(self) -> list[np.ndarray]:
-        """Returns the images of each batch left in the epoch, int64[B] each."""
+        """Returns this process's images of each batch left in the epoch, int64[B] each."""
         batch, steps = self._options.batch, self.steps_per_epoch
         order = permutation(len(self._source), self._options.seed, self.epoch)
-        shares = order[: steps * self._world * batch].reshape(steps, self._world, batch)
-        return list(shares[self.step :, self._rank])
+        whole = order[: steps * batch].reshape(steps, batch)
+        return list(whole[self.step :, self._rank :: self._world])
 
     def _pieces(self, rows: list[np.ndarray]) -> Iterable["_Piece"]:
         if self._held is not None:
@@ -184,7 +184,6 @@ class Loader:
             "batch": options.batch,
             "side": options.side,
             "seed": options.seed,
-            "processes": self._world,
         }
 
 

@@ -5,7 +5,7 @@ Shapes: B batch, C channels, H W side.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
@@ -14,6 +14,9 @@ from hwsearch.space import Subnet
 
 Weights = Literal["online", "ema"]
 """Which weights: those the optimiser moves, or their slow average."""
+
+Norm = Literal["per-rank", "sync"]
+"""Whose images batch norm takes its statistics of: one process's, or those of all."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,15 @@ class Method(nn.Module, ABC, Generic[T]):
 
     One step is: `targets` once, then `method(views, targets, subnet)` and backward for each
     subnet, one optimiser step on the parameters that ask for gradients, `after_step` once.
-    All state is in the state dict.
+    All state is in the state dict. With many processes each sees its own rows of the views, and
+    what the state dict holds stays equal on all.
+
+    Attributes:
+        norm: Whose batch-norm statistics suit the method.
+        online: What is trained.
     """
 
+    norm: ClassVar[Norm] = "sync"
     online: Encoder
 
     @abstractmethod

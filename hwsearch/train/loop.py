@@ -1,6 +1,7 @@
 """A training run: started, or resumed where an earlier one stands."""
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from hwsearch.config import write_config
 from hwsearch.data.sources import Source, open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields
+from hwsearch.nn.processes import rank
 from hwsearch.progress import say
+from hwsearch.selfsup import get_method
 from hwsearch.selfsup.base import MethodSettings
+from hwsearch.train.distributed import check_split, groups_of_one, joined
 from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.options import TrainOptions
@@ -34,39 +38,47 @@ _RECIPE = (
 
 def run(options: TrainOptions) -> Path:
     """Trains or resumes; see `hwsearch.train.train`."""
-    out = options.out
-    _check_one_process()
-    _check_folder(options)
     hardware = choose_hardware(options)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    source = open_source(options.data)
-    header = _first_header(options, source, hardware)
-    with Metrics(out / METRICS_NAME) as metrics:
-        for leftover in out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
+    with joined(hardware.device):
+        source = open_source(options.data)
+        header = _first_header(options, source, hardware)
+        with _metrics(options) as metrics:
+            checkpoint = _earlier(options, header)
+            if checkpoint is not None and checkpoint.header.step == header.steps:
+                if rank() == 0:
+                    say(f"{options.out} is finished: {header.steps} steps")
+                return options.out
+            session = Session(options, hardware, header, source, metrics)
+            session.restore(checkpoint)
+            session.train()
+    return options.out
+
+
+@contextmanager
+def _metrics(options: TrainOptions) -> Iterator[Metrics | None]:
+    """Takes the folder for this run; only the first of many processes does."""
+    if rank() > 0:
+        yield None
+        return
+    _check_folder(options)
+    with Metrics(options.out / METRICS_NAME) as metrics:
+        for leftover in options.out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
             leftover.unlink()
-        checkpoint = Checkpoint.load(out) if (out / CHECKPOINT_NAME).exists() else None
-        if checkpoint is not None:
-            _check_same_recipe(checkpoint.header, header, out)
-            if checkpoint.header.step == header.steps:
-                say(f"{out} is finished: {header.steps} steps")
-                return out
-        else:
-            packages = ("torch", "numpy", "safetensors")
-            write_config(out / CONFIG_NAME, replace(options, resume=False), packages)
-        session = Session(options, hardware, header, source, metrics)
-        session.restore(checkpoint)
-        session.train()
-    return out
+        if not (options.out / CHECKPOINT_NAME).exists():
+            first = replace(options, resume=False)
+            write_config(options.out / CONFIG_NAME, first, ("torch", "numpy", "safetensors"))
+        yield metrics
 
 
-def _check_one_process() -> None:
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes != "1":
-        raise HwsearchError(
-            f"started as {processes} processes, but training runs in one",
-            fix="Start it without torchrun: hwsearch train …",
-        )
+def _earlier(options: TrainOptions, header: Header) -> Checkpoint | None:
+    """Returns what an earlier process of the same run left, if it left something."""
+    if not (options.out / CHECKPOINT_NAME).exists():
+        return None
+    checkpoint = Checkpoint.load(options.out)
+    _check_same_recipe(checkpoint.header, header, options.out)
+    return checkpoint
 
 
 def _check_folder(options: TrainOptions) -> None:
@@ -89,9 +101,11 @@ def _first_header(options: TrainOptions, source: Source, hardware: Hardware) -> 
         queue=largest // options.batch * options.batch if options.queue is None else options.queue,
         norm_groups=options.norm_groups,
     )
+    norm = get_method(options.method).norm if options.norm == "auto" else options.norm
+    check_split(options.batch, groups_of_one(options.norm_groups, norm), "--norm-groups")
     lr = options.lr if options.lr is not None else _LR_OF_256 * options.batch / 256
     recipe = {name: getattr(options, name) for name in _RECIPE}
-    recipe |= {"lr": lr, "amp": hardware.amp, "images": source.fingerprint()}
+    recipe |= {"lr": lr, "amp": hardware.amp, "norm": norm, "images": source.fingerprint()}
     steps = len(source) // options.batch * options.epochs
     return Header(options.space, options.method, settings, recipe, 0, steps, {})
 

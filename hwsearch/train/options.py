@@ -32,7 +32,7 @@ class TrainOptions:
     epochs: int = 200
     """Passes over the images."""
     batch: int = 256
-    """Images a step."""
+    """Images a step, dealt to all processes: how many there are does not change a run."""
     lr: float | None = None
     """Peak learning rate; by default 0.03 for each 256 images of a batch."""
     optimizer: Optimizer = "sgd"
@@ -61,6 +61,9 @@ class TrainOptions:
     """Hidden units of the projection head; small spaces do with fewer."""
     norm_groups: int = 2
     """Parts of a batch with batch-norm statistics of their own, so that they tell no key."""
+    norm: Literal["auto", "per-rank", "sync"] = "auto"
+    """Whose images batch norm takes its statistics of, under torchrun: one process's (per-rank), or
+    those of all (sync), which does not depend on how many there are; auto is the method's own."""
     crop_min: float = 0.2
     """Smallest share of an image's area that a crop keeps."""
     crop_max: float = 1.0
@@ -115,12 +118,7 @@ class TrainOptions:
         _check_above_zero(self, "lr", "clip_norm", "temperature", "crop_min", "checkpoint_minutes")
         _check_most(self, 1, "crop_min", "warmup", "ema")
         _check_least(self, 0, "warmup", "ema", "max_corrupt_share")
-        _check_least(self, 2 * self.norm_groups, "batch")
-        if self.batch % self.norm_groups:
-            raise HwsearchError(
-                f"--batch {self.batch} does not split into {self.norm_groups} equal parts",
-                fix="Change --batch or --norm-groups",
-            )
+        _check_least(self, 1, "batch")
         if self.queue is not None and 0 < self.queue < self.batch:
             raise HwsearchError(
                 f"--queue {self.queue} does not hold one batch of {self.batch}",

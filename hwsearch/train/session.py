@@ -9,9 +9,12 @@ from hwsearch.checkpoint import Checkpoint, Header, build_method, load_weights
 from hwsearch.data.augment import augment
 from hwsearch.data.loader import Batch, Loader, LoaderOptions
 from hwsearch.data.sources import Source
+from hwsearch.nn.norms import synchronise
+from hwsearch.nn.processes import rank, world
 from hwsearch.progress import track
 from hwsearch.selfsup.base import Views
 from hwsearch.spaces import get_space
+from hwsearch.train.distributed import check_equal, groups_of_one
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.options import TrainOptions
@@ -27,7 +30,7 @@ class Session:
         hardware: Where and how to compute.
         header: What the run's checkpoints say about it; resolves what the options leave open.
         source: The images.
-        metrics: The run's log.
+        metrics: The run's log, on the one process that writes files.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class Session:
         hardware: Hardware,
         header: Header,
         source: Source,
-        metrics: Metrics,
+        metrics: Metrics | None,
     ) -> None:
         self._options, self._hardware, self._header = options, hardware, header
         self._metrics = metrics
@@ -52,14 +55,20 @@ class Session:
                 workers=options.workers,
                 max_corrupt_share=options.max_corrupt_share,
             ),
+            rank=rank(),
+            world=world(),
         )
+        norm = header.recipe["norm"]
+        groups = groups_of_one(header.settings.norm_groups, norm)
         method = build_method(
             space,
             options.method,
-            header.settings,
+            replace(header.settings, norm_groups=groups),
             seed=options.seed,
             residual_scale=options.residual_scale,
         )
+        if norm == "sync":
+            synchronise(method)
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
@@ -73,12 +82,15 @@ class Session:
             load_weights(self._trainer.method, checkpoint, self._options.out)
             self._loader.load_state_dict(dict(found.progress["loader"]))
             self._trainer.restore(found.step, checkpoint.optimiser, found.progress["trainer"])
-        self._metrics.cut(self._trainer.step)
+        check_equal(self._trainer.method)
+        if self._metrics is not None:
+            self._metrics.cut(self._trainer.step)
 
     def train(self) -> None:
         """Takes all steps that are left."""
         steps, trainer = self._header.steps, self._trainer
-        with track("train", steps, start=trainer.step) as advance:
+        quiet = self._metrics is None
+        with track("train", steps, start=trainer.step, quiet=quiet) as advance:
             while trainer.step < steps:
                 for batch in self._loader:
                     result = trainer.run_step(self._views(batch))
@@ -107,6 +119,8 @@ class Session:
         return Views(query, key, batch.indices.to(images.device), self._trainer.step)
 
     def _log(self, result: StepResult, epoch: int) -> None:
+        if self._metrics is None:
+            return
         now = time.monotonic()
         images = self._options.batch * min(self._options.log_steps, self._trainer.step)
         row: dict[str, float] = {"step": self._trainer.step, "epoch": epoch}
@@ -123,6 +137,8 @@ class Session:
         return late or step == self._header.steps or (every is not None and step % every == 0)
 
     def _save(self) -> None:
+        if self._metrics is None:
+            return
         self._metrics.sync()
         progress: Mapping[str, Any] = {
             "loader": self._loader.state_dict(),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hwsearch.errors import HwsearchError
+from hwsearch.nn.processes import average
 from hwsearch.selfsup.base import Method, Views
 from hwsearch.space import Space
 from hwsearch.train.hardware import Hardware
@@ -98,7 +99,7 @@ class Trainer:
         return StepResult(losses, found.embedding_std, lr)
 
     def _backward(self, views: Views) -> "_Passes":
-        """Adds up the gradients of all subnets' losses."""
+        """Adds up the gradients of all subnets' losses; takes the mean over all processes."""
         roles, outputs = [], []
         with self._hardware.autocast():
             targets = self.method.targets(views)
@@ -108,8 +109,12 @@ class Trainer:
             self._scaler.scale(output["loss"]).backward()
             roles.append(role)
             outputs.append(torch.stack([output["loss"].detach(), output["embedding_std"]]))
-        # One transfer for all numbers, so that a GPU is waited for once a step.
-        numbers = torch.stack(outputs).tolist()
+        average([p.grad for p in self._trained.values() if p.grad is not None])
+        # One transfer for all numbers, so that a GPU is waited for once a step; equal on all
+        # processes, so that all of them stop if one must.
+        numbers_P2 = torch.stack(outputs)
+        average([numbers_P2])
+        numbers = numbers_P2.tolist()
         losses: dict[str, list[float]] = {role: [] for role in roles}
         for role, (loss, _) in zip(roles, numbers, strict=True):
             losses[role].append(loss)
