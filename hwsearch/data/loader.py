@@ -23,7 +23,7 @@ class LoaderOptions:
     """How images become batches."""
 
     batch: int = 256
-    """Images a step, on each process."""
+    """Images a step, over all processes."""
     side: int = 32
     """Height and width of the stored image in pixels; crops are taken from it."""
     seed: int = 0
@@ -101,7 +101,8 @@ class Loader:
         source: The images.
         options: Sizes and seed.
         rank: Which of the processes that train together this one is.
-        world: How many processes train together; each step's images are split among them.
+        world: How many processes train together; each step's images are dealt to them in turn,
+            so that a step has the same images however many there are.
 
     Attributes:
         epoch: The pass that the next batch belongs to.
@@ -119,13 +120,12 @@ class Loader:
         self._source, self._options = source, options
         self._rank, self._world = rank, world
         self.epoch = self.step = 0
-        self.steps_per_epoch = len(source) // (options.batch * world)
+        self.steps_per_epoch = len(source) // options.batch
         if self.steps_per_epoch == 0:
             raise HwsearchError(
-                f"{len(source)} images do not fill one step of {options.batch} on {world} process"
-                + ("es" if world > 1 else ""),
+                f"{len(source)} images do not fill one step of {options.batch}",
                 where=source.name,
-                fix=f"Use --batch {max(len(source) // world, 1)} or less",
+                fix=f"Use --batch {len(source)} or less",
             )
         self._log = CorruptLog(source, options.max_corrupt_share)
         self.times = LoaderTimes()
@@ -191,13 +191,13 @@ class Loader:
         )
 
     def _rows(self) -> Iterator[np.ndarray]:
-        """Yields the images of each batch from here on, int64[B] each, without end."""
+        """Yields this process's images of each batch from here on, int64[B] each, without end."""
         batch, steps = self._options.batch, self.steps_per_epoch
         epoch, step = self.epoch, self.step
         while True:
             order = permutation(len(self._source), self._options.seed, epoch)
-            shares = order[: steps * self._world * batch].reshape(steps, self._world, batch)
-            yield from shares[step:, self._rank]
+            whole = order[: steps * batch].reshape(steps, batch)
+            yield from whole[step:, self._rank :: self._world]
             epoch, step = epoch + 1, 0
 
     def state_dict(self) -> dict[str, object]:
@@ -227,5 +227,4 @@ class Loader:
             "batch": options.batch,
             "side": options.side,
             "seed": options.seed,
-            "processes": self._world,
         }

@@ -3,6 +3,7 @@
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -10,19 +11,23 @@ import torch
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header
 from hwsearch.config import write_config
 from hwsearch.data.sources import Source, open_source
+from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields
 from hwsearch.progress import say
 from hwsearch.selfsup.base import MethodSettings
+from hwsearch.spaces import get_space
 from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.metrics import Metrics
+from hwsearch.train.monitor import Monitor
 from hwsearch.train.options import TrainOptions
-from hwsearch.train.session import Session
+from hwsearch.train.session import CONFIG_NAME, Session
 
-CONFIG_NAME = "config.toml"
 METRICS_NAME = "metrics.jsonl"
 LARGEST_QUEUE = 65_536
 _LR_OF_256 = 0.03
+_PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "scikit-learn", "safetensors")
+"""What computes, decodes images, holds the digits and judges, and writes the checkpoint."""
 _RECIPE = (
     *("epochs", "batch", "optimizer", "warmup", "weight_decay", "clip_norm"),
     *("random_subnets", "sampling", "residual_scale", "seed"),
@@ -42,22 +47,51 @@ def run(options: TrainOptions) -> Path:
         torch.set_num_threads(options.threads)
     source = open_source(options.data)
     header = _first_header(options, source, hardware)
-    with Metrics(out / METRICS_NAME) as metrics:
+    with Metrics(out / METRICS_NAME, tensorboard=options.writes_tensorboard()) as metrics:
         for leftover in out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
             leftover.unlink()
         checkpoint = Checkpoint.load(out) if (out / CHECKPOINT_NAME).exists() else None
         if checkpoint is not None:
             _check_same_recipe(checkpoint.header, header, out)
             if checkpoint.header.step == header.steps:
-                say(f"{out} is finished: {header.steps} steps")
+                say(f"{out} is finished: {header.steps} steps. {_next(options)}")
                 return out
         else:
-            packages = ("torch", "numpy", "safetensors")
-            write_config(out / CONFIG_NAME, replace(options, resume=False), packages)
-        session = Session(options, hardware, header, source, metrics)
+            first = replace(options, resume=False)
+            write_config(out / CONFIG_NAME, first, _PACKAGES, machine=_machine(hardware))
+        monitor = _monitor(options, hardware)
+        session = Session(options, hardware, header, source, metrics, monitor=monitor)
         session.restore(checkpoint)
         session.train()
+    say(f"{out} is trained: {header.steps} steps. {_next(options)}")
     return out
+
+
+def _monitor(options: TrainOptions, hardware: Hardware) -> Monitor | None:
+    if options.monitor is None:
+        return None
+    return Monitor(
+        open_source(options.monitor),
+        get_space(options.space),
+        hardware,
+        limit=options.monitor_images,
+        seed=options.seed,
+        max_corrupt_share=options.max_corrupt_share,
+    )
+
+
+def _machine(hardware: Hardware) -> str:
+    here = detect()
+    parts = (here.cpu, f"{here.cores} cores", here.accelerator, hardware.device, hardware.amp)
+    return ", ".join(filter(None, parts))
+
+
+def _next(options: TrainOptions) -> str:
+    return (
+        f"Next, with the TABLE that hwsearch profile --space {options.space} makes: "
+        f"hwsearch search --checkpoint {quote(str(options.out))} "
+        f"--images {quote(options.data)} --tables TABLE --out SEARCH"
+    )
 
 
 def _check_one_process() -> None:
