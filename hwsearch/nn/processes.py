@@ -63,6 +63,14 @@ def own_rows(x: Tensor) -> Tensor:
     return x[rank() :: world()]
 
 
+def largest(number: int) -> int:
+    """Returns the largest of the numbers that all processes hold."""
+    if world() == 1:
+        return number
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    return int(gather(torch.tensor([number], device=device)).max())
+
+
 def average(tensors: Sequence[Tensor]) -> None:
     """Replaces tensors of one type by their means over all processes, equal to the bit on each.
 

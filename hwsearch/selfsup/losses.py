@@ -41,3 +41,18 @@ def embedding_std(projection_BD: Tensor) -> Tensor:
         directions are used and 0 if all projections are equal (SimSiam, arXiv 2011.10566).
     """
     return projection_BD.std(0, correction=0).mean() * projection_BD.shape[1] ** 0.5
+
+
+@torch.no_grad()
+def effective_rank(projection_BD: Tensor) -> Tensor:
+    """Number of directions that projections use: exp of the entropy of their singular values.
+
+    RankMe (arXiv 2210.02885): from 1, all on one line, to the smaller of B and D, all directions
+    alike. Compare runs of one method and one width with it.
+
+    Returns:
+        A scalar.
+    """
+    values = torch.linalg.svdvals(projection_BD.float())
+    shares = values / values.sum()
+    return torch.special.entr(shares).sum().exp()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -11,22 +12,26 @@ import torch
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header
 from hwsearch.config import write_config
 from hwsearch.data.sources import Source, open_source
+from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields
 from hwsearch.nn.processes import rank
 from hwsearch.progress import say
 from hwsearch.selfsup import get_method
 from hwsearch.selfsup.base import MethodSettings
+from hwsearch.spaces import get_space
 from hwsearch.train.distributed import check_split, groups_of_one, joined
 from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.metrics import Metrics
+from hwsearch.train.monitor import Monitor
 from hwsearch.train.options import TrainOptions
-from hwsearch.train.session import Session
+from hwsearch.train.session import CONFIG_NAME, Session
 
-CONFIG_NAME = "config.toml"
 METRICS_NAME = "metrics.jsonl"
 LARGEST_QUEUE = 65_536
 _LR_OF_256 = 0.03
+_PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "scikit-learn", "safetensors")
+"""What computes, decodes images, holds the digits and judges, and writes the checkpoint."""
 _RECIPE = (
     *("epochs", "batch", "optimizer", "warmup", "weight_decay", "clip_norm"),
     *("random_subnets", "sampling", "residual_scale", "seed"),
@@ -44,31 +49,34 @@ def run(options: TrainOptions) -> Path:
     with joined(hardware.device):
         source = open_source(options.data)
         header = _first_header(options, source, hardware)
-        with _metrics(options) as metrics:
+        with _metrics(options, hardware) as metrics:
             checkpoint = _earlier(options, header)
-            if checkpoint is not None and checkpoint.header.step == header.steps:
-                if rank() == 0:
-                    say(f"{options.out} is finished: {header.steps} steps")
-                return options.out
-            session = Session(options, hardware, header, source, metrics)
-            session.restore(checkpoint)
-            session.train()
+            finished = checkpoint is not None and checkpoint.header.step == header.steps
+            if not finished:
+                monitor = _monitor(options, hardware)
+                session = Session(options, hardware, header, source, metrics, monitor=monitor)
+                session.restore(checkpoint)
+                session.train()
+    if metrics is not None:
+        done = "finished" if finished else "trained"
+        say(f"{options.out} is {done}: {header.steps} steps. {_next(options)}")
     return options.out
 
 
 @contextmanager
-def _metrics(options: TrainOptions) -> Iterator[Metrics | None]:
-    """Takes the folder for this run; only the first of many processes does."""
+def _metrics(options: TrainOptions, hardware: Hardware) -> Iterator[Metrics | None]:
+    """Takes the folder for this run; of many processes the first does, and alone writes."""
     if rank() > 0:
         yield None
         return
+    out = options.out
     _check_folder(options)
-    with Metrics(options.out / METRICS_NAME) as metrics:
-        for leftover in options.out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
+    with Metrics(out / METRICS_NAME, tensorboard=options.writes_tensorboard()) as metrics:
+        for leftover in out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
             leftover.unlink()
-        if not (options.out / CHECKPOINT_NAME).exists():
+        if not (out / CHECKPOINT_NAME).exists():
             first = replace(options, resume=False)
-            write_config(options.out / CONFIG_NAME, first, ("torch", "numpy", "safetensors"))
+            write_config(out / CONFIG_NAME, first, _PACKAGES, machine=_machine(hardware))
         yield metrics
 
 
@@ -79,6 +87,33 @@ def _earlier(options: TrainOptions, header: Header) -> Checkpoint | None:
     checkpoint = Checkpoint.load(options.out)
     _check_same_recipe(checkpoint.header, header, options.out)
     return checkpoint
+
+
+def _monitor(options: TrainOptions, hardware: Hardware) -> Monitor | None:
+    if options.monitor is None or rank() > 0:
+        return None
+    return Monitor(
+        open_source(options.monitor),
+        get_space(options.space),
+        hardware,
+        limit=options.monitor_images,
+        seed=options.seed,
+        max_corrupt_share=options.max_corrupt_share,
+    )
+
+
+def _machine(hardware: Hardware) -> str:
+    here = detect()
+    parts = (here.cpu, f"{here.cores} cores", here.accelerator, hardware.device, hardware.amp)
+    return ", ".join(filter(None, parts))
+
+
+def _next(options: TrainOptions) -> str:
+    return (
+        f"Next, with the TABLE that hwsearch profile --space {options.space} makes: "
+        f"hwsearch search --checkpoint {quote(str(options.out))} "
+        f"--images {quote(options.data)} --tables TABLE --out SEARCH"
+    )
 
 
 def _check_folder(options: TrainOptions) -> None:

@@ -10,6 +10,7 @@ from hwsearch.selfsup import check_method
 from hwsearch.space import Uniform
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
+from hwsearch.train.tensorboard import is_installed as tensorboard_is_installed
 
 Optimizer = Literal["sgd", "adamw"]
 Amp = Literal["auto", "bf16", "fp32", "fp16"]
@@ -97,12 +98,23 @@ class TrainOptions:
     """Threads of the CPU; by default as many as there are cores."""
     workers: int | None = None
     """Processes that decode images (0: the run itself); by default as suits the machine."""
+    cache_mb: int = 512
+    """Images that fit into so many megabytes are decoded once and held in memory."""
     checkpoint_minutes: float = 5.0
     """Longest time between checkpoints."""
     checkpoint_steps: int | None = None
     """Also save a checkpoint each time so many steps are done."""
     log_steps: int = 10
     """Write a line of metrics each time so many steps are done."""
+    tensorboard: bool | None = None
+    """Also write curves into OUT/tensorboard; by default where that package is installed."""
+    monitor: str | None = None
+    """Labelled images, as for --data with a sub-folder a class, by which nearest neighbours judge
+    the largest, the smallest and one random network as training goes on; nothing learns of them."""
+    monitor_epochs: int = 1
+    """Judge each time so many epochs are done."""
+    monitor_images: int = 5000
+    """Most labelled images to use."""
 
     def __post_init__(self) -> None:
         if isinstance(get_space(self.space), Catalogue):
@@ -112,9 +124,9 @@ class TrainOptions:
             )
         check_method(self.method)
         _check_least(self, 1, "epochs", "projection_hidden", "norm_groups", "threads")
-        _check_least(self, 1, "checkpoint_steps", "log_steps")
+        _check_least(self, 1, "checkpoint_steps", "log_steps", "monitor_epochs", "monitor_images")
         _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed", "queue")
-        _check_least(self, 0, "residual_scale")
+        _check_least(self, 0, "residual_scale", "cache_mb")
         _check_above_zero(self, "lr", "clip_norm", "temperature", "crop_min", "checkpoint_minutes")
         _check_most(self, 1, "crop_min", "warmup", "ema")
         _check_least(self, 0, "warmup", "ema", "max_corrupt_share")
@@ -124,7 +136,16 @@ class TrainOptions:
                 f"--queue {self.queue} does not hold one batch of {self.batch}",
                 fix=f"Use --queue {self.batch} or more, or 0 for none",
             )
+        if self.tensorboard and not tensorboard_is_installed():
+            raise HwsearchError(
+                "--tensorboard needs the package tensorboard",
+                fix="Install it: pip install 'hwsearch[tensorboard]'",
+            )
         self.augmentation()
+
+    def writes_tensorboard(self) -> bool:
+        """Says whether curves are written for TensorBoard."""
+        return tensorboard_is_installed() if self.tensorboard is None else self.tensorboard
 
     def augmentation(self) -> AugmentOptions:
         """Returns what the options say about views.

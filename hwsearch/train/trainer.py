@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from hwsearch.errors import HwsearchError
-from hwsearch.nn.processes import average
+from hwsearch.nn.processes import average, gather_rows
 from hwsearch.selfsup.base import Method, Views
+from hwsearch.selfsup.losses import effective_rank
 from hwsearch.space import Space
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import make_optimiser
@@ -54,6 +55,11 @@ class StepResult:
     embedding_std: float
     lr: float
 
+    @property
+    def loss(self) -> float:
+        """Sum of the roles' losses."""
+        return sum(self.losses.values())
+
 
 class Trainer:
     """A method, its optimiser and how far they are.
@@ -91,11 +97,12 @@ class Trainer:
         found = self._backward(views)
         losses = {role: sum(values) / len(values) for role, values in found.losses.items()}
         if not all(map(isfinite, losses.values())):
-            raise self._diverged(losses, lr)
+            told = ", ".join(f"{role} {loss:g}" for role, loss in losses.items())
+            raise self._diverged(f"the loss ({told}) is", self.step)
         self._update(lr)
         self.method.after_step()
         self.step += 1
-        self._watch_for_collapse(found.embedding_std)
+        self._watch_for_collapse(found.embedding_std, views)
         return StepResult(losses, found.embedding_std, lr)
 
     def _backward(self, views: Views) -> "_Passes":
@@ -130,18 +137,43 @@ class Trainer:
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
 
-    def _diverged(self, losses: Mapping[str, float], lr: float) -> HwsearchError:
-        told = ", ".join(f"{role} {loss:g}" for role, loss in losses.items())
-        what = f"the loss is not finite at step {self.step} ({told}; learning rate {lr:g})"
-        return HwsearchError(what, fix=_FRESH_START)
+    def _diverged(self, what: str, step: int) -> HwsearchError:
+        lr = self._settings.schedule.lr_at(step)
+        message = f"{what} not finite at step {step} (learning rate {lr:g})"
+        return HwsearchError(message, fix=_FRESH_START)
 
-    def _watch_for_collapse(self, embedding_std: float) -> None:
+    def check_weights(self) -> None:
+        """Keeps weights that a finite loss has spoilt out of a checkpoint.
+
+        Raises:
+            HwsearchError: If a weight is not finite.
+        """
+        state = self.method.state_dict().values()
+        if not all(torch.stack([value.isfinite().all() for value in state]).tolist()):
+            raise self._diverged("weights, which are not saved, are", self.step - 1)
+
+    @torch.no_grad()
+    def effective_rank(self, views: Views) -> float:
+        """Returns how many directions the maximum's projections of a whole batch use.
+
+        Raises:
+            HwsearchError: If they are not finite.
+        """
+        with self._hardware.autocast():
+            projection_BD = self.method.encoder("online")(views.query_BCHW, self._space.maximum)
+        projection_BD = gather_rows(projection_BD)
+        if not projection_BD.isfinite().all():
+            raise self._diverged("the projections are", self.step - 1)
+        return float(effective_rank(projection_BD))
+
+    def _watch_for_collapse(self, embedding_std: float, views: Views) -> None:
         collapsed = embedding_std < COLLAPSED_STD
         self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
         if self._collapsed_steps >= COLLAPSED_STEPS:
             raise HwsearchError(
                 f"the projections of all images have been nearly equal for {COLLAPSED_STEPS} "
-                f"steps (spread {embedding_std:.2g} at step {self.step}): training has collapsed",
+                f"steps (spread {embedding_std:.2g}, effective rank "
+                f"{self.effective_rank(views):.1f} at step {self.step}): training has collapsed",
                 fix=_FRESH_START,
             )
 
