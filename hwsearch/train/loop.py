@@ -13,7 +13,7 @@ from hwsearch.data.sources import Source, open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields
 from hwsearch.progress import say
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import resolve
 from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.options import TrainOptions
@@ -21,7 +21,6 @@ from hwsearch.train.session import Session
 
 CONFIG_NAME = "config.toml"
 METRICS_NAME = "metrics.jsonl"
-LARGEST_QUEUE = 65_536
 _LR_OF_256 = 0.03
 _RECIPE = (
     *("epochs", "batch", "optimizer", "warmup", "weight_decay", "clip_norm"),
@@ -81,13 +80,8 @@ def _check_folder(options: TrainOptions) -> None:
 
 def _first_header(options: TrainOptions, source: Source, hardware: Hardware) -> Header:
     """Resolves what the options leave open, before the first step."""
-    largest = min(LARGEST_QUEUE, max(len(source) // 4, options.batch))
-    settings = MethodSettings(
-        projection_hidden=options.projection_hidden,
-        temperature=options.temperature,
-        ema=options.ema,
-        queue=largest // options.batch * options.batch if options.queue is None else options.queue,
-        norm_groups=options.norm_groups,
+    settings = resolve(
+        options.method, options.method_options(), images=len(source), batch=options.batch
     )
     lr = options.lr if options.lr is not None else _LR_OF_256 * options.batch / 256
     recipe = {name: getattr(options, name) for name in _RECIPE}

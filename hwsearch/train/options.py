@@ -1,12 +1,12 @@
 """What `hwsearch train` can be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup import check_method
+from hwsearch.selfsup.settings import DEFAULTS, MethodSettings, check_given
 from hwsearch.space import Uniform
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -17,7 +17,7 @@ Amp = Literal["auto", "bf16", "fp32", "fp16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options of supernet training; the defaults are MoCo v2's (arXiv 2003.04297)."""
+    """Options of supernet training; the recipe's defaults are MoCo v2's (arXiv 2003.04297)."""
 
     data: str
     """Images without labels: a folder, a quoted glob of .tar shards, or sklearn:digits."""
@@ -26,7 +26,7 @@ class TrainOptions:
     out: Path
     """Folder for config.toml, metrics.jsonl and the checkpoint."""
     method: str = "moco-v2"
-    """Self-supervised method."""
+    """Self-supervised method: byol, densecl, moco-v2, ressl, simclr or simsiam."""
     resume: bool = False
     """Go on from the checkpoint in --out; give the options of the first run again."""
     epochs: int = 200
@@ -51,16 +51,34 @@ class TrainOptions:
     residual_scale: float = 0.0
     """Scale that residual branches start with: 0 as in DATA; 1 learns sooner in short runs."""
     queue: int | None = None
-    """Older keys that serve as negatives; by default 65,536 or a quarter of the images. 0 takes
-    the other images of the batch: short runs collapse with a queue."""
-    temperature: float = 0.2
-    """Temperature of the contrastive loss."""
-    ema: float = 0.999
-    """Share of its old weights that the teacher keeps in a step."""
-    projection_hidden: int = 2048
-    """Hidden units of the projection head; small spaces do with fewer."""
-    norm_groups: int = 2
-    """Parts of a batch with batch-norm statistics of their own, so that they tell no key."""
+    """Older keys to compare with; by default a quarter of the images, at most 65536 (moco-v2,
+    densecl) or 131072 (ressl). 0 takes the other images of the batch: short runs collapse with a
+    queue."""
+    temperature: float | None = None
+    """Divides the similarities; by default 0.2 (moco-v2, densecl) or 0.1 (ressl, simclr)."""
+    teacher_temperature: float | None = None
+    """Divides the similarities of the teacher; by default 0.04 (ressl)."""
+    ema: float | None = None
+    """Share of its old weights that the teacher keeps in a step; by default 0.999 (moco-v2,
+    densecl, ressl) or 0.996 (byol)."""
+    ema_end: float | None = None
+    """The same at the end, reached as a cosine; by default constant (moco-v2, densecl, ressl) or
+    1.0 (byol)."""
+    projection_hidden: int | None = None
+    """Hidden units of the projection head; by default 2048 (moco-v2, densecl, simclr, simsiam) or
+    4096 (byol, ressl). Small spaces do with fewer."""
+    projection: int | None = None
+    """Length of a projection; by default 128 (moco-v2, densecl, simclr), 256 (byol), 512 (ressl)
+    or 2048 (simsiam)."""
+    predictor_hidden: int | None = None
+    """Hidden units of the predictor; by default 4096 (byol) or 512 (simsiam)."""
+    norm_groups: int | None = None
+    """Parts of a batch with batch-norm statistics of their own, so that they tell no key; by
+    default 2 (moco-v2, densecl, ressl)."""
+    grid: int | None = None
+    """Positions a side of the grid of local projections; by default 7 (densecl)."""
+    max_target: bool = False
+    """Compare views with those of the largest network instead of the network's own (simclr)."""
     crop_min: float = 0.2
     """Smallest share of an image's area that a crop keeps."""
     crop_max: float = 1.0
@@ -107,18 +125,23 @@ class TrainOptions:
                 f"the networks of '{self.space}' share no weights to train",
                 fix="Use --space with a family of networks, such as bottleneck-32",
             )
-        check_method(self.method)
-        _check_least(self, 1, "epochs", "projection_hidden", "norm_groups", "threads")
-        _check_least(self, 1, "checkpoint_steps", "log_steps")
+        check_given(self.method, self.method_options())
+        _check_least(self, 1, "epochs", "projection_hidden", "projection", "predictor_hidden")
+        _check_least(self, 1, "norm_groups", "grid", "threads", "checkpoint_steps", "log_steps")
         _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed", "queue")
-        _check_least(self, 0, "residual_scale")
-        _check_above_zero(self, "lr", "clip_norm", "temperature", "crop_min", "checkpoint_minutes")
-        _check_most(self, 1, "crop_min", "warmup", "ema")
-        _check_least(self, 0, "warmup", "ema", "max_corrupt_share")
-        _check_least(self, 2 * self.norm_groups, "batch")
-        if self.batch % self.norm_groups:
+        _check_least(self, 0, "residual_scale", "warmup", "ema", "ema_end", "max_corrupt_share")
+        _check_above_zero(self, "lr", "clip_norm", "temperature", "teacher_temperature")
+        _check_above_zero(self, "crop_min", "checkpoint_minutes")
+        _check_most(self, 1, "crop_min", "warmup", "ema", "ema_end")
+        self._check_batch()
+        self.augmentation()
+
+    def _check_batch(self) -> None:
+        groups = self.norm_groups or DEFAULTS[self.method].get("norm_groups", 1)
+        _check_least(self, 2 * groups, "batch")
+        if self.batch % groups:
             raise HwsearchError(
-                f"--batch {self.batch} does not split into {self.norm_groups} equal parts",
+                f"--batch {self.batch} does not split into {groups} equal parts",
                 fix="Change --batch or --norm-groups",
             )
         if self.queue is not None and 0 < self.queue < self.batch:
@@ -126,7 +149,13 @@ class TrainOptions:
                 f"--queue {self.queue} does not hold one batch of {self.batch}",
                 fix=f"Use --queue {self.batch} or more, or 0 for none",
             )
-        self.augmentation()
+
+    def method_options(self) -> dict[str, Any]:
+        """Returns what the options say about the method, by name of its settings."""
+        told = {field.name: getattr(self, field.name, None) for field in fields(MethodSettings)}
+        return {
+            name: value for name, value in told.items() if value is not None and value is not False
+        }
 
     def augmentation(self) -> AugmentOptions:
         """Returns what the options say about views.
@@ -154,8 +183,9 @@ def _check_least(options: TrainOptions, least: float, *names: str) -> None:
 
 def _check_most(options: TrainOptions, most: float, *names: str) -> None:
     for name in names:
-        if not getattr(options, name) <= most:
-            raise _refusal(name, getattr(options, name), f"Use {most:g} or less")
+        value = getattr(options, name)
+        if value is not None and not value <= most:
+            raise _refusal(name, value, f"Use {most:g} or less")
 
 
 def _check_above_zero(options: TrainOptions, *names: str) -> None:
