@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import judges
+import own_teacher  # registers its method
 import pandas as pd
 from rows import add_row, open_results
 
-import own_teacher  # noqa: F401  # registers its method
 from hwsearch.checkpoint import build_method, load_run
-from hwsearch.nn import StaticNet, Supernet
+from hwsearch.nn import StaticNet
 from hwsearch.selfsup.base import MethodSettings
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
@@ -154,7 +154,9 @@ def report(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="folder with train-*.tar.gz and test-*.tar.gz")
     parser.add_argument("--keep", type=Path, default=Path("evidence"), help="folder for runs")
     parser.add_argument("--only", default="*", help="units to run, such as 'teacher-*'")
