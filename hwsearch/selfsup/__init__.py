@@ -18,6 +18,16 @@ _METHODS = {
 }
 
 
+def register_method(name: str, target: str) -> None:
+    """Registers a method of one's own.
+
+    Args:
+        name: What users write.
+        target: Where its class is, as "module:Class".
+    """
+    _METHODS[name] = target
+
+
 def method_names() -> tuple[str, ...]:
     """Returns the names of all methods."""
     return tuple(_METHODS)
