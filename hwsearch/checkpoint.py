@@ -15,8 +15,9 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.nn import Supernet
 from hwsearch.selfsup import get_method
-from hwsearch.selfsup.base import Method, MethodSettings, Weights
+from hwsearch.selfsup.base import Method, Weights
 from hwsearch.selfsup.heads import Embedder
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -154,7 +155,7 @@ class Run:
         return self.method.encoder(weights).supernet
 
     def embedder(self, subnet: Subnet, weights: Weights = "online") -> Embedder:
-        """Extracts a subnet with its projection head; its backbone is not calibrated yet."""
+        """Extracts a subnet with its projection head; it is not calibrated yet."""
         return self.method.embedder(subnet, weights)
 
 

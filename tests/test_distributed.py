@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ import together
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from selfsup_steps import every_method
 from tiny_space import NAME
 
 from hwsearch.checkpoint import Checkpoint
 from hwsearch.selfsup.base import Views
-from hwsearch.selfsup.moco_v2 import MocoTargets
+from hwsearch.selfsup.keyed import KeyTargets
+from hwsearch.selfsup.queue import OtherKeys
 from hwsearch.train import TrainOptions, train
 
 TESTS = Path(__file__).parent
@@ -38,7 +41,7 @@ def computed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("computed")
     done = torchrun("compute", folder)
     assert done.returncode == 0, done.stderr
-    return {name: load_file(folder / f"{name}.safetensors") for name in ("per-rank", "sync")}
+    return {path.stem: load_file(path) for path in folder.iterdir()}
 
 
 def assert_close(found, expected):
@@ -47,15 +50,16 @@ def assert_close(found, expected):
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=2e-6, msg=name)
 
 
-def test_synchronised_norms_make_two_processes_equal_to_one(computed):
-    assert_close(computed["sync"], together.take_steps(together.make_trainer("sync")))
+@every_method
+def test_synchronised_norms_make_two_processes_equal_to_one(computed, name):
+    assert_close(computed[name], together.take_steps(together.make_trainer(name, "sync")))
 
 
 def rank_by_rank_targets(trainer, views):
     """MoCo's keys where each process normalises its part of the shuffled images by itself."""
     generator = torch.Generator().manual_seed(views.step)
     order = torch.randperm(together.BATCH, generator=generator)
-    keys = torch.empty(together.BATCH, 128)
+    keys = torch.empty(together.BATCH, trainer.method.settings.projection)
     for rank in range(2):
         part = order[rank::2]
         keys[part] = trainer.method.teacher.module(views.key_BCHW[part], trainer._space.maximum)
@@ -63,15 +67,14 @@ def rank_by_rank_targets(trainer, views):
 
 
 def test_norms_per_rank_give_the_mean_of_gradients_computed_rank_by_rank(computed):
-    trainer, views = together.make_trainer("per-rank"), together.whole_views(0)
+    trainer, views = together.make_trainer("moco-v2", "per-rank"), together.whole_views(0)
     method = trainer.method
-    method.settings = together.MethodSettings(projection_hidden=16, queue=32, norm_groups=1)
+    method.settings = replace(method.settings, norm_groups=1)
     keys = rank_by_rank_targets(trainer, views)
     for rank in range(2):
         own = Views(views.query_BCHW[rank::2], views.key_BCHW, views.indices_B[rank::2], 0)
-        targets = MocoTargets(
-            keys[rank::2], method.queue.keys_KD, torch.zeros(8, 32, dtype=torch.bool)
-        )
+        others = OtherKeys(method.queue.keys_KD, torch.zeros(8, 32, dtype=torch.bool))
+        targets = KeyTargets(keys[rank::2], others)
         for _, subnet in trainer._settings.schedule.subnets_at(0, trainer._space):
             (method(own, targets, subnet)["loss"] / 2).backward()
     assert_close(computed["per-rank"], together.gradients(trainer))

@@ -16,8 +16,8 @@ from tiny_space import NAME, TINY
 from hwsearch.arguments import parse_options
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, build_method, load_run
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup.base import MethodSettings, Views
-from hwsearch.selfsup.heads import PROJECTION
+from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.train import TrainOptions, train, trainer
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import Metrics
@@ -90,7 +90,7 @@ def test_a_run_says_what_it_did_and_can_be_used(options, finished):
     assert (run.header.step, run.header.settings.queue) == (STEPS, 8)
     pictures = torch.randn(4, 3, 8, 8)
     online, ema = (run.embedder(TINY.minimum, weights)(pictures) for weights in ("online", "ema"))
-    assert online.shape == (4, PROJECTION)
+    assert online.shape == (4, 128)
     assert not torch.equal(online, ema)
 
 

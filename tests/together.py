@@ -7,13 +7,15 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from selfsup_steps import small_settings
 from tiny_space import TINY
 
 from hwsearch import cli
 from hwsearch.checkpoint import build_method
 from hwsearch.nn.norms import synchronise
 from hwsearch.nn.processes import own_rows, rank
-from hwsearch.selfsup.base import MethodSettings, Views
+from hwsearch.selfsup import method_names
+from hwsearch.selfsup.base import Views
 from hwsearch.train.distributed import check_equal, groups_of_one, joined
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.schedule import Schedule
@@ -22,13 +24,13 @@ from hwsearch.train.trainer import StepSettings, Trainer
 BATCH, STEPS = 16, 3
 
 
-def make_trainer(norm: str) -> Trainer:
-    settings = MethodSettings(projection_hidden=16, queue=32, norm_groups=groups_of_one(2, norm))
-    method = build_method(TINY, "moco-v2", settings, seed=0, residual_scale=1.0)
+def make_trainer(name: str, norm: str) -> Trainer:
+    settings = small_settings(name, norm_groups=groups_of_one(2, norm), queue=32)
+    method = build_method(TINY, name, settings, seed=0, residual_scale=1.0)
     if norm == "sync":
         synchronise(method)
     schedule = Schedule(
-        steps=10, lr=0.1, warmup_steps=0, random_subnets=1, sampling="choices", seed=0
+        steps=10, lr=0.01, warmup_steps=0, random_subnets=1, sampling="choices", seed=0
     )
     steps = StepSettings(schedule=schedule, optimizer="sgd", weight_decay=1e-4, clip_norm=None)
     return Trainer(method, TINY, steps, Hardware("cpu", "fp32", channels_last=False))
@@ -61,10 +63,13 @@ def take_steps(trainer: Trainer) -> dict[str, torch.Tensor]:
 def compute(out: Path) -> None:
     """Writes what per-rank and synchronised norms come to."""
     with joined("cpu"):
-        per_rank, sync = make_trainer("per-rank"), make_trainer("sync")
+        per_rank = make_trainer("moco-v2", "per-rank")
         per_rank._backward(own_views(0))
-        found = {"per-rank": gradients(per_rank), "sync": take_steps(sync)}
-        check_equal(sync.method)
+        found = {"per-rank": gradients(per_rank)}
+        for name in method_names():
+            sync = make_trainer(name, "sync")
+            found[name] = take_steps(sync)
+            check_equal(sync.method)
         if rank() == 0:
             for name, tensors in found.items():
                 save_file(tensors, out / f"{name}.safetensors")

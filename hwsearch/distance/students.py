@@ -85,9 +85,12 @@ class SupernetStudents:
 
     @torch.no_grad()
     def project(self, embeddings_NE: np.ndarray) -> Tensor:
-        """Projects pooled features of any of the networks as in training, L2-normalised."""
-        projector = self.run.method.encoder(self.weights).projector
-        return projector(torch.from_numpy(embeddings_NE))
+        """Projects one network's pooled features of all images as in training, L2-normalised.
+
+        Batch norms of the head, where it has any, take the statistics of these features, as those
+        of the network take the statistics of these images.
+        """
+        return self.run.method.encoder(self.weights).project(torch.from_numpy(embeddings_NE))
 
     def _inputs(self, net: StaticNet) -> Iterator[Tensor]:
         return map(torch.from_numpy, self.images.inputs(net.lowered[0].in_side))

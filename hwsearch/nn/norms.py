@@ -43,9 +43,32 @@ class Normalising(nn.Module):
 
 def synchronise(module: nn.Module) -> None:
     """Makes every norm in a module take the statistics of all processes from now on."""
-    for part in module.modules():
+    for part in list(module.modules()):
         if isinstance(part, Normalising):
             part.batch_norm = sync_batch_norm
+        for name, child in part.named_children():
+            if isinstance(child, nn.BatchNorm1d):
+                setattr(part, name, _SyncBatchNorm1d(child))
+
+
+class _SyncBatchNorm1d(nn.Module):
+    """Stands for torch's norm of rows [B, C]; its tensors keep their names."""
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, norm: nn.BatchNorm1d) -> None:
+        super().__init__()
+        assert not norm.track_running_stats
+        self.register_parameter("weight", norm.weight)
+        self.register_parameter("bias", norm.bias)
+
+    def forward(self, x_BC: Tensor) -> Tensor:
+        """Normalises."""
+        width = x_BC.shape[1]
+        scale_C = x_BC.new_ones(width) if self.weight is None else self.weight
+        shift_C = x_BC.new_zeros(width) if self.bias is None else self.bias
+        return sync_batch_norm(x_BC, scale_C, shift_C)
 
 
 class _SyncNorm(Function):

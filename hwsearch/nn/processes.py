@@ -55,7 +55,7 @@ def gather(x: Tensor) -> Tensor:
 
 def gather_rows(x: Tensor) -> Tensor:
     """Returns the rows of all processes, [W * B, ...], in the order of the whole batch."""
-    return gather(x).transpose(0, 1).flatten(0, 1)
+    return gather(x).transpose(0, 1).flatten(0, 1) if world() > 1 else x
 
 
 def own_rows(x: Tensor) -> Tensor:

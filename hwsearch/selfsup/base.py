@@ -1,14 +1,16 @@
 """The contract of a self-supervised method: what a training step asks of it.
 
-Shapes: B batch, C channels, H W side.
+Shapes: B batch, 2B two views of it, C channels, H W side, D projection.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 
+from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.heads import Embedder, Encoder
 from hwsearch.space import Subnet
 
@@ -20,25 +22,6 @@ Norm = Literal["per-rank", "sync"]
 
 
 @dataclass(frozen=True)
-class MethodSettings:
-    """What methods can be told; each takes what it knows.
-
-    Attributes:
-        projection_hidden: Hidden units of the projection head.
-        temperature: Temperature of the contrastive loss.
-        ema: Share of the old weights that the teacher keeps in a step.
-        queue: Older keys kept as negatives; 0 takes the other images of the batch instead.
-        norm_groups: Parts of a batch with batch-norm statistics of their own.
-    """
-
-    projection_hidden: int = 2048
-    temperature: float = 0.2
-    ema: float = 0.999
-    queue: int = 65_536
-    norm_groups: int = 2
-
-
-@dataclass(frozen=True)
 class Views:
     """Two augmented views of a batch of images.
 
@@ -47,12 +30,19 @@ class Views:
         key_BCHW: Normalised images that the teacher sees.
         indices_B: Number of each image in its source.
         step: Counts training steps; it seeds whatever the method draws.
+        progress: Share of the whole run that is done, 0 to 1.
     """
 
     query_BCHW: Tensor
     key_BCHW: Tensor
     indices_B: Tensor
     step: int
+    progress: float = 0.0
+
+    @property
+    def both_2BCHW(self) -> Tensor:
+        """Both views as one batch, the query's first."""
+        return torch.cat([self.query_BCHW, self.key_BCHW])
 
 
 T = TypeVar("T")
@@ -68,11 +58,11 @@ class Method(nn.Module, ABC, Generic[T]):
 
     Attributes:
         norm: Whose batch-norm statistics suit the method.
-        online: What is trained.
+        weak_key: Whether the key view is only cropped and flipped.
     """
 
-    norm: ClassVar[Norm] = "sync"
-    online: Encoder
+    norm: Norm = "sync"
+    weak_key: ClassVar[bool] = False
 
     @abstractmethod
     def targets(self, views: Views) -> T:
@@ -87,19 +77,35 @@ class Method(nn.Module, ABC, Generic[T]):
             that of directions drawn at random (1 = all directions used, 0 = collapsed).
         """
 
-    @abstractmethod
     def after_step(self) -> None:
-        """Moves the teacher and its memory; called once after the optimiser's step."""
+        """Moves the teacher and its memory, if any; called once after the optimiser's step."""
 
     @abstractmethod
     def encoder(self, weights: Weights) -> Encoder:
-        """Returns the supernet with its projection head, with the weights asked for."""
+        """Returns the supernet with its projection head, with the weights asked for.
+
+        Raises:
+            HwsearchError: If the method keeps no slow average and that is asked for.
+        """
 
     def embedder(self, subnet: Subnet, weights: Weights = "online") -> Embedder:
         """Extracts a subnet with its slice of the projection head.
 
         Returns:
-            A module from normalised images to L2-normalised projections [B, 128]; its
-            `backbone` is a static network that is not calibrated yet.
+            A module from normalised images to L2-normalised projections [B, D], in training
+            mode; the batch norms of its backbone and head are not calibrated yet.
         """
         return self.encoder(weights).extract(subnet)
+
+
+def without_average(method: str, weights: Weights, encoder: Encoder) -> Encoder:
+    """Returns the encoder of a method whose only weights are the online ones.
+
+    Raises:
+        HwsearchError: If the slow average is asked for.
+    """
+    if weights == "online":
+        return encoder
+    raise HwsearchError(
+        f"method '{method}' keeps no slow average of its weights", fix="Use --weights online"
+    )

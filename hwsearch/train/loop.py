@@ -18,7 +18,7 @@ from hwsearch.journal import differing_fields
 from hwsearch.nn.processes import rank
 from hwsearch.progress import say
 from hwsearch.selfsup import get_method
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import DEFAULTS, resolve
 from hwsearch.spaces import get_space
 from hwsearch.train.distributed import check_split, groups_of_one, joined
 from hwsearch.train.hardware import Hardware, choose_hardware
@@ -28,7 +28,6 @@ from hwsearch.train.options import TrainOptions
 from hwsearch.train.session import CONFIG_NAME, Session
 
 METRICS_NAME = "metrics.jsonl"
-LARGEST_QUEUE = 65_536
 _LR_OF_256 = 0.03
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "scikit-learn", "safetensors")
 """What computes, decodes images, holds the digits and judges, and writes the checkpoint."""
@@ -128,16 +127,12 @@ def _check_folder(options: TrainOptions) -> None:
 
 def _first_header(options: TrainOptions, source: Source, hardware: Hardware) -> Header:
     """Resolves what the options leave open, before the first step."""
-    largest = min(LARGEST_QUEUE, max(len(source) // 4, options.batch))
-    settings = MethodSettings(
-        projection_hidden=options.projection_hidden,
-        temperature=options.temperature,
-        ema=options.ema,
-        queue=largest // options.batch * options.batch if options.queue is None else options.queue,
-        norm_groups=options.norm_groups,
+    settings = resolve(
+        options.method, options.method_options(), images=len(source), batch=options.batch
     )
     norm = get_method(options.method).norm if options.norm == "auto" else options.norm
-    check_split(options.batch, groups_of_one(options.norm_groups, norm), "--norm-groups")
+    groups = settings.norm_groups if "norm_groups" in DEFAULTS[options.method] else 1
+    check_split(options.batch, groups_of_one(groups, norm), "--norm-groups")
     lr = options.lr if options.lr is not None else _LR_OF_256 * options.batch / 256
     recipe = {name: getattr(options, name) for name in _RECIPE}
     recipe |= {"lr": lr, "amp": hardware.amp, "norm": norm, "images": source.fingerprint()}

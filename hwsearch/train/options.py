@@ -1,12 +1,12 @@
 """What `hwsearch train` can be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup import check_method
+from hwsearch.selfsup.settings import MethodSettings, check_given
 from hwsearch.space import Uniform
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -18,7 +18,7 @@ Amp = Literal["auto", "bf16", "fp32", "fp16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options of supernet training; the defaults are MoCo v2's (arXiv 2003.04297)."""
+    """Options of supernet training; the recipe's defaults are MoCo v2's (arXiv 2003.04297)."""
 
     data: str
     """Images without labels: a folder, a quoted glob of .tar shards, or sklearn:digits."""
@@ -27,7 +27,7 @@ class TrainOptions:
     out: Path
     """Folder for config.toml, metrics.jsonl and the checkpoint."""
     method: str = "moco-v2"
-    """Self-supervised method."""
+    """Self-supervised method: byol, densecl, moco-v2, ressl, simclr or simsiam."""
     resume: bool = False
     """Go on from the checkpoint in --out; give the options of the first run again."""
     epochs: int = 200
@@ -52,19 +52,37 @@ class TrainOptions:
     residual_scale: float = 0.0
     """Scale that residual branches start with: 0 as in DATA; 1 learns sooner in short runs."""
     queue: int | None = None
-    """Older keys that serve as negatives; by default 65,536 or a quarter of the images. 0 takes
-    the other images of the batch: short runs collapse with a queue."""
-    temperature: float = 0.2
-    """Temperature of the contrastive loss."""
-    ema: float = 0.999
-    """Share of its old weights that the teacher keeps in a step."""
-    projection_hidden: int = 2048
-    """Hidden units of the projection head; small spaces do with fewer."""
-    norm_groups: int = 2
-    """Parts of a batch with batch-norm statistics of their own, so that they tell no key."""
+    """Older keys to compare with; by default a quarter of the images, at most 65536 (moco-v2,
+    densecl) or 131072 (ressl). 0 takes the other images of the batch: short runs collapse with a
+    queue."""
+    temperature: float | None = None
+    """Divides the similarities; by default 0.2 (moco-v2, densecl) or 0.1 (ressl, simclr)."""
+    teacher_temperature: float | None = None
+    """Divides the similarities of the teacher; by default 0.04 (ressl)."""
+    ema: float | None = None
+    """Share of its old weights that the teacher keeps in a step; by default 0.999 (moco-v2,
+    densecl, ressl) or 0.996 (byol)."""
+    ema_end: float | None = None
+    """The same at the end, reached as a cosine; by default constant (moco-v2, densecl, ressl) or
+    1.0 (byol)."""
+    projection_hidden: int | None = None
+    """Hidden units of the projection head; by default 2048 (moco-v2, densecl, simclr, simsiam) or
+    4096 (byol, ressl). Small spaces do with fewer."""
+    projection: int | None = None
+    """Length of a projection; by default 128 (moco-v2, densecl, simclr), 256 (byol), 512 (ressl)
+    or 2048 (simsiam)."""
+    predictor_hidden: int | None = None
+    """Hidden units of the predictor; by default 4096 (byol) or 512 (simsiam)."""
+    norm_groups: int | None = None
+    """Parts of a batch with batch-norm statistics of their own, so that they tell no key; by
+    default 2 (moco-v2, densecl, ressl)."""
+    grid: int | None = None
+    """Positions a side of the grid of local projections; by default 7 (densecl)."""
     norm: Literal["auto", "per-rank", "sync"] = "auto"
     """Whose images batch norm takes its statistics of, under torchrun: one process's (per-rank), or
     those of all (sync), which does not depend on how many there are; auto is the method's own."""
+    max_target: bool = False
+    """Compare views with those of the largest network instead of the network's own (simclr)."""
     crop_min: float = 0.2
     """Smallest share of an image's area that a crop keeps."""
     crop_max: float = 1.0
@@ -122,15 +140,16 @@ class TrainOptions:
                 f"the networks of '{self.space}' share no weights to train",
                 fix="Use --space with a family of networks, such as bottleneck-32",
             )
-        check_method(self.method)
-        _check_least(self, 1, "epochs", "projection_hidden", "norm_groups", "threads")
-        _check_least(self, 1, "checkpoint_steps", "log_steps", "monitor_epochs", "monitor_images")
+        check_given(self.method, self.method_options())
+        _check_least(self, 1, "epochs", "projection_hidden", "projection", "predictor_hidden")
+        _check_least(self, 1, "norm_groups", "grid", "threads", "checkpoint_steps", "log_steps")
+        _check_least(self, 1, "batch", "monitor_epochs", "monitor_images")
         _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed", "queue")
-        _check_least(self, 0, "residual_scale", "cache_mb")
-        _check_above_zero(self, "lr", "clip_norm", "temperature", "crop_min", "checkpoint_minutes")
-        _check_most(self, 1, "crop_min", "warmup", "ema")
-        _check_least(self, 0, "warmup", "ema", "max_corrupt_share")
-        _check_least(self, 1, "batch")
+        _check_least(self, 0, "residual_scale", "warmup", "ema", "ema_end", "max_corrupt_share")
+        _check_least(self, 0, "cache_mb")
+        _check_above_zero(self, "lr", "clip_norm", "temperature", "teacher_temperature")
+        _check_above_zero(self, "crop_min", "checkpoint_minutes")
+        _check_most(self, 1, "crop_min", "warmup", "ema", "ema_end")
         if self.queue is not None and 0 < self.queue < self.batch:
             raise HwsearchError(
                 f"--queue {self.queue} does not hold one batch of {self.batch}",
@@ -142,6 +161,13 @@ class TrainOptions:
                 fix="Install it: pip install 'hwsearch[tensorboard]'",
             )
         self.augmentation()
+
+    def method_options(self) -> dict[str, Any]:
+        """Returns what the options say about the method, by name of its settings."""
+        told = {field.name: getattr(self, field.name, None) for field in fields(MethodSettings)}
+        return {
+            name: value for name, value in told.items() if value is not None and value is not False
+        }
 
     def writes_tensorboard(self) -> bool:
         """Says whether curves are written for TensorBoard."""
@@ -173,8 +199,9 @@ def _check_least(options: TrainOptions, least: float, *names: str) -> None:
 
 def _check_most(options: TrainOptions, most: float, *names: str) -> None:
     for name in names:
-        if not getattr(options, name) <= most:
-            raise _refusal(name, getattr(options, name), f"Use {most:g} or less")
+        value = getattr(options, name)
+        if value is not None and not value <= most:
+            raise _refusal(name, value, f"Use {most:g} or less")
 
 
 def _check_above_zero(options: TrainOptions, *names: str) -> None:

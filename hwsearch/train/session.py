@@ -156,6 +156,8 @@ class Session:
     def _views(self, batch: Batch) -> Views:
         """Augments a batch twice, on the device."""
         images = batch.images.to(self._hardware.device, non_blocking=True)
+        step, method = self._trainer.step, self._trainer.method
+        key_options = self._augment.weak() if method.weak_key else self._augment
         query, key = (
             augment(
                 images,
@@ -164,11 +166,12 @@ class Session:
                 seed=self._options.seed,
                 epoch=batch.epoch,
                 view=view,
-                options=self._augment,
+                options=options,
             ).contiguous(memory_format=self._hardware.memory_format)
-            for view in range(2)
+            for view, options in enumerate((self._augment, key_options))
         )
-        return Views(query, key, batch.indices.to(images.device), self._trainer.step)
+        indices = batch.indices.to(images.device)
+        return Views(query, key, indices, step, step / self._header.steps)
 
     def _log(self, result: StepResult, views: Views, epoch: int) -> None:
         row: dict[str, float] = {"step": self._trainer.step, "epoch": epoch, "loss": result.loss}
