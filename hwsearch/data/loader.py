@@ -181,6 +181,10 @@ class Loader:
             yield Batch(piece.indices, piece.images, self.epoch)
         self.epoch, self.step = self.epoch + 1, 0
 
+    def close(self) -> None:
+        """Ends the workers; the next iteration starts them anew."""
+        self._pieces = None
+
     def _count(self, piece: Piece, waited_seconds: float) -> None:
         for index, reason in piece.corrupt:
             self._log.add(index, reason)
@@ -217,8 +221,8 @@ class Loader:
                 where=self._source.name,
                 fix="Resume with what the run was started with, or start a new run with --out",
             )
+        self.close()
         self.epoch, self.step = int(str(state["epoch"])), int(str(state["step"]))
-        self._pieces = None
 
     def _identity(self) -> dict[str, object]:
         options = self._options

@@ -142,11 +142,11 @@ def _start(loader: DataLoader[Any]) -> Iterator[Piece]:
 
 
 def _watched(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Tells in one line that a worker died; torch says so by a RuntimeError."""
+    """Tells in one line that a worker died: by torch's word, or by what broke off with it."""
     try:
         yield from pieces
-    except RuntimeError as cause:
-        if "DataLoader worker" not in str(cause):
+    except (RuntimeError, EOFError, OSError) as cause:
+        if isinstance(cause, RuntimeError) and "DataLoader worker" not in str(cause):
             raise
         raise WorkerDied(
             "a process that decodes images was killed, maybe for want of memory",
