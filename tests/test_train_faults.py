@@ -137,6 +137,12 @@ def test_a_full_disk_ends_the_run_in_one_line(options, finished, limit, file):
     assert goes_on_to_the_same_end(options, finished)
 
 
+def test_a_full_disk_under_tensorboard_ends_the_run_in_one_line(options):
+    pytest.importorskip("tensorboard")
+    with files_limited_to(2000), pytest.raises(HwsearchError, match=r"cannot write.*Free some"):
+        train(dataclasses.replace(options, tensorboard=True, checkpoint_steps=99, log_steps=2))
+
+
 def spoil(trainer):
     next(trainer.method.encoder("online").parameters()).data.fill_(torch.nan)
 
