@@ -137,6 +137,12 @@ def test_a_full_disk_ends_the_run_in_one_line(options, finished, limit, file):
     assert goes_on_to_the_same_end(options, finished)
 
 
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(options, tmp_path):
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(HwsearchError, match=r"cannot write: File exists.*another --out"):
+        train(options)
+
+
 def test_a_full_disk_under_tensorboard_ends_the_run_in_one_line(options):
     pytest.importorskip("tensorboard")
     with files_limited_to(2000), pytest.raises(HwsearchError, match=r"cannot write.*Free some"):

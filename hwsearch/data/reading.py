@@ -16,6 +16,9 @@ from hwsearch.data.images import read_into, read_prepared
 from hwsearch.data.sources import CorruptLog, Source
 from hwsearch.errors import HwsearchError
 
+_DEATHS = ("DataLoader worker", "Pin memory thread")
+"""What torch names when a worker has died; the thread that pins batches dies with it."""
+
 
 class Piece(NamedTuple):
     """What reading one batch gives.
@@ -146,7 +149,7 @@ def _watched(pieces: Iterator[Piece]) -> Iterator[Piece]:
     try:
         yield from pieces
     except (RuntimeError, EOFError, OSError) as cause:
-        if isinstance(cause, RuntimeError) and "DataLoader worker" not in str(cause):
+        if isinstance(cause, RuntimeError) and not any(word in str(cause) for word in _DEATHS):
             raise
         raise WorkerDied(
             "a process that decodes images was killed, maybe for want of memory",
