@@ -24,6 +24,7 @@ from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import TENSORBOARD_NAME, Metrics
 from hwsearch.train.monitor import Monitor
 from hwsearch.train.pace import Pace
+from hwsearch.train.trainer import Trainer
 
 CPU = Hardware("cpu", "fp32", channels_last=False)
 
@@ -62,14 +63,29 @@ def write_noise(folder: Path) -> Path:
     return folder
 
 
-def test_a_monitored_run_is_the_same_run_also_when_resumed(tmp_path):
+def interrupted_at(step):
+    real = Trainer.run_step
+
+    def run_step(self, views):
+        if self.step == step:
+            raise KeyboardInterrupt
+        return real(self, views)
+
+    return run_step
+
+
+def test_a_monitored_run_is_the_same_run_also_when_resumed(tmp_path, monkeypatch):
     plain = small_options(write_images(tmp_path / "images"), tmp_path / "plain")
     shades = str(write_shades(tmp_path / "shades", 0, 200))
     watched = dataclasses.replace(
         plain, out=tmp_path / "watched", monitor=shades, monitor_epochs=2, checkpoint_steps=7
     )
     train(plain)
-    train(watched)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_step", interrupted_at(17))
+        with pytest.raises(KeyboardInterrupt):
+            train(watched)
+    train(dataclasses.replace(watched, resume=True))
     ends = [(run.out / CHECKPOINT_NAME).read_bytes() for run in (plain, watched)]
     assert ends[0] == ends[1]
     rows = [row for row in read_metrics(watched.out) if "knn_max" in row]

@@ -80,13 +80,15 @@ def test_a_signal_stops_between_steps(options, finished, tmp_path, number, chang
     assert goes_on_to_the_same_end(options, finished)
 
 
-def test_a_second_signal_acts_at_once():
+def test_a_second_signal_acts_at_once_unless_it_is_an_echo(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     with StopRequest() as stop:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.received is signal.SIGINT
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.received is signal.SIGINT and stop.exit_code == 130
+        monkeypatch.setattr("hwsearch.train.stop.ECHO_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
