@@ -173,7 +173,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The command line without the program's name; the process's own by default.
 
     Returns:
-        The exit status: 0, 2 for a user's mistake, 130 when interrupted by Ctrl-C.
+        The exit status: 0, 2 for a user's mistake, 130 when interrupted by Ctrl-C. Training that
+        a signal stops leaves by SystemExit, with 128 and the signal: 130 or 143 (SIGTERM).
     """
     words = sys.argv[1:] if words is None else words
     try:

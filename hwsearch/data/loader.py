@@ -148,11 +148,15 @@ class Loader:
             return 0
         if self._options.workers is not None:
             return self._options.workers
-        # torchrun tells how many of the processes that train together share this machine.
-        cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", self._world))
+        cores = self._cores
         if self._options.gpu:
             return max(1, min(cores, _MOST_WORKERS))
         return 0 if cores <= 2 else min(cores - 1, _MOST_WORKERS)
+
+    @property
+    def _cores(self) -> int:
+        """This process's share; torchrun tells how many of them are on this machine."""
+        return usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", self._world))
 
     def images_per_second(self, times: LoaderTimes) -> float:
         """Returns how many images a second all workers could give, from what they did in a time."""
@@ -161,8 +165,8 @@ class Loader:
     def remedies(self) -> str:
         """Says, in the words of the command line, what would make reading faster."""
         found = [f"--cache-mb {ceil(self._held_mb)} to decode once and hold all images in memory"]
-        if self.workers < (cores := usable_cores()):
-            found.append(f"--workers {cores}")
+        if self.workers < self._cores:
+            found.append(f"--workers {self._cores}")
         side = self._options.side
         if min(self._source.image(0).shape[:2]) > 2 * side:
             found.append(f"images stored smaller ({side} pixels are used)")
@@ -180,6 +184,10 @@ class Loader:
             self.step += 1
             yield Batch(piece.indices, piece.images, self.epoch)
         self.epoch, self.step = self.epoch + 1, 0
+
+    def close(self) -> None:
+        """Ends the workers; the next iteration starts them anew."""
+        self._pieces = None
 
     def _count(self, piece: Piece, waited_seconds: float) -> None:
         for index, reason in piece.corrupt:
@@ -217,8 +225,8 @@ class Loader:
                 where=self._source.name,
                 fix="Resume with what the run was started with, or start a new run with --out",
             )
+        self.close()
         self.epoch, self.step = int(str(state["epoch"])), int(str(state["step"]))
-        self._pieces = None
 
     def _identity(self) -> dict[str, object]:
         options = self._options

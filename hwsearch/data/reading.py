@@ -16,6 +16,9 @@ from hwsearch.data.images import read_into, read_prepared
 from hwsearch.data.sources import CorruptLog, Source
 from hwsearch.errors import HwsearchError
 
+_DEATHS = ("DataLoader worker", "Pin memory thread")
+"""What torch names when a worker has died; the thread that pins batches dies with it."""
+
 
 class Piece(NamedTuple):
     """What reading one batch gives.
@@ -142,11 +145,11 @@ def _start(loader: DataLoader[Any]) -> Iterator[Piece]:
 
 
 def _watched(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Tells in one line that a worker died; torch says so by a RuntimeError."""
+    """Tells in one line that a worker died: by torch's word, or by what broke off with it."""
     try:
         yield from pieces
-    except RuntimeError as cause:
-        if "DataLoader worker" not in str(cause):
+    except (RuntimeError, EOFError, OSError) as cause:
+        if isinstance(cause, RuntimeError) and not any(word in str(cause) for word in _DEATHS):
             raise
         raise WorkerDied(
             "a process that decodes images was killed, maybe for want of memory",

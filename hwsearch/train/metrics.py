@@ -1,5 +1,6 @@
 """`metrics.jsonl`: what training says about itself, never ahead of the checkpoint on resume."""
 
+import errno
 import fcntl
 import json
 import os
@@ -24,15 +25,16 @@ class Metrics:
         tensorboard: Also write curves for TensorBoard beside it, from `cut` on.
 
     Raises:
-        HwsearchError: If another process trains in the folder.
+        HwsearchError: If another process trains in the folder, or it cannot be written.
     """
 
     def __init__(self, path: Path, *, tensorboard: bool = False) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._tensorboard = path, tensorboard
         self._events: EventFile | None = None
-        # Without a buffer, nothing is left to fail when the file is closed.
-        self._file = path.open("a+b", buffering=0)
+        with self._disk_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer, nothing is left to fail when the file is closed.
+            self._file = path.open("a+b", buffering=0)
         try:
             # A record lock ends with this process, whatever its forked workers do.
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,10 +89,12 @@ class Metrics:
         try:
             yield
         except OSError as cause:
+            full = cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            remedy = "Free some space" if full else "Check the disk and its permissions"
             raise HwsearchError(
                 f"cannot write: {cause.strerror}",
                 where=self._path,
-                fix="Free some space and run the same command with --resume",
+                fix=f"{remedy} and run the same command with --resume, or use another --out",
             ) from cause
 
     def __enter__(self) -> "Metrics":

@@ -111,6 +111,7 @@ class Session:
             for batch in self._batches(stop):
                 loss = self._take_step(batch)
                 advance(1, f"loss {loss:.3f}")
+            self._loader.close()
         if stop.received is not None and self._trainer.step < steps:
             self._stop(stop)
 

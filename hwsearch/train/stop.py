@@ -2,19 +2,23 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 from hwsearch.nn.processes import largest
 
+ECHO_SECONDS = 2.0
+"""Time in which a further signal is the first one's echo: torchrun hands on to its processes what
+a terminal or a scheduler has sent to each of them already."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
     """Hears, while it is entered, whether the run is asked to stop.
 
-    The first signal is only noted, so that a step is never torn; it also gives the signals their
-    former meaning back, so that a second one ends the process where it stands. Outside of the
-    main thread, where Python allows no handlers, nothing is heard.
+    The first signal is only noted, so that a step is never torn. One that comes more than
+    `ECHO_SECONDS` later has its former meaning and ends the process where it stands. Outside of
+    the main thread, where Python allows no handlers, nothing is heard.
 
     Attributes:
         received: The signal that asked, or None.
@@ -22,6 +26,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._heard_at: float | None = None
         self._former = {number: signal.getsignal(number) for number in _SIGNALS}
 
     @property
@@ -54,10 +59,14 @@ class StopRequest:
         self._give_back()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        self._give_back()
+        now = time.monotonic()
+        if self._heard_at is None:
+            self._heard_at, self.received = now, self.received or signal.Signals(number)
+        elif now - self._heard_at > ECHO_SECONDS:
+            self._give_back()
+            signal.raise_signal(number)
 
     def _give_back(self) -> None:
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._former.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler or signal.SIG_DFL)
