@@ -113,7 +113,11 @@ class Encoder(nn.Module):
         self.projector = Mlp(supernet.embedding_width, shape)
 
     def forward(self, images_BCHW: Tensor, subnet: Subnet, groups: int = 1) -> Tensor:
-        """Computes L2-normalised projections [B, D] in fp32.
+        """Computes L2-normalised projections [B, D] in fp32; see `run`."""
+        return self.run(images_BCHW, subnet, groups)[0]
+
+    def run(self, images_BCHW: Tensor, subnet: Subnet, groups: int = 1) -> tuple[Tensor, Tensor]:
+        """Computes L2-normalised projections [B, D] in fp32, and pooled features [B, E].
 
         Args:
             images_BCHW: Normalised images.
@@ -121,10 +125,12 @@ class Encoder(nn.Module):
             groups: Parts of the batch, each with batch-norm statistics of its own.
         """
 
-        def run(part_BCHW: Tensor) -> tuple[Tensor]:
-            return (self.project(self.supernet(part_BCHW, subnet).embedding),)
+        def run(part_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+            embedding_BE = self.supernet(part_BCHW, subnet).embedding
+            return self.project(embedding_BE), embedding_BE
 
-        return in_groups(run, images_BCHW, groups)[0]
+        projection_BD, embedding_BE = in_groups(run, images_BCHW, groups)
+        return projection_BD, embedding_BE
 
     def project(self, embedding_BE: Tensor) -> Tensor:
         """Computes L2-normalised projections [B, D]; norms take the statistics of all rows."""

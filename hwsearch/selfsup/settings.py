@@ -47,7 +47,7 @@ _MOCO: Mapping[str, Any] = {
     "queue": 65_536,
     "norm_groups": 2,
 }
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+DEFAULTS: dict[str, Mapping[str, Any]] = {
     "byol": {
         "projection_hidden": 4096,
         "projection": 256,
