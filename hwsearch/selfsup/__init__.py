@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _METHODS = {
     "byol": "hwsearch.selfsup.byol:Byol",
     "densecl": "hwsearch.selfsup.densecl:DenseCl",
+    "distil": "hwsearch.selfsup.distil:Distil",
     "moco-v2": "hwsearch.selfsup.moco_v2:MocoV2",
     "ressl": "hwsearch.selfsup.ressl:ReSsl",
     "simclr": "hwsearch.selfsup.simclr:SimClr",

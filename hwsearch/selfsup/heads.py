@@ -82,6 +82,18 @@ class Mlp(nn.Module):
         return head
 
 
+class NoHead(nn.Module):
+    """Leaves pooled features as they are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the features in fp32."""
+        return x.float()
+
+    def extract(self, width: int) -> "NoHead":
+        """Returns the same for features of one width."""
+        return self
+
+
 class Embedder(nn.Module):
     """A static network and its projection head.
 
@@ -90,7 +102,7 @@ class Embedder(nn.Module):
         projector: A head for embeddings of its width.
     """
 
-    def __init__(self, backbone: StaticNet, projector: Mlp) -> None:
+    def __init__(self, backbone: StaticNet, projector: Mlp | NoHead) -> None:
         super().__init__()
         self.backbone, self.projector = backbone, projector
 
@@ -104,13 +116,18 @@ class Encoder(nn.Module):
 
     Args:
         supernet: The shared backbone.
-        shape: Sizes of the head.
+        shape: Sizes of the head; without one, pooled features are the projections.
     """
 
-    def __init__(self, supernet: Supernet, shape: MlpShape) -> None:
+    def __init__(self, supernet: Supernet, shape: MlpShape | None) -> None:
         super().__init__()
         self.supernet = supernet
-        self.projector = Mlp(supernet.embedding_width, shape)
+        self.projector = Mlp(supernet.embedding_width, shape) if shape else NoHead()
+
+    @property
+    def has_head(self) -> bool:
+        """Whether projections of all subnets are of one length and can be compared."""
+        return isinstance(self.projector, Mlp)
 
     def forward(self, images_BCHW: Tensor, subnet: Subnet, groups: int = 1) -> Tensor:
         """Computes L2-normalised projections [B, D] in fp32; see `run`."""

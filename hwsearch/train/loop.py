@@ -13,11 +13,14 @@ from hwsearch.data.sources import Source, open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields
 from hwsearch.progress import say
+from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.selfsup.settings import resolve
+from hwsearch.spaces import get_space
 from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.session import Session
+from hwsearch.train.teacher import open_teacher
 
 CONFIG_NAME = "config.toml"
 METRICS_NAME = "metrics.jsonl"
@@ -40,7 +43,8 @@ def run(options: TrainOptions) -> Path:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     source = open_source(options.data)
-    header = _first_header(options, source, hardware)
+    teacher = _open_teacher(options)
+    header = _first_header(options, source, hardware, teacher)
     with Metrics(out / METRICS_NAME) as metrics:
         for leftover in out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
             leftover.unlink()
@@ -53,7 +57,7 @@ def run(options: TrainOptions) -> Path:
         else:
             packages = ("torch", "numpy", "safetensors")
             write_config(out / CONFIG_NAME, replace(options, resume=False), packages)
-        session = Session(options, hardware, header, source, metrics)
+        session = Session(options, hardware, header, source, metrics, teacher=teacher)
         session.restore(checkpoint)
         session.train()
     return out
@@ -78,14 +82,30 @@ def _check_folder(options: TrainOptions) -> None:
         )
 
 
-def _first_header(options: TrainOptions, source: Source, hardware: Hardware) -> Header:
+def _open_teacher(options: TrainOptions) -> ExternalTeacher | None:
+    if options.teacher is None:
+        return None
+    return open_teacher(options.teacher, get_space(options.space).input_shape[1])
+
+
+def _first_header(
+    options: TrainOptions, source: Source, hardware: Hardware, teacher: ExternalTeacher | None
+) -> Header:
     """Resolves what the options leave open, before the first step."""
     settings = resolve(
         options.method, options.method_options(), images=len(source), batch=options.batch
     )
+    if teacher is not None:
+        settings = replace(
+            settings,
+            distil=options.distil or "features",
+            distil_weight=options.distil_weight or settings.distil_weight,
+            teacher_width=teacher.width,
+        )
     lr = options.lr if options.lr is not None else _LR_OF_256 * options.batch / 256
     recipe = {name: getattr(options, name) for name in _RECIPE}
     recipe |= {"lr": lr, "amp": hardware.amp, "images": source.fingerprint()}
+    recipe["teacher"] = None if teacher is None else teacher.fingerprint()
     steps = len(source) // options.batch * options.epochs
     return Header(options.space, options.method, settings, recipe, 0, steps, {})
 

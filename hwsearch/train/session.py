@@ -11,6 +11,8 @@ from hwsearch.data.loader import Batch, Loader, LoaderOptions
 from hwsearch.data.sources import Source
 from hwsearch.progress import track
 from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.distil import TaughtMethod
+from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.spaces import get_space
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import Metrics
@@ -28,6 +30,7 @@ class Session:
         header: What the run's checkpoints say about it; resolves what the options leave open.
         source: The images.
         metrics: The run's log.
+        teacher: What the method follows, if it follows an external one.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class Session:
         header: Header,
         source: Source,
         metrics: Metrics,
+        *,
+        teacher: ExternalTeacher | None = None,
     ) -> None:
         self._options, self._hardware, self._header = options, hardware, header
         self._metrics = metrics
@@ -60,6 +65,9 @@ class Session:
             seed=options.seed,
             residual_scale=options.residual_scale,
         )
+        if isinstance(method, TaughtMethod):
+            assert teacher is not None, "the header says that there is a teacher"
+            method.follow(teacher.to(hardware.device))
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
