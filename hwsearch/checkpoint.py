@@ -16,6 +16,7 @@ from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.nn import Supernet
 from hwsearch.selfsup import get_method
 from hwsearch.selfsup.base import Method, Weights
+from hwsearch.selfsup.distil import Distilled, TaughtMethod
 from hwsearch.selfsup.heads import Embedder
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space, Subnet
@@ -167,13 +168,15 @@ def build_method(
     Args:
         space: Family of networks.
         method: Registered name.
-        settings: What the method is told.
+        settings: What the method is told; with `distil`, it is to follow an external teacher.
         seed: Of the weights.
         residual_scale: Scale that every residual branch starts with.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_method(method)(Supernet(space, residual_scale), settings)
+        built = get_method(method)(Supernet(space, residual_scale), settings)
+        beside = settings.distil is not None and not isinstance(built, TaughtMethod)
+        return Distilled(built, settings) if beside else built
 
 
 def load_weights(method: Method[Any], checkpoint: Checkpoint, run: Path) -> None:

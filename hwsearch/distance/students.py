@@ -69,6 +69,11 @@ class SupernetStudents:
         """Names everything but the images that one network's embeddings depend on."""
         return _hash(self.run.fingerprint, self.weights, subnet, MEAN, STD, BATCH)
 
+    @property
+    def has_projections(self) -> bool:
+        """Whether a projection head was trained with the networks."""
+        return self.run.method.encoder(self.weights).has_head
+
     def network(self, subnet: Subnet) -> StaticNet:
         """Extracts a network and calibrates it."""
         net = self.run.supernet(self.weights).extract(subnet)

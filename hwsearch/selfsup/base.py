@@ -1,17 +1,19 @@
 """The contract of a self-supervised method: what a training step asks of it.
 
-Shapes: B batch, 2B two views of it, C channels, H W side, D projection.
+Shapes: B batch, 2B two views of it, C channels, H W side, E embedding, D
+projection.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.heads import Embedder, Encoder
+from hwsearch.selfsup.losses import embedding_std
 from hwsearch.space import Subnet
 
 Weights = Literal["online", "ema"]
@@ -62,7 +64,7 @@ class Method(nn.Module, ABC, Generic[T]):
     """
 
     norm: Norm = "sync"
-    weak_key: ClassVar[bool] = False
+    weak_key: bool = False
 
     @abstractmethod
     def targets(self, views: Views) -> T:
@@ -73,8 +75,7 @@ class Method(nn.Module, ABC, Generic[T]):
         """Computes the loss of one subnet.
 
         Returns:
-            "loss", and "embedding_std": the spread of the batch's normalised projections over
-            that of directions drawn at random (1 = all directions used, 0 = collapsed).
+            What `outputs` makes.
         """
 
     def after_step(self) -> None:
@@ -96,6 +97,27 @@ class Method(nn.Module, ABC, Generic[T]):
             mode; the batch norms of its backbone and head are not calibrated yet.
         """
         return self.encoder(weights).extract(subnet)
+
+
+def outputs(loss: Tensor, projection_BD: Tensor, embedding_BE: Tensor) -> dict[str, Tensor]:
+    """Puts together what a method says about one subnet.
+
+    Args:
+        loss: A scalar.
+        projection_BD: L2-normalised projections of the query view.
+        embedding_BE: Pooled features of the query view.
+
+    Returns:
+        "loss"; "embedding_std", the spread of the projections over that of directions drawn at
+        random (1 = all directions used, 0 = collapsed); and "projection" and "embedding", for
+        losses beside it.
+    """
+    return {
+        "loss": loss,
+        "embedding_std": embedding_std(projection_BD),
+        "projection": projection_BD,
+        "embedding": embedding_BE,
+    }
 
 
 def without_average(method: str, weights: Weights, encoder: Encoder) -> Encoder:

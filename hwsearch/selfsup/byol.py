@@ -1,12 +1,12 @@
 """BYOL on a supernet: subnets predict a slow copy of the maximum (arXiv 2006.07733).
 
-Shapes: 2B two views of a batch, D projection.
+Shapes: B batch, 2B two views of it, E embedding, D projection.
 """
 
 from torch import Tensor
 
 from hwsearch.nn import Supernet
-from hwsearch.selfsup.base import Method, Views, Weights
+from hwsearch.selfsup.base import Method, Views, Weights, outputs
 from hwsearch.selfsup.heads import Encoder, MlpShape
 from hwsearch.selfsup.prediction import PredictingEncoder, project_both
 from hwsearch.selfsup.settings import MethodSettings
@@ -36,8 +36,8 @@ class Byol(Method[Tensor]):
 
     def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
         """Computes 2 − 2 cos of one subnet's predictions, summed over both directions."""
-        cosine, spread = self.student.agreement(views, targets, subnet)
-        return {"loss": 2 * (2 - 2 * cosine), "embedding_std": spread}
+        cosine, projection_BD, embedding_BE = self.student(views, targets, subnet)
+        return outputs(2 * (2 - 2 * cosine), projection_BD, embedding_BE)
 
     def after_step(self) -> None:
         """Moves the teacher."""

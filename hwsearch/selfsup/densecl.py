@@ -1,6 +1,6 @@
 """DenseCL on a supernet: contrast of images and of positions in them (arXiv 2011.09157).
 
-Shapes: B batch, C channels, H W side, D projection, P positions, K queue.
+Shapes: B batch, C channels, H W side, E embedding, D projection, P positions, K queue.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from hwsearch.kinds import cost_of
 from hwsearch.nn import Features, Supernet
-from hwsearch.selfsup.base import Method, Views, Weights
+from hwsearch.selfsup.base import Method, Views, Weights, outputs
 from hwsearch.selfsup.heads import Encoder, Mlp, MlpShape, in_groups
-from hwsearch.selfsup.losses import embedding_std, info_nce
+from hwsearch.selfsup.losses import info_nce
 from hwsearch.selfsup.queue import KeyQueue, OtherKeys
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.selfsup.teacher import EmaTeacher, put_back, shuffled
@@ -38,8 +38,12 @@ class DenseEncoder(nn.Module):
         self.dense = Mlp(_map_width(supernet), shape)
         self.grid = grid
 
-    def forward(self, images_BCHW: Tensor, subnet: Subnet, groups: int) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images_BCHW: Tensor, subnet: Subnet, groups: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Computes projections of images [B, D], of length 1, and of positions [B, P, D].
+
+        The pooled features [B, E] come with them.
 
         Args:
             images_BCHW: Normalised images.
@@ -47,12 +51,13 @@ class DenseEncoder(nn.Module):
             groups: Parts of the batch, each with batch-norm statistics of its own.
         """
 
-        def run(part_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        def run(part_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             features = self.encoder.supernet(part_BCHW, subnet)
-            return self.encoder.project(features.embedding), self.dense(self._positions(features))
+            embedding_BE, position_BPC = features.embedding, self._positions(features)
+            return self.encoder.project(embedding_BE), self.dense(position_BPC), embedding_BE
 
-        image_BD, position_BPD = in_groups(run, images_BCHW, groups)
-        return image_BD, position_BPD
+        image_BD, position_BPD, embedding_BE = in_groups(run, images_BCHW, groups)
+        return image_BD, position_BPD, embedding_BE
 
     def _positions(self, features: Features) -> Tensor:
         pooled_BCHW = F.adaptive_avg_pool2d(features.levels[-1], self.grid)
@@ -112,7 +117,7 @@ class DenseCl(Method[DenseTargets]):
         self._progress = views.progress
         images_BCHW, back = shuffled(views)
         keys = self.teacher.module(images_BCHW, self.maximum, self.settings.norm_groups)
-        image_BD, position_BPD = (put_back(key, back) for key in keys)
+        image_BD, position_BPD, _ = (put_back(key, back) for key in keys)
         mean_BD = F.normalize(position_BPD.mean(1))
         return DenseTargets(
             image_BD,
@@ -124,7 +129,9 @@ class DenseCl(Method[DenseTargets]):
     def forward(self, views: Views, targets: DenseTargets, subnet: Subnet) -> dict[str, Tensor]:
         """Computes the contrastive losses of one subnet's images and positions."""
         temperature = self.settings.temperature
-        image_BD, position_BPD = self.student(views.query_BCHW, subnet, self.settings.norm_groups)
+        image_BD, position_BPD, embedding_BE = self.student(
+            views.query_BCHW, subnet, self.settings.norm_groups
+        )
         image_loss = info_nce(image_BD, targets.image_BD, targets.other_images, temperature)
         dense_loss = dense_info_nce(
             F.normalize(position_BPD, dim=-1),
@@ -133,7 +140,7 @@ class DenseCl(Method[DenseTargets]):
             temperature,
         )
         loss = (1 - _DENSE_SHARE) * image_loss + _DENSE_SHARE * dense_loss
-        return {"loss": loss, "embedding_std": embedding_std(image_BD)}
+        return outputs(loss, image_BD, embedding_BE)
 
     def after_step(self) -> None:
         """Moves the teacher and enqueues the keys of the step."""

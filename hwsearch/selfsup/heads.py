@@ -82,6 +82,18 @@ class Mlp(nn.Module):
         return head
 
 
+class NoHead(nn.Module):
+    """Leaves pooled features as they are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the features in fp32."""
+        return x.float()
+
+    def extract(self, width: int) -> "NoHead":
+        """Returns the same for features of one width."""
+        return self
+
+
 class Embedder(nn.Module):
     """A static network and its projection head.
 
@@ -90,7 +102,7 @@ class Embedder(nn.Module):
         projector: A head for embeddings of its width.
     """
 
-    def __init__(self, backbone: StaticNet, projector: Mlp) -> None:
+    def __init__(self, backbone: StaticNet, projector: Mlp | NoHead) -> None:
         super().__init__()
         self.backbone, self.projector = backbone, projector
 
@@ -104,16 +116,25 @@ class Encoder(nn.Module):
 
     Args:
         supernet: The shared backbone.
-        shape: Sizes of the head.
+        shape: Sizes of the head; without one, pooled features are the projections.
     """
 
-    def __init__(self, supernet: Supernet, shape: MlpShape) -> None:
+    def __init__(self, supernet: Supernet, shape: MlpShape | None) -> None:
         super().__init__()
         self.supernet = supernet
-        self.projector = Mlp(supernet.embedding_width, shape)
+        self.projector = Mlp(supernet.embedding_width, shape) if shape else NoHead()
+
+    @property
+    def has_head(self) -> bool:
+        """Whether projections of all subnets are of one length and can be compared."""
+        return isinstance(self.projector, Mlp)
 
     def forward(self, images_BCHW: Tensor, subnet: Subnet, groups: int = 1) -> Tensor:
-        """Computes L2-normalised projections [B, D] in fp32.
+        """Computes L2-normalised projections [B, D] in fp32; see `run`."""
+        return self.run(images_BCHW, subnet, groups)[0]
+
+    def run(self, images_BCHW: Tensor, subnet: Subnet, groups: int = 1) -> tuple[Tensor, Tensor]:
+        """Computes L2-normalised projections [B, D] in fp32, and pooled features [B, E].
 
         Args:
             images_BCHW: Normalised images.
@@ -121,10 +142,12 @@ class Encoder(nn.Module):
             groups: Parts of the batch, each with batch-norm statistics of its own.
         """
 
-        def run(part_BCHW: Tensor) -> tuple[Tensor]:
-            return (self.project(self.supernet(part_BCHW, subnet).embedding),)
+        def run(part_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+            embedding_BE = self.supernet(part_BCHW, subnet).embedding
+            return self.project(embedding_BE), embedding_BE
 
-        return in_groups(run, images_BCHW, groups)[0]
+        projection_BD, embedding_BE = in_groups(run, images_BCHW, groups)
+        return projection_BD, embedding_BE
 
     def project(self, embedding_BE: Tensor) -> Tensor:
         """Computes L2-normalised projections [B, D]; norms take the statistics of all rows."""

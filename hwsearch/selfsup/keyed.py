@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from hwsearch.nn import Supernet
-from hwsearch.selfsup.base import Method, Views, Weights
+from hwsearch.selfsup.base import Method, Views, Weights, outputs
 from hwsearch.selfsup.heads import Encoder, MlpShape
-from hwsearch.selfsup.losses import embedding_std
 from hwsearch.selfsup.queue import KeyQueue, OtherKeys
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.selfsup.teacher import EmaTeacher, put_back, shuffled
@@ -66,9 +65,9 @@ class KeyedMethod(Method[KeyTargets]):
 
     def forward(self, views: Views, targets: KeyTargets, subnet: Subnet) -> dict[str, Tensor]:
         """Computes the loss of one subnet's queries."""
-        query_BD = self.online(views.query_BCHW, subnet, self.settings.norm_groups)
-        loss = self.compare(query_BD, targets)
-        return {"loss": loss, "embedding_std": embedding_std(query_BD)}
+        groups = self.settings.norm_groups
+        query_BD, embedding_BE = self.online.run(views.query_BCHW, subnet, groups)
+        return outputs(self.compare(query_BD, targets), query_BD, embedding_BE)
 
     def after_step(self) -> None:
         """Moves the teacher and enqueues the keys of the step."""

@@ -93,6 +93,31 @@ def relation_cross_entropy(
         return -(teacher_BK.softmax(1) * log_share_BK).sum(1).mean()
 
 
+def relation_distance(student_BE: Tensor, teacher_BT: Tensor) -> Tensor:
+    """How differently two networks see the images of a batch relate to each other.
+
+    Both embeddings are centred over the batch and L2-normalised, and each row of F Fᵀ, which has
+    B columns whatever the width, has length 1 (DATA, arXiv 2203.09041, over images). Neither
+    width nor rotation nor scale matter, so that no head is needed. Computed in fp32 also under
+    autocast.
+
+    Args:
+        student_BE: Embeddings that get gradients.
+        teacher_BT: Embeddings of the same images, of any width.
+
+    Returns:
+        Mean of 1 − cos over rows, from 0 for equal relations.
+    """
+    with torch.autocast(student_BE.device.type, enabled=False):
+        student_BB, teacher_BB = map(_relations, (student_BE.float(), teacher_BT.float()))
+        return (student_BB - teacher_BB).square().sum(1).mean() / 2
+
+
+def _relations(embedding_BE: Tensor) -> Tensor:
+    unit_BE = F.normalize(embedding_BE - embedding_BE.mean(0))
+    return F.normalize(unit_BE @ unit_BE.T)
+
+
 @torch.no_grad()
 def embedding_std(projection_BD: Tensor) -> Tensor:
     """Spread of L2-normalised projections relative to directions drawn at random.

@@ -1,6 +1,6 @@
 """What methods share whose subnets predict a teacher's projection of the other view.
 
-Shapes: B batch, 2B two views of it, D projection.
+Shapes: B batch, 2B two views of it, E embedding, D projection.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from hwsearch.nn import Supernet
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.heads import Encoder, Mlp, MlpShape, in_groups
-from hwsearch.selfsup.losses import embedding_std, mean_cosine
+from hwsearch.selfsup.losses import mean_cosine
 from hwsearch.space import Subnet
 
 
@@ -28,27 +28,27 @@ class PredictingEncoder(nn.Module):
         self.encoder = Encoder(supernet, shape)
         self.predictor = Mlp(shape.out, MlpShape(hidden, shape.out, hidden_norm=True))
 
-    def forward(self, views: Views, subnet: Subnet) -> tuple[Tensor, Tensor]:
-        """Computes L2-normalised predictions and projections [2B, D], each view on its own."""
-
-        def run(view_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-            embedding_BE = self.encoder.supernet(view_BCHW, subnet).embedding
-            projection_BD = self.encoder.projector(embedding_BE)
-            return F.normalize(self.predictor(projection_BD)), F.normalize(projection_BD)
-
-        predictions_2BD, projections_2BD = in_groups(run, views.both_2BCHW, 2)
-        return predictions_2BD, projections_2BD
-
-    def agreement(self, views: Views, targets_2BD: Tensor, subnet: Subnet) -> tuple[Tensor, Tensor]:
-        """Compares predictions with the targets of the other view.
+    def forward(
+        self, views: Views, targets_2BD: Tensor, subnet: Subnet
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compares predictions with the targets of the other view, each view on its own.
 
         Returns:
-            The mean cosine over both directions, and the spread of the query's projections.
+            The mean cosine over both directions; of the query view the L2-normalised projections
+            [B, D] and the pooled features [B, E].
         """
-        predictions_2BD, projections_2BD = self(views, subnet)
+
+        def run(view_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            embedding_BE = self.encoder.supernet(view_BCHW, subnet).embedding
+            projection_BD = self.encoder.projector(embedding_BE)
+            prediction_BD = F.normalize(self.predictor(projection_BD))
+            return prediction_BD, F.normalize(projection_BD), embedding_BE
+
+        predictions_2BD, *rest = in_groups(run, views.both_2BCHW, 2)
         batch = len(views.indices_B)
         cosine = mean_cosine(predictions_2BD, targets_2BD.roll(batch, 0))
-        return cosine, embedding_std(projections_2BD[:batch])
+        projection_BD, embedding_BE = (both[:batch] for both in rest)
+        return cosine, projection_BD, embedding_BE
 
 
 @torch.no_grad()

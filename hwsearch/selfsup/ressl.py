@@ -1,7 +1,5 @@
 """ReSSL on a supernet: queries are like the same older keys as their key (arXiv 2107.09282)."""
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from hwsearch.selfsup.keyed import KeyedMethod, KeyTargets
@@ -14,7 +12,7 @@ class ReSsl(KeyedMethod):
     The teacher sees a weakly augmented view, so that its opinion is a good one.
     """
 
-    weak_key: ClassVar[bool] = True
+    weak_key = True
 
     def compare(self, query_BD: Tensor, targets: KeyTargets) -> Tensor:
         """Computes the cross-entropy of likenesses of L2-normalised queries."""

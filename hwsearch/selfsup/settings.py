@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from hwsearch.errors import HwsearchError, unknown_name
+
+Distil = Literal["features", "relations"]
+"""What is distilled: features, by a projection head, or the relations of images, without one."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class MethodSettings:
         norm_groups: Parts of a batch with batch-norm statistics of their own.
         grid: Positions a side of the grid of local projections.
         max_target: Whether views are compared with those of the maximum.
+        distil: What of an external teacher is distilled: "features", "relations" or nothing.
+        distil_weight: Weight of that beside the method's own loss.
+        teacher_width: Length of the external teacher's features.
     """
 
     projection_hidden: int = 2048
@@ -36,6 +42,9 @@ class MethodSettings:
     norm_groups: int = 2
     grid: int = 7
     max_target: bool = False
+    distil: Distil | None = None
+    distil_weight: float = 1.0
+    teacher_width: int = 0
 
 
 _MOCO: Mapping[str, Any] = {
@@ -47,7 +56,7 @@ _MOCO: Mapping[str, Any] = {
     "queue": 65_536,
     "norm_groups": 2,
 }
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+DEFAULTS: dict[str, Mapping[str, Any]] = {
     "byol": {
         "projection_hidden": 4096,
         "projection": 256,
@@ -56,6 +65,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "ema_end": 1.0,
     },
     "densecl": {**_MOCO, "grid": 7},
+    "distil": {"projection_hidden": 2048},
     "moco-v2": _MOCO,
     "ressl": {
         **_MOCO,

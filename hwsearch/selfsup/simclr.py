@@ -1,6 +1,6 @@
 """SimCLR on a supernet: both views pass through the subnet (arXiv 2002.05709).
 
-Shapes: B batch, 2B two views of it, D projection.
+Shapes: B batch, 2B two views of it, D projection, E embedding.
 """
 
 import torch
@@ -8,9 +8,9 @@ from torch import Tensor
 
 from hwsearch.nn import Supernet
 from hwsearch.nn.processes import gather_rows
-from hwsearch.selfsup.base import Method, Views, Weights, without_average
+from hwsearch.selfsup.base import Method, Views, Weights, outputs, without_average
 from hwsearch.selfsup.heads import Encoder, MlpShape
-from hwsearch.selfsup.losses import embedding_std, nt_xent
+from hwsearch.selfsup.losses import nt_xent
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Subnet
 
@@ -44,7 +44,7 @@ class SimClr(Method[Tensor | None]):
 
     def forward(self, views: Views, targets: Tensor | None, subnet: Subnet) -> dict[str, Tensor]:
         """Computes the contrastive loss of both views of one subnet."""
-        anchors_2BD = self.online(views.both_2BCHW, subnet)
+        anchors_2BD, embeddings_2BE = self.online.run(views.both_2BCHW, subnet)
         keys_2BD = anchors_2BD if targets is None else targets
         # All processes compute the loss of all: each needs the others' gradients of its rows.
         loss = nt_xent(
@@ -53,8 +53,8 @@ class SimClr(Method[Tensor | None]):
             gather_rows(views.indices_B),
             self.settings.temperature,
         )
-        spread = embedding_std(anchors_2BD[: len(views.indices_B)])
-        return {"loss": loss, "embedding_std": spread}
+        batch = len(views.indices_B)
+        return outputs(loss, anchors_2BD[:batch], embeddings_2BE[:batch])
 
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the trained encoder; there is no other."""

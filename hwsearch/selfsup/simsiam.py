@@ -1,12 +1,12 @@
 """SimSiam on a supernet: subnets predict the maximum as it is now (arXiv 2011.10566).
 
-Shapes: 2B two views of a batch, D projection.
+Shapes: B batch, 2B two views of it, E embedding, D projection.
 """
 
 from torch import Tensor
 
 from hwsearch.nn import Supernet
-from hwsearch.selfsup.base import Method, Views, Weights, without_average
+from hwsearch.selfsup.base import Method, Views, Weights, outputs, without_average
 from hwsearch.selfsup.heads import Encoder, MlpShape
 from hwsearch.selfsup.prediction import PredictingEncoder, project_both
 from hwsearch.selfsup.settings import MethodSettings
@@ -33,8 +33,8 @@ class SimSiam(Method[Tensor]):
 
     def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
         """Computes −cos of one subnet's predictions, the mean of both directions."""
-        cosine, spread = self.student.agreement(views, targets, subnet)
-        return {"loss": -cosine, "embedding_std": spread}
+        cosine, projection_BD, embedding_BE = self.student(views, targets, subnet)
+        return outputs(-cosine, projection_BD, embedding_BE)
 
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the trained encoder; there is no other."""

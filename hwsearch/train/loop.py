@@ -18,6 +18,7 @@ from hwsearch.journal import differing_fields
 from hwsearch.nn.processes import rank
 from hwsearch.progress import say
 from hwsearch.selfsup import get_method
+from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.selfsup.settings import DEFAULTS, resolve
 from hwsearch.spaces import get_space
 from hwsearch.train.distributed import check_split, groups_of_one, joined
@@ -26,6 +27,7 @@ from hwsearch.train.metrics import Metrics
 from hwsearch.train.monitor import Monitor
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.session import CONFIG_NAME, Session
+from hwsearch.train.teacher import open_teacher
 
 METRICS_NAME = "metrics.jsonl"
 _LR_OF_256 = 0.03
@@ -47,13 +49,21 @@ def run(options: TrainOptions) -> Path:
         torch.set_num_threads(options.threads)
     with joined(hardware.device):
         source = open_source(options.data)
-        header = _first_header(options, source, hardware)
+        teacher = _open_teacher(options)
+        header = _first_header(options, source, hardware, teacher)
         with _metrics(options, hardware) as metrics:
             checkpoint = _earlier(options, header)
             finished = checkpoint is not None and checkpoint.header.step == header.steps
             if not finished:
-                monitor = _monitor(options, hardware)
-                session = Session(options, hardware, header, source, metrics, monitor=monitor)
+                session = Session(
+                    options,
+                    hardware,
+                    header,
+                    source,
+                    metrics,
+                    monitor=_monitor(options, hardware),
+                    teacher=teacher,
+                )
                 session.restore(checkpoint)
                 session.train()
     if metrics is not None:
@@ -125,17 +135,33 @@ def _check_folder(options: TrainOptions) -> None:
         )
 
 
-def _first_header(options: TrainOptions, source: Source, hardware: Hardware) -> Header:
+def _open_teacher(options: TrainOptions) -> ExternalTeacher | None:
+    if options.teacher is None:
+        return None
+    return open_teacher(options.teacher, get_space(options.space).input_shape[1])
+
+
+def _first_header(
+    options: TrainOptions, source: Source, hardware: Hardware, teacher: ExternalTeacher | None
+) -> Header:
     """Resolves what the options leave open, before the first step."""
     settings = resolve(
         options.method, options.method_options(), images=len(source), batch=options.batch
     )
+    if teacher is not None:
+        settings = replace(
+            settings,
+            distil=options.distil or "features",
+            distil_weight=options.distil_weight or settings.distil_weight,
+            teacher_width=teacher.width,
+        )
     norm = get_method(options.method).norm if options.norm == "auto" else options.norm
     groups = settings.norm_groups if "norm_groups" in DEFAULTS[options.method] else 1
     check_split(options.batch, groups_of_one(groups, norm), "--norm-groups")
     lr = options.lr if options.lr is not None else _LR_OF_256 * options.batch / 256
     recipe = {name: getattr(options, name) for name in _RECIPE}
     recipe |= {"lr": lr, "amp": hardware.amp, "norm": norm, "images": source.fingerprint()}
+    recipe["teacher"] = None if teacher is None else teacher.fingerprint()
     steps = len(source) // options.batch * options.epochs
     return Header(options.space, options.method, settings, recipe, 0, steps, {})
 

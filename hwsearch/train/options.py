@@ -1,12 +1,12 @@
 """What `hwsearch train` can be told."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup.settings import MethodSettings, check_given
+from hwsearch.selfsup.settings import DEFAULTS, Distil, check_given
 from hwsearch.space import Uniform
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -27,7 +27,8 @@ class TrainOptions:
     out: Path
     """Folder for config.toml, metrics.jsonl and the checkpoint."""
     method: str = "moco-v2"
-    """Self-supervised method: byol, densecl, moco-v2, ressl, simclr or simsiam."""
+    """Self-supervised method: byol, densecl, moco-v2, ressl, simclr or simsiam; or distil, which
+    learns from --teacher alone."""
     resume: bool = False
     """Go on from the checkpoint in --out; give the options of the first run again."""
     epochs: int = 200
@@ -83,6 +84,16 @@ class TrainOptions:
     those of all (sync), which does not depend on how many there are; auto is the method's own."""
     max_target: bool = False
     """Compare views with those of the largest network instead of the network's own (simclr)."""
+    teacher: str | None = None
+    """External teacher that all networks also learn from: timm:NAME=FILE with its weights (or
+    timm:NAME if timm has downloaded them before), or a Python file, which is run, that defines
+    teacher(), from nothing to a torch.nn.Module that turns images into features [B, E]; SIDE, MEAN
+    and STD in it say which images."""
+    distil: Distil | None = None
+    """What is learned from --teacher: its features, by a projection head (the default), or the
+    relations of images to each other, without one."""
+    distil_weight: float | None = None
+    """Weight of --teacher beside the method's own loss; by default 1."""
     crop_min: float = 0.2
     """Smallest share of an image's area that a crop keeps."""
     crop_max: float = 1.0
@@ -147,9 +158,12 @@ class TrainOptions:
         _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed", "queue")
         _check_least(self, 0, "residual_scale", "warmup", "ema", "ema_end", "max_corrupt_share")
         _check_least(self, 0, "cache_mb")
-        _check_above_zero(self, "lr", "clip_norm", "temperature", "teacher_temperature")
+        _check_above_zero(
+            self, "lr", "clip_norm", "temperature", "teacher_temperature", "distil_weight"
+        )
         _check_above_zero(self, "crop_min", "checkpoint_minutes")
         _check_most(self, 1, "crop_min", "warmup", "ema", "ema_end")
+        self._check_teacher()
         if self.queue is not None and 0 < self.queue < self.batch:
             raise HwsearchError(
                 f"--queue {self.queue} does not hold one batch of {self.batch}",
@@ -162,12 +176,21 @@ class TrainOptions:
             )
         self.augmentation()
 
+    def _check_teacher(self) -> None:
+        if self.teacher is None and self.method == "distil":
+            raise HwsearchError("--method distil learns from a teacher", fix="Give --teacher")
+        if self.teacher is None and (self.distil or self.distil_weight):
+            raise HwsearchError("--distil and --distil-weight need a teacher", fix="Give --teacher")
+        if self.distil_weight and self.method == "distil":
+            raise HwsearchError(
+                "--distil-weight means nothing to method 'distil'", fix="Leave it out"
+            )
+
     def method_options(self) -> dict[str, Any]:
         """Returns what the options say about the method, by name of its settings."""
-        told = {field.name: getattr(self, field.name, None) for field in fields(MethodSettings)}
-        return {
-            name: value for name, value in told.items() if value is not None and value is not False
-        }
+        names = {name for takes in DEFAULTS.values() for name in takes}
+        told = {name: getattr(self, name) for name in sorted(names)}
+        return {k: value for k, value in told.items() if value is not None and value is not False}
 
     def writes_tensorboard(self) -> bool:
         """Says whether curves are written for TensorBoard."""

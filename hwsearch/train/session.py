@@ -15,6 +15,8 @@ from hwsearch.nn.norms import synchronise
 from hwsearch.nn.processes import rank, world
 from hwsearch.progress import say, track
 from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.distil import TaughtMethod
+from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.spaces import get_space
 from hwsearch.train.distributed import check_equal, groups_of_one
 from hwsearch.train.hardware import Hardware
@@ -39,6 +41,7 @@ class Session:
         source: The images.
         metrics: The run's log, on the one process that writes files.
         monitor: What judges the networks now and then, if asked for; on that process, too.
+        teacher: What the method follows, if it follows an external one.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Session:
         metrics: Metrics | None,
         *,
         monitor: Monitor | None = None,
+        teacher: ExternalTeacher | None = None,
     ) -> None:
         self._options, self._hardware, self._header = options, hardware, header
         self._metrics, self._monitor = metrics, monitor
@@ -79,6 +83,9 @@ class Session:
             seed=options.seed,
             residual_scale=options.residual_scale,
         )
+        if isinstance(method, TaughtMethod):
+            assert teacher is not None, "the header says that there is a teacher"
+            method.follow(teacher.to(hardware.device))
         if norm == "sync":
             synchronise(method)
         method.to(hardware.device)
