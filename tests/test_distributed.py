@@ -14,7 +14,6 @@ import together
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from selfsup_steps import every_method
 from tiny_space import NAME
 
 from hwsearch.checkpoint import Checkpoint
@@ -50,7 +49,7 @@ def assert_close(found, expected):
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=2e-6, msg=name)
 
 
-@every_method
+@pytest.mark.parametrize("name", together.METHODS)
 def test_synchronised_norms_make_two_processes_equal_to_one(computed, name):
     assert_close(computed[name], together.take_steps(together.make_trainer(name, "sync")))
 
@@ -75,7 +74,7 @@ def test_norms_per_rank_give_the_mean_of_gradients_computed_rank_by_rank(compute
         own = Views(views.query_BCHW[rank::2], views.key_BCHW, views.indices_B[rank::2], 0)
         others = OtherKeys(method.queue.keys_KD, torch.zeros(8, 32, dtype=torch.bool))
         targets = KeyTargets(keys[rank::2], others)
-        for _, subnet in trainer._settings.schedule.subnets_at(0, trainer._space):
+        for _, subnet in together.networks(trainer):
             (method(own, targets, subnet)["loss"] / 2).backward()
     assert_close(computed["per-rank"], together.gradients(trainer))
 

@@ -60,23 +60,24 @@ def groups_of_one(groups: int, norm: str) -> int:
     return groups if norm == "sync" else -(-groups // world())
 
 
-def check_split(batch: int, parts: int, parts_are: str) -> None:
+def check_split(batch: int, groups: int, accumulate: int) -> None:
     """Refuses a batch that does not split into equal parts on each process.
 
     Args:
         batch: Images a step, over all processes.
-        parts: Parts of the images of one process.
-        parts_are: What the parts are, in words.
+        groups: Parts of a piece with batch-norm statistics of their own, on one process.
+        accumulate: Pieces that a batch passes in.
 
     Raises:
         HwsearchError: If it does not, or a part has a single image.
     """
-    pieces = world() * parts
-    if batch % pieces or batch < 2 * pieces:
+    parts = world() * groups * accumulate
+    if batch % parts or batch < 2 * parts:
+        ways = {"process": world(), "norm group": groups, "piece to accumulate": accumulate}
+        told = " × ".join(f"{count} {way}" for way, count in ways.items() if count > 1) or "1 part"
         raise HwsearchError(
-            f"--batch {batch} does not split over {world()} process{'es'[: 2 * (world() > 1)]}, "
-            f"with {parts} {parts_are} each, into equal parts of 2 images or more",
-            fix=f"Use --batch {max(batch // pieces, 2) * pieces}",
+            f"--batch {batch} does not split equally ({told}) into parts of 2 images or more",
+            fix=f"Use --batch {max(batch // parts, 2) * parts}",
         )
 
 

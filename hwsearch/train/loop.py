@@ -25,17 +25,18 @@ from hwsearch.train.distributed import check_split, groups_of_one, joined
 from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.monitor import Monitor
+from hwsearch.train.optimisers import LR_OF_256
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.session import CONFIG_NAME, Session
 from hwsearch.train.teacher import open_teacher
 
 METRICS_NAME = "metrics.jsonl"
-_LR_OF_256 = 0.03
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "scikit-learn", "safetensors")
 """What computes, decodes images, holds the digits and judges, and writes the checkpoint."""
 _RECIPE = (
     *("epochs", "batch", "optimizer", "warmup", "weight_decay", "clip_norm"),
     *("random_subnets", "sampling", "residual_scale", "seed"),
+    *("accumulate", "loss_weights", "follow_max"),
     *("crop_min", "crop_max", "crop_shift", "crop_follow", "flip"),
     *("jitter", "jitter_hue", "grey", "blur"),
 )
@@ -157,8 +158,10 @@ def _first_header(
         )
     norm = get_method(options.method).norm if options.norm == "auto" else options.norm
     groups = settings.norm_groups if "norm_groups" in DEFAULTS[options.method] else 1
-    check_split(options.batch, groups_of_one(groups, norm), "--norm-groups")
-    lr = options.lr if options.lr is not None else _LR_OF_256 * options.batch / 256
+    check_split(options.batch, groups_of_one(groups, norm), options.accumulate)
+    lr = options.lr
+    if lr is None:
+        lr = LR_OF_256[options.optimizer] * options.batch / 256
     recipe = {name: getattr(options, name) for name in _RECIPE}
     recipe |= {"lr": lr, "amp": hardware.amp, "norm": norm, "images": source.fingerprint()}
     recipe["teacher"] = None if teacher is None else teacher.fingerprint()

@@ -13,6 +13,7 @@ from hwsearch.data.reading import WorkerDied
 from hwsearch.data.sources import Source
 from hwsearch.nn.norms import synchronise
 from hwsearch.nn.processes import rank, world
+from hwsearch.nn.supernet import recompute_activations
 from hwsearch.progress import say, track
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.distil import TaughtMethod
@@ -24,6 +25,7 @@ from hwsearch.train.metrics import Metrics
 from hwsearch.train.monitor import Monitor
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.pace import Pace
+from hwsearch.train.passes import PassSettings
 from hwsearch.train.schedule import Schedule
 from hwsearch.train.stop import StopRequest
 from hwsearch.train.trainer import StepResult, StepSettings, Trainer
@@ -88,6 +90,8 @@ class Session:
             method.follow(teacher.to(hardware.device))
         if norm == "sync":
             synchronise(method)
+        if options.checkpoint_activations:
+            recompute_activations(method)
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
@@ -236,4 +240,5 @@ def _step_settings(options: TrainOptions, header: Header) -> StepSettings:
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
+        passes=PassSettings(options.loss_weights, options.follow_max, options.accumulate),
     )

@@ -1,7 +1,7 @@
 """One training step: teacher once, several subnets, one optimiser step, one `after_step`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from hwsearch.errors import HwsearchError
-from hwsearch.nn.processes import average, gather_rows
+from hwsearch.nn.processes import gather_rows
 from hwsearch.selfsup.base import Method, Views
 from hwsearch.selfsup.losses import effective_rank
 from hwsearch.space import Space
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import make_optimiser
+from hwsearch.train.passes import Passes, PassSettings
 from hwsearch.train.schedule import Schedule
 
 COLLAPSED_STD = 0.01
@@ -30,15 +31,17 @@ class StepSettings:
 
     Attributes:
         schedule: Learning rate and networks of each step.
-        optimizer: "sgd" (momentum 0.9) or "adamw".
+        optimizer: "sgd" or "lars" (momentum 0.9), or "adamw".
         weight_decay: Pull towards zero on weights with two or more dimensions.
         clip_norm: Longest gradient, or None.
+        passes: How networks pass a batch.
     """
 
     schedule: Schedule
     optimizer: str
     weight_decay: float
     clip_norm: float | None
+    passes: PassSettings = field(default_factory=PassSettings)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class StepResult:
     """What one step did.
 
     Attributes:
-        losses: Mean loss of each role: "max", "min", "random".
+        losses: Mean loss of each role: "max", "min", "random"; and "follow", if asked for.
         embedding_std: Spread of the maximum's projections (1 = random directions, 0 = collapsed).
         lr: Learning rate.
     """
@@ -85,6 +88,7 @@ class Trainer:
             settings.optimizer, self._trained.values(), settings.weight_decay
         )
         self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
+        self._passes = Passes(method, space, settings.passes, hardware, self._scaler.scale)
 
     def run_step(self, views: Views) -> StepResult:
         """Trains on one batch.
@@ -94,38 +98,16 @@ class Trainer:
                 projections have been collapsed for long.
         """
         lr = self._settings.schedule.lr_at(self.step)
-        found = self._backward(views)
-        losses = {role: sum(values) / len(values) for role, values in found.losses.items()}
-        if not all(map(isfinite, losses.values())):
-            told = ", ".join(f"{role} {loss:g}" for role, loss in losses.items())
+        networks = list(self._settings.schedule.subnets_at(self.step, self._space))
+        found = self._passes.run(views, networks)
+        if not all(map(isfinite, found.losses.values())):
+            told = ", ".join(f"{role} {loss:g}" for role, loss in found.losses.items())
             raise self._diverged(f"the loss ({told}) is", self.step)
         self._update(lr)
         self.method.after_step()
         self.step += 1
         self._watch_for_collapse(found.embedding_std, views)
-        return StepResult(losses, found.embedding_std, lr)
-
-    def _backward(self, views: Views) -> "_Passes":
-        """Adds up the gradients of all subnets' losses; takes the mean over all processes."""
-        roles, outputs = [], []
-        with self._hardware.autocast():
-            targets = self.method.targets(views)
-        for role, subnet in self._settings.schedule.subnets_at(self.step, self._space):
-            with self._hardware.autocast():
-                output = self.method(views, targets, subnet)
-            self._scaler.scale(output["loss"]).backward()
-            roles.append(role)
-            outputs.append(torch.stack([output["loss"].detach(), output["embedding_std"]]))
-        average([p.grad for p in self._trained.values() if p.grad is not None])
-        # One transfer for all numbers, so that a GPU is waited for once a step; equal on all
-        # processes, so that all of them stop if one must.
-        numbers_P2 = torch.stack(outputs)
-        average([numbers_P2])
-        numbers = numbers_P2.tolist()
-        losses: dict[str, list[float]] = {role: [] for role in roles}
-        for role, (loss, _) in zip(roles, numbers, strict=True):
-            losses[role].append(loss)
-        return _Passes(losses, numbers[0][1])
+        return StepResult(found.losses, found.embedding_std, lr)
 
     def _update(self, lr: float) -> None:
         for group in self._optimiser.param_groups:
@@ -201,11 +183,3 @@ class Trainer:
             # Adam counts its steps on the CPU wherever the parameters are.
             device = value.device if value.ndim == 0 else parameter.device
             self._optimiser.state[parameter][kind] = value.to(device)
-
-
-@dataclass(frozen=True)
-class _Passes:
-    """Losses of all passes by role, and the spread of the first."""
-
-    losses: Mapping[str, list[float]]
-    embedding_std: float
