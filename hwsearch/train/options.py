@@ -34,7 +34,7 @@ class TrainOptions:
     epochs: int = 200
     """Passes over the images."""
     batch: int = 256
-    """Images a step, dealt to all processes: how many there are does not change a run."""
+    """Images a step, over all processes: of many, each takes an equal share."""
     lr: float | None = None
     """Peak learning rate; by default 0.03 (sgd), 0.3 (lars) or 0.001 (adamw) for each 256 images of
     a batch."""
@@ -196,6 +196,11 @@ class TrainOptions:
             raise HwsearchError("--method distil learns from a teacher", fix="Give --teacher")
         if self.teacher is None and (self.distil or self.distil_weight):
             raise HwsearchError("--distil and --distil-weight need a teacher", fix="Give --teacher")
+        if self.follow_max and self.distil == "relations" and self.method == "distil":
+            raise HwsearchError(
+                "--follow-max compares projections, and --distil relations has none",
+                fix="Leave it out, or use --distil features",
+            )
         if self.distil_weight and self.method == "distil":
             raise HwsearchError(
                 "--distil-weight means nothing to method 'distil'", fix="Leave it out"
