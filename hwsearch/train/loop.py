@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header
-from hwsearch.config import write_config
+from hwsearch.config import note_change, write_config
 from hwsearch.data.sources import Source, open_source
 from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
@@ -56,6 +56,8 @@ def run(options: TrainOptions) -> Path:
             if checkpoint.header.step == header.steps:
                 say(f"{out} is finished: {header.steps} steps. {_next(options)}")
                 return out
+            step, machine = checkpoint.header.step, _machine(hardware)
+            note_change(out / CONFIG_NAME, _PACKAGES, machine=machine, step=step)
         else:
             first = replace(options, resume=False)
             write_config(out / CONFIG_NAME, first, _PACKAGES, machine=_machine(hardware))
@@ -81,9 +83,7 @@ def _monitor(options: TrainOptions, hardware: Hardware) -> Monitor | None:
 
 
 def _machine(hardware: Hardware) -> str:
-    here = detect()
-    parts = (here.cpu, f"{here.cores} cores", here.accelerator, hardware.device, hardware.amp)
-    return ", ".join(filter(None, parts))
+    return f"{detect().name} ({hardware.device}, {hardware.amp})"
 
 
 def _next(options: TrainOptions) -> str:
