@@ -54,6 +54,15 @@ def test_resnet50_is_off_the_grid_yet_has_blocks():
 
 
 @every_space
+def test_a_network_alone_is_the_same_network(name: str):
+    for whole in spaces_of(name):
+        for network in some_subnets(whole, 2):
+            alone = get_space(f"{whole.name}[{network}]")
+            assert alone.size == 1
+            assert alone.lower(alone.maximum) == alone.lower(alone.minimum) == whole.lower(network)
+
+
+@every_space
 def test_codes_and_text_lead_back_to_the_subnet(name: str):
     for space in spaces_of(name):
         for subnet in some_subnets(space, 20):
@@ -156,6 +165,8 @@ def test_impossible_subnets_are_refused(text, message):
         ("botleneck-32", "Did you mean bottleneck-"),
         ("bottleneck-32@", "cannot read the input sides"),
         ("bottleneck-32@24,32", "cannot read the input sides"),
+        ("bottleneck-32[depth1=99]", "depth1=99 is not possible"),
+        ("bottleneck-32[smallest]", "cannot read the subnet"),
         ("basic-224@2", "cannot halve a 2×2 map"),
         ("basic-224@16+224", "stage 4 cannot halve a 1×1 map"),
     ],

@@ -1,41 +1,31 @@
 """The protocol: many short passes in random order, each visit between two reference networks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
-from hwsearch.measurement.samples import REFERENCES, Job, Pair, Visit, Window
+from hwsearch.measurement.loaded import (
+    LOADED_BYTES,
+    LOADED_FACTOR,
+    Load,
+    Loaded,
+    LoadedEngines,
+)
+from hwsearch.measurement.samples import Job, Pair, Visit, Window
 from hwsearch.measurement.sensors import Sensors
 from hwsearch.measurement.settings import REAL_CLOCK, Clock, Settings
 from hwsearch.measurement.statistics import summarise
-
-
-class TimedEngine(Protocol):
-    """The part of an engine that is measured (see `hwsearch.runtime`)."""
-
-    @property
-    def input_specs(self) -> tuple[Any, ...]: ...  # noqa: D102
-
-    def window(self, feed: Mapping[str, np.ndarray], seconds: float) -> np.ndarray:
-        """Raw seconds of consecutive calls."""
-        ...
-
-
-Load = Callable[[Path], AbstractContextManager[TimedEngine]]
-
-
-LOADED_FACTOR, LOADED_BYTES = 3, 1 << 20
-"""A loaded engine takes about this many times its files, plus this much."""
 
 SHARED_SECONDS = 0.1
 """The references after one visit are those before the next if it starts this soon."""
 
 _ROUNDS_A_TURN = 2
 """Rounds before a cohort makes room for the next."""
+
+_REFERENCE_VISITS = 8
+"""Visits before the references make room for themselves, loaded anew."""
 
 
 def measure(
@@ -64,23 +54,16 @@ def measure(
     Returns:
         "settled", or "budget" if the time ended first.
     """
-    session = _Session(list(jobs), load, record, settings, watch, clock, list(visits))
-    with session.engines, ExitStack() as stack:
-        session.open(references, stack)
+    with LoadedEngines(load, watch, settings, clock) as engines:
+        engines.open(references)
+        session = _Session(list(jobs), engines, record, settings, watch, clock, list(visits))
         return session.run()
-
-
-@dataclass
-class _Loaded:
-    engine: TimedEngine
-    feed: dict[str, np.ndarray]
-    call_seconds: float = 0.0
 
 
 @dataclass
 class _Session:
     jobs: list[Job]
-    load: Load
+    engines: LoadedEngines
     record: Callable[[Visit], None]
     settings: Settings
     watch: Callable[[str], None]
@@ -90,9 +73,7 @@ class _Session:
     took: dict[str, float] = field(default_factory=dict)
     phases: dict[str, float] = field(init=False)
     deadline: float = field(init=False)
-    references: list[_Loaded] = field(default_factory=list)
-    loaded: dict[str, _Loaded] = field(default_factory=dict)
-    engines: ExitStack = field(default_factory=ExitStack)
+    renewed: int = 0
     last: tuple[float, Pair] | None = None
     began: float = field(init=False)
     waited: float = 0.0
@@ -108,12 +89,6 @@ class _Session:
         self.began = self.clock.seconds()
         self.deadline = self.began + self.settings.budget_seconds - spent
 
-    def open(self, references: tuple[Path, Path], stack: ExitStack) -> None:
-        """Loads the references until the stack ends."""
-        for name, path in zip(REFERENCES, references, strict=True):
-            self.watch(name)
-            self.references.append(self._load(path, stack))
-
     def run(self) -> str:
         """Visits jobs round by round; see `measure`."""
         number, active = 0, self._active()
@@ -125,7 +100,8 @@ class _Session:
                 for job in self._order(cohort, rounds, share):
                     if self.clock.seconds() + self.took.get(job.key, 0.0) >= self.deadline:
                         return "budget"
-                    self._hold(cohort)
+                    if self.engines.hold(cohort):
+                        self.last = None
                     self._visit(job)
             number = rounds.stop
             if len(self.visits) > visited:
@@ -178,50 +154,35 @@ class _Session:
         wanted = number if whole else int(number * share + self.phases[job.key])
         return self.counts[job.key] <= wanted
 
-    def _hold(self, cohort: Sequence[Job]) -> None:
-        """Has the engines of this cohort loaded, and no others if any is missing."""
-        if all(job.key in self.loaded for job in cohort):
+    def _load_anew(self, job: Job) -> None:
+        """Loads the references, or else the job, again unless loading has taken its share."""
+        share = self.settings.loading_share * (self.clock.seconds() - self.began)
+        if self.engines.seconds_loading_anew > share:
             return
-        self.loaded.clear()
-        self.engines.close()
-        for job in cohort:
-            self.watch(job.key)
-            self.loaded[job.key] = self._load(job.engine, self.engines)
-        self.last = None
+        if len(self.visits) >= self.renewed + _REFERENCE_VISITS:
+            self.engines.load_references_anew()
+            self.renewed, self.last = len(self.visits), None
+        elif self.counts[job.key]:
+            self.engines.load_anew(job)
 
-    def _load(self, path: Path, stack: ExitStack) -> _Loaded:
-        engine = stack.enter_context(self.load(path))
-        rng = np.random.default_rng(self.settings.seed)
-        feed = {
-            spec.name: rng.standard_normal(spec.shape).astype(spec.dtype)
-            for spec in engine.input_specs
-        }
-        loaded = _Loaded(engine, feed)
-        engine.window(feed, 0.0)
-        loaded.call_seconds = float(engine.window(feed, self.settings.warmup_seconds).min())
-        return loaded
-
-    def _window(self, loaded: _Loaded, seconds: float) -> Window:
-        enough = (self.settings.min_calls + 0.5) * loaded.call_seconds
-        return Window.of(loaded.engine.window(loaded.feed, max(seconds, enough)))
-
-    def _job_window(self, loaded: _Loaded) -> Window:
+    def _job_window(self, loaded: Loaded) -> Window:
         """Calls back to back, or in the rhythm of a camera, which finds caches cold."""
         if not self.settings.pace_hz:
-            return self._window(loaded, self.settings.window_seconds)
+            return loaded.window(self.settings.window_seconds, self.settings.min_calls)
         calls, due = [], self.clock.seconds()
         for _ in range(self.settings.min_calls + 1):
             self.clock.sleep(max(0.0, due - self.clock.seconds()))
-            calls.append(loaded.engine.window(loaded.feed, 0.0)[:1])
+            calls.append(loaded.call())
             due += 1 / self.settings.pace_hz
         return Window.of(np.concatenate(calls))
 
     def _visit(self, job: Job) -> None:
-        self.watch(job.key)
         begin, throttles = self.clock.seconds(), self.sensors.throttle_count()
+        self._load_anew(job)
+        self.watch(job.key)
         before = self._quiet_pair()
         energy_uj = self.sensors.energy_uj()
-        window = self._job_window(self.loaded[job.key])
+        window = self._job_window(self.engines[job.key])
         readings = self.sensors.readings(window.calls, energy_uj)
         after = self._pair()
         visit = Visit(
@@ -243,8 +204,8 @@ class _Session:
 
     def _pair(self) -> Pair:
         small, large = (
-            self._window(reference, self.settings.reference_seconds)
-            for reference in self.references
+            reference.window(self.settings.reference_seconds, self.settings.min_calls)
+            for reference in self.engines.references
         )
         self.last = (self.clock.seconds(), (small, large))
         return small, large

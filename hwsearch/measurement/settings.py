@@ -23,6 +23,7 @@ class Settings:
         gate_ratio: References this much slower than their lowest quartile mean a loud machine.
         gate_seconds: How long one visit waits for a loud machine to calm down.
         gate_share: Share of the whole time that may be spent on such waiting.
+        loading_share: Share of the whole time that may be spent on loading engines anew.
         warmup_seconds: Calls after an engine is loaded that are not measured.
         pace_hz: Calls a second of a job, such as a camera's; 0 means back to back.
         memory_bytes: Engines loaded at a time may take this much.
@@ -39,6 +40,7 @@ class Settings:
     gate_ratio: float = 1.5
     gate_seconds: float = 0.3
     gate_share: float = 0.1
+    loading_share: float = 0.3
     warmup_seconds: float = 0.01
     pace_hz: float = 0.0
     memory_bytes: int = 1 << 30

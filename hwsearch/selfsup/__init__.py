@@ -11,6 +11,16 @@ if TYPE_CHECKING:
 _METHODS = {"moco-v2": "hwsearch.selfsup.moco_v2:MocoV2"}
 
 
+def register_method(name: str, target: str) -> None:
+    """Registers a method of one's own.
+
+    Args:
+        name: What users write.
+        target: Where its class is, as "module:Class".
+    """
+    _METHODS[name] = target
+
+
 def method_names() -> tuple[str, ...]:
     """Returns the names of all methods."""
     return tuple(sorted(_METHODS))

@@ -1,7 +1,8 @@
 """The register of spaces: names to builders, each built once when first asked for.
 
 A name may end in input sides: "basic-224@160" takes images of 160 pixels, and
-"basic-224@160+192+224" makes the side a dimension to choose.
+"basic-224@160+192+224" makes the side a dimension to choose. After that it may name one network:
+"basic-32[min]" and "basic-32[depth1=2,depth2=1]" hold that network alone.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.space import Space
+from hwsearch.spaces.only import only
 from hwsearch.spaces.resolution import elastic_side
 
 OWN_FAMILIES = "HWSEARCH_SPACES"
@@ -67,8 +69,12 @@ def get_space(name: str) -> Space:
     """Returns a space by name.
 
     Raises:
-        HwsearchError: If no space has that name, or its networks cannot take the side.
+        HwsearchError: If no space has that name, its networks cannot take the side, or the
+            network in brackets is not in it.
     """
+    if name.endswith("]"):
+        whole, _, network = name[:-1].partition("[")
+        return only(get_space(whole), network, name)
     prefix, colon, _ = name.partition(":")
     if colon and prefix in _SCHEMES:
         return _SCHEMES[prefix](name)

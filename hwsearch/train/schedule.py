@@ -37,9 +37,14 @@ class Schedule:
         return self.lr * (1 + cos(pi * done)) / 2
 
     def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
-        """Yields role and network for each pass of a step; random ones depend on the step only."""
+        """Yields role and network for each pass of a step; random ones depend on the step only.
+
+        A space of one network gets one pass.
+        """
         rng = np.random.default_rng((self.seed, step))
         yield "max", space.maximum
+        if space.size == 1:
+            return
         yield "min", space.minimum
         for _ in range(self.random_subnets):
             yield "random", space.sample(rng, self.sampling)
