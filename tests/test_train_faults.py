@@ -14,9 +14,10 @@ from moments import wait_for
 from runs import SPAWN, STEPS, read_metrics, small_options, start, words_of, write_images
 
 from hwsearch import journal
+from hwsearch.arguments import parse_options
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint
 from hwsearch.errors import HwsearchError
-from hwsearch.train import train
+from hwsearch.train import TrainOptions, train
 from hwsearch.train.stop import StopRequest
 from hwsearch.train.trainer import Trainer
 
@@ -90,6 +91,26 @@ def test_a_second_signal_acts_at_once_unless_it_is_an_echo(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_that_goes_on_with_other_versions_says_so(options, monkeypatch):
+    config = options.out / "config.toml"
+    with monkeypatch.context() as patch:
+        before_step(patch, 7, spoil)
+        with pytest.raises(HwsearchError, match="not finite"):
+            train(options)
+    (first,) = [line for line in config.read_text().splitlines() if line.startswith("#")]
+    assert "torch 2." in first and "pillow" in first and "(cpu, fp32)" in first
+    config.write_text(config.read_text().replace("torch 2.", "torch 1."))
+    for _ in range(2):
+        before_step(monkeypatch, 8, spoil)
+        with pytest.raises(HwsearchError, match="not finite"):
+            train(dataclasses.replace(options, resume=True))
+    notes = [line for line in config.read_text().splitlines() if line.startswith("#")]
+    assert notes[1:] == [f"# from step 5 on: {first.removeprefix('# ')}"]
+    assert options == parse_options(
+        TrainOptions, ["--config", str(config)], prog="train", summary="", example=""
+    )
 
 
 def is_part(file):

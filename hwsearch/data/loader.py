@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from hwsearch.data.draws import permutation
 from hwsearch.data.reading import Decoded, Held, Piece, read_all
-from hwsearch.data.sources import CorruptLog, Source
+from hwsearch.data.sources import CorruptImage, CorruptLog, Source
 from hwsearch.device import usable_cores
 from hwsearch.errors import HwsearchError
 
@@ -163,13 +164,16 @@ class Loader:
         return times.images * max(self.workers, 1) / max(times.reading_seconds, 1e-9)
 
     def remedies(self) -> str:
-        """Says, in the words of the command line, what would make reading faster."""
+        """Says, in the words of the command line, what would make reading faster, if anything."""
+        if self._in_memory:
+            return ""
         found = [f"--cache-mb {ceil(self._held_mb)} to decode once and hold all images in memory"]
         if self.workers < self._cores:
             found.append(f"--workers {self._cores}")
         side = self._options.side
-        if min(self._source.image(0).shape[:2]) > 2 * side:
-            found.append(f"images stored smaller ({side} pixels are used)")
+        with suppress(CorruptImage):
+            if min(self._source.image(0).shape[:2]) > 2 * side:
+                found.append(f"images stored smaller ({side} pixels are used)")
         return ", or ".join(found)
 
     def __iter__(self) -> Iterator[Batch]:

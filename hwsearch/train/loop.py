@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header
-from hwsearch.config import write_config
+from hwsearch.config import note_change, write_config
 from hwsearch.data.sources import Source, open_source
 from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields
-from hwsearch.nn.processes import rank
+from hwsearch.nn.processes import rank, world
 from hwsearch.progress import say
 from hwsearch.selfsup import get_method
 from hwsearch.selfsup.external import ExternalTeacher
@@ -56,6 +56,13 @@ def run(options: TrainOptions) -> Path:
             checkpoint = _earlier(options, header)
             finished = checkpoint is not None and checkpoint.header.step == header.steps
             if not finished:
+                if checkpoint is not None and metrics is not None:
+                    note_change(
+                        options.out / CONFIG_NAME,
+                        _PACKAGES,
+                        machine=_machine(hardware),
+                        step=checkpoint.header.step,
+                    )
                 session = Session(
                     options,
                     hardware,
@@ -113,9 +120,8 @@ def _monitor(options: TrainOptions, hardware: Hardware) -> Monitor | None:
 
 
 def _machine(hardware: Hardware) -> str:
-    here = detect()
-    parts = (here.cpu, f"{here.cores} cores", here.accelerator, hardware.device, hardware.amp)
-    return ", ".join(filter(None, parts))
+    together = f", {world()} processes" if world() > 1 else ""
+    return f"{detect().name} ({hardware.device}, {hardware.amp}{together})"
 
 
 def _next(options: TrainOptions) -> str:

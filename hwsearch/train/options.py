@@ -157,7 +157,7 @@ class TrainOptions:
     the largest, the smallest and one random network as training goes on; nothing learns of them."""
     monitor_epochs: int = 1
     """Judge each time so many epochs are done."""
-    monitor_images: int = 5000
+    monitor_images: int = 2000
     """Most labelled images to use."""
 
     def __post_init__(self) -> None:

@@ -96,7 +96,6 @@ class Session:
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
         self._trainer = Trainer(method, space, _step_settings(options, header), hardware)
-        self._pace = Pace(self._loader)
         self._saved_at, self._saved_step = time.monotonic(), -1
 
     def restore(self, checkpoint: Checkpoint | None) -> None:
@@ -118,6 +117,7 @@ class Session:
             SystemExit: If a signal asked to stop, with 128 and its number, after a checkpoint.
         """
         steps, start, quiet = self._header.steps, self._trainer.step, self._metrics is None
+        self._pace = Pace(self._loader)
         with StopRequest() as stop, track("train", steps, start=start, quiet=quiet) as advance:
             for batch in self._batches(stop):
                 loss = self._take_step(batch)

@@ -75,17 +75,17 @@ def killed(
     """
     rng, seen, torn = random.Random(seed), [], 0
     while len(seen) < kills:
-        process = hwsearch(words())
+        process, old = hwsearch(words()), _half_written(log.parent)
         _wait(process, rng.uniform(FIRST_SECONDS, LAST_SECONDS))
         if in_writes and len(seen) % 4 < 2:
-            _wait_for_a_write(process, log.parent)
+            _wait_for_a_write(process, log.parent, old)
         if process.poll() is not None:
             assert process.returncode == 0, words()
             return Killed(len(seen), tuple(seen), torn)
         whole_group = len(seen) % 2 == 1
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
         process.wait()
-        torn += bool(_half_written(log.parent))
+        torn += bool(_half_written(log.parent) - old)
         seen.append(log.read_bytes() if log.exists() else b"")
     undisturbed(words())
     return Killed(len(seen), tuple(seen), torn)
@@ -96,14 +96,13 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
         process.wait(seconds)
 
 
-def _half_written(folder: Path) -> list[Path]:
-    return list(folder.glob(".*.part"))
+def _half_written(folder: Path) -> set[Path]:
+    return set(folder.glob(".*.part"))
 
 
-def _wait_for_a_write(process: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait_for_a_write(process: subprocess.Popen[bytes], folder: Path, old: set[Path]) -> None:
     """Returns when a new file is half written, or the command has ended."""
-    old = set(_half_written(folder))
-    while process.poll() is None and not set(_half_written(folder)) - old:
+    while process.poll() is None and not _half_written(folder) - old:
         time.sleep(0.0002)
 
 
