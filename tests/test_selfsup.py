@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +19,8 @@ from selfsup_steps import (
 from tiny_space import NAME, TINY
 from torch.nn import functional as F
 
-from hwsearch.checkpoint import Checkpoint, Header, load_run
+from hwsearch.checkpoint import Checkpoint, Header, Run, load_run
+from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance, load_target
 from hwsearch.errors import HwsearchError
 from hwsearch.nn import Supernet, calibrate
 from hwsearch.selfsup.heads import Encoder
@@ -152,6 +154,23 @@ def test_projections_of_calibrated_features_do_not_depend_on_their_order(name):
     net = calibrate(encoder.supernet.extract(TINY.minimum), [images])
     whole = encoder.project(net(images).embedding)
     torch.testing.assert_close(encoder.project(net(images.flip(0)).embedding), whole.flip(0))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_target("sklearn:digits", 8, limit=24)
+
+
+@every_method
+def test_a_search_can_compare_what_was_trained_together(name, digits):
+    method = make_method(name).requires_grad_(False)
+    run = Run(Path("run"), TINY, method, None, name)  # pyright: ignore[reportArgumentType]
+    students = SupernetStudents(run, digits)
+    kind = "projection" if students.has_projections else "relation"
+    distance = TeacherDistance(kind, students, Teacher(students, TINY.maximum))
+    assert distance(TINY.maximum) == 0.0
+    assert all(distance(subnet) > 1e-6 for subnet in TINY.neighbours(TINY.maximum))
+    assert students.has_projections == (name != "distil+relations")
 
 
 @every_method
