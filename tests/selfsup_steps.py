@@ -5,28 +5,52 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny_space import TINY
+from torch import nn
 
-from hwsearch.nn import Supernet
-from hwsearch.selfsup import get_method, method_names
+from hwsearch.checkpoint import build_method
+from hwsearch.selfsup import method_names
 from hwsearch.selfsup.base import Method, Views
+from hwsearch.selfsup.distil import TaughtMethod
+from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.selfsup.settings import MethodSettings, resolve
 
-BATCH = 8
-SMALL = {"projection_hidden": 16, "projection": 12}
+BATCH, WIDTH = 8, 12
+TAUGHT = ("byol+relations", "distil+relations", "moco-v2+features")
+"""Methods with what they learn from an external teacher."""
 
-every_method = pytest.mark.parametrize("name", method_names())
-"""Gives a test each registered name."""
+every_method = pytest.mark.parametrize("name", [*method_names(), *TAUGHT])
+"""Gives a test each registered name, and some of methods beside an external teacher."""
 
 
 def small_settings(name: str, **changes: object) -> MethodSettings:
     """Returns a method's own settings with small heads and a queue of three batches."""
-    settings = resolve(name, SMALL, images=12 * BATCH, batch=BATCH)
+    method, _, distil = name.partition("+")
+    small = {"projection_hidden": 16} | ({"projection": WIDTH} if method != "distil" else {})
+    settings = resolve(method, small, images=12 * BATCH, batch=BATCH)
+    if distil or method == "distil":
+        settings = replace(settings, distil=distil or "features", teacher_width=WIDTH)
     return replace(settings, predictor_hidden=16, grid=3, **changes)
 
 
+def make_teacher() -> ExternalTeacher:
+    net = nn.Sequential(nn.Conv2d(3, WIDTH, 3), nn.BatchNorm2d(WIDTH), nn.ReLU())
+    net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
+    return ExternalTeacher(net, side=6, origin="a test")
+
+
 def make_method(name: str, **changes: object) -> Method:
-    torch.manual_seed(0)
-    return get_method(name)(Supernet(TINY, residual_scale=1.0), small_settings(name, **changes))
+    settings, method = small_settings(name, **changes), name.partition("+")[0]
+    built = build_method(TINY, method, settings, seed=0, residual_scale=1.0)
+    return follow(built)
+
+
+def follow(method: Method) -> Method:
+    """Gives a method that needs one the same teacher each time."""
+    if isinstance(method, TaughtMethod):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            method.follow(make_teacher())
+    return method
 
 
 def make_views(step: int = 0) -> Views:

@@ -2,13 +2,15 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from selfsup_steps import (
     BATCH,
-    SMALL,
+    WIDTH,
     every_method,
+    follow,
     make_method,
     make_views,
     small_settings,
@@ -17,7 +19,8 @@ from selfsup_steps import (
 from tiny_space import NAME, TINY
 from torch.nn import functional as F
 
-from hwsearch.checkpoint import Checkpoint, Header, load_run
+from hwsearch.checkpoint import Checkpoint, Header, Run, load_run
+from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance, load_target
 from hwsearch.errors import HwsearchError
 from hwsearch.nn import Supernet, calibrate
 from hwsearch.selfsup.heads import Encoder
@@ -41,8 +44,10 @@ def test_every_size_gets_a_loss_gradients_and_an_embedder(name):
         outputs["loss"].backward()
         assert outputs["loss"].isfinite()
         assert 0.05 < outputs["embedding_std"] < 1.1
+        assert len(outputs["embedding"]) == BATCH
         projections = method.embedder(subnet).eval()(views.query_BCHW)
-        assert projections.shape == (BATCH, SMALL["projection"])
+        if method.encoder("online").has_head:
+            assert projections.shape == (BATCH, WIDTH)
         torch.testing.assert_close(projections.norm(dim=1), torch.ones(BATCH))
     assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
 
@@ -59,7 +64,7 @@ def test_teacher_and_queue_move_once_a_step(name, subnets):
     teachers = parts(method, EmaTeacher)
     before = copy.deepcopy([list(teacher.module.parameters()) for teacher in teachers])
     train_step(method, views, [TINY.maximum] * subnets)
-    online = [p for p in method.parameters() if p.requires_grad]
+    online = [p for name, p in method.named_parameters() if p.requires_grad]
     for teacher, olds in zip(teachers, before, strict=True):
         keep = teacher.decay_at(views.progress)
         for old, mine, new in zip(olds, teacher.module.parameters(), online, strict=False):
@@ -83,7 +88,7 @@ def test_targets_come_from_the_maximum_and_are_computed_once(name, monkeypatch):
         asked.clear()
         train_step(method, make_views(step), [TINY.minimum, TINY.maximum, TINY.minimum])
         assert {subnet for subnet, _ in asked} <= {TINY.maximum}
-        views = {"simclr": 0, "byol": 2, "simsiam": 2}.get(name, 1)
+        views = {"simclr": 0, "distil": 0, "byol": 2, "simsiam": 2}.get(name.partition("+")[0], 1)
         assert sum(images for _, images in asked) == views * BATCH
 
 
@@ -116,7 +121,7 @@ def test_older_keys_of_an_image_are_left_out(name):
             method.after_step()
     expected = F.pad(torch.eye(BATCH, dtype=torch.bool), (0, 2 * BATCH))
     for queue in parts(method, KeyQueue):
-        found = queue.others(torch.zeros(BATCH, SMALL["projection"]), views.indices_B)
+        found = queue.others(torch.zeros(BATCH, WIDTH), views.indices_B)
         assert torch.equal(found.own_BK, expected)
 
 
@@ -151,13 +156,30 @@ def test_projections_of_calibrated_features_do_not_depend_on_their_order(name):
     torch.testing.assert_close(encoder.project(net(images.flip(0)).embedding), whole.flip(0))
 
 
+@pytest.fixture(scope="module")
+def digits():
+    return load_target("sklearn:digits", 8, limit=24)
+
+
+@every_method
+def test_a_search_can_compare_what_was_trained_together(name, digits):
+    method = make_method(name).requires_grad_(False)
+    run = Run(Path("run"), TINY, method, None, name)  # pyright: ignore[reportArgumentType]
+    students = SupernetStudents(run, digits)
+    kind = "projection" if students.has_projections else "relation"
+    distance = TeacherDistance(kind, students, Teacher(students, TINY.maximum))
+    assert distance(TINY.maximum) == 0.0
+    assert all(distance(subnet) > 1e-6 for subnet in TINY.neighbours(TINY.maximum))
+    assert students.has_projections == (name != "distil+relations")
+
+
 @every_method
 def test_a_method_goes_on_bit_by_bit_where_its_checkpoint_stands(name, tmp_path):
     first, settings = make_method(name), small_settings(name)
     train_step(first, make_views(0), SIZES)
-    header = Header(NAME, name, settings, {}, 1, 3, {})
+    header = Header(NAME, name.partition("+")[0], settings, {}, 1, 3, {})
     Checkpoint(header, first.state_dict(), {}).save(tmp_path)
-    second = load_run(tmp_path).method.train()
+    second = follow(load_run(tmp_path).method)
     for mine, other in zip(first.parameters(), second.parameters(), strict=True):
         other.requires_grad_(mine.requires_grad)
     for step in (1, 2):

@@ -7,6 +7,7 @@ import torch
 from lightly_oracle import import_lightly
 from torch.nn import functional as F
 
+from hwsearch.distance import cosine_distance, relations
 from hwsearch.selfsup.densecl import dense_info_nce
 from hwsearch.selfsup.losses import (
     effective_rank,
@@ -15,6 +16,7 @@ from hwsearch.selfsup.losses import (
     mean_cosine,
     nt_xent,
     relation_cross_entropy,
+    relation_distance,
 )
 from hwsearch.selfsup.queue import OtherKeys
 
@@ -111,6 +113,20 @@ def test_relations_of_equal_queries_and_keys_are_as_uncertain_as_they_are():
     shares = (query @ others.keys_KD.T / 0.1).softmax(1)
     entropy = torch.special.entr(shares).sum(1).mean()
     assert_equal(relation_cross_entropy(query, query, others, 0.1, 0.1), entropy)
+
+
+def test_relations_know_neither_width_nor_basis_nor_scale_nor_place():
+    teacher = torch.randn(B, D)
+    turned = teacher @ torch.linalg.qr(torch.randn(D, D))[0]
+    assert relation_distance(teacher, teacher) == 0.0
+    assert relation_distance(F.pad(3 * turned + 5, (0, 7)), teacher) < 1e-6
+    assert relation_distance(teacher.roll(1, 0), teacher) > 0.1
+
+
+def test_the_distance_of_relations_in_training_is_that_of_a_search():
+    student, teacher = torch.randn(B, 5), torch.randn(B, D)
+    rows = [relations(embedding.numpy()) for embedding in (student, teacher)]
+    assert relation_distance(student, teacher) == pytest.approx(cosine_distance(*rows), abs=1e-6)
 
 
 def test_embedding_std_is_one_for_random_directions_and_zero_after_collapse():

@@ -78,8 +78,8 @@ class TrainOptions:
     """The same at the end, reached as a cosine; by default constant (moco-v2, densecl, ressl) or
     1.0 (byol)."""
     projection_hidden: int | None = None
-    """Hidden units of the projection head; by default 2048 (moco-v2, densecl, simclr, simsiam) or
-    4096 (byol, ressl). Small spaces do with fewer."""
+    """Hidden units of the projection head; by default 2048 (moco-v2, densecl, distil, simclr,
+    simsiam) or 4096 (byol, ressl). Small spaces do with fewer."""
     projection: int | None = None
     """Length of a projection; by default 128 (moco-v2, densecl, simclr), 256 (byol), 512 (ressl)
     or 2048 (simsiam)."""
