@@ -196,6 +196,30 @@ def test_a_slow_average_that_is_not_kept_is_refused(name):
         make_method(name).embedder(TINY.minimum, "ema")
 
 
+@pytest.mark.parametrize("name", ["byol", "simsiam"])
+def test_each_view_predicts_the_other_one(name):
+    method, views = make_method(name), make_views()
+    encoder, predictor = method.encoder("online"), method.student.predictor
+    teacher = method.teacher.module if name == "byol" else encoder
+    cosines = []
+    for seen, other in [(views.query_BCHW, views.key_BCHW), (views.key_BCHW, views.query_BCHW)]:
+        features = encoder.supernet(seen, TINY.minimum).embedding
+        prediction = predictor(encoder.projector(features))
+        cosines.append(F.cosine_similarity(prediction, teacher(other, TINY.maximum)).mean())
+    expected = 4 - 2 * sum(cosines) if name == "byol" else -sum(cosines) / 2
+    found = method(views, method.targets(views), TINY.minimum)
+    torch.testing.assert_close(found["loss"], expected)
+
+
+@pytest.mark.parametrize("name", ["moco-v2", "ressl"])
+def test_queries_are_of_the_query_view_and_in_order(name):
+    method, views = make_method(name), make_views()
+    queries = method.online(views.query_BCHW, TINY.minimum, 2)
+    targets = method.targets(views)
+    found = method(views, targets, TINY.minimum)["loss"]
+    torch.testing.assert_close(found, method.compare(queries, targets))
+
+
 def test_simclr_can_take_the_maximum_for_its_target():
     method, views = make_method("simclr", max_target=True), make_views()
     targets = method.targets(views)
