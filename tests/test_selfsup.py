@@ -23,8 +23,9 @@ from hwsearch.checkpoint import Checkpoint, Header, Run, load_run
 from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance, load_target
 from hwsearch.errors import HwsearchError
 from hwsearch.nn import Supernet, calibrate
+from hwsearch.selfsup.densecl import dense_info_nce
 from hwsearch.selfsup.heads import Encoder
-from hwsearch.selfsup.losses import nt_xent
+from hwsearch.selfsup.losses import info_nce, nt_xent
 from hwsearch.selfsup.queue import KeyQueue
 from hwsearch.selfsup.teacher import EmaTeacher
 
@@ -218,6 +219,22 @@ def test_queries_are_of_the_query_view_and_in_order(name):
     targets = method.targets(views)
     found = method(views, targets, TINY.minimum)["loss"]
     torch.testing.assert_close(found, method.compare(queries, targets))
+
+
+def test_half_of_densecls_loss_is_of_images_and_half_of_positions():
+    method, views = make_method("densecl"), make_views()
+    targets = method.targets(views)
+    image_BD, position_BPD, _ = method.student(views.query_BCHW, TINY.minimum, 2)
+    images = info_nce(image_BD, targets.image_BD, targets.other_images, 0.2)
+    query = F.normalize(position_BPD, dim=-1)
+    positions = dense_info_nce(query, targets.position_BPD, targets.other_positions, 0.2)
+    found = method(views, targets, TINY.minimum)["loss"]
+    torch.testing.assert_close(found, (images + positions) / 2)
+    teacher = method.teacher.module
+    order = torch.randperm(BATCH, generator=torch.Generator().manual_seed(0))
+    image_BD, position_BPD, _ = teacher(views.key_BCHW[order], TINY.maximum, 2)
+    torch.testing.assert_close(targets.image_BD[order], image_BD)
+    torch.testing.assert_close(targets.position_BPD[order], F.normalize(position_BPD, dim=-1))
 
 
 def test_simclr_can_take_the_maximum_for_its_target():
