@@ -109,7 +109,8 @@ def options(made: Path, out: Path, **changes: object) -> SearchOptions:
         "images": "sklearn:digits",
         "max_images": 8,
         "evaluations": BUDGET,
-        "population": 8,
+        "batch": 4,
+        "stop_gain": 0.0,
         "out": out,
     }
     return SearchOptions(**given | changes)
@@ -228,7 +229,7 @@ def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> No
 
 def test_changed_checkpoint_is_noticed_when_opened_again(made: Path, tmp_path: Path) -> None:
     run = write_checkpoint(tmp_path / "run")
-    out = search(options(made, tmp_path / "out", checkpoint=run, evaluations=8))
+    out = search(options(made, tmp_path / "out", checkpoint=run, evaluations=10))
     (run / "checkpoint.safetensors").unlink()
     run.rmdir()
     write_checkpoint(run, seed=1)
@@ -241,8 +242,9 @@ def test_changed_checkpoint_is_noticed_when_opened_again(made: Path, tmp_path: P
     [
         ({"task": "detection"}, "--task detection is not available yet"),
         ({"tables": ()}, "--tables names no table"),
-        ({"evaluations": 4}, "--evaluations 4 is below --population 8"),
-        ({"population": 1}, "--population must be at least 4"),
+        ({"evaluations": 4}, "--evaluations 4 is too small: 10 networks come first"),
+        ({"batch": 0}, "--batch 0 is too small"),
+        ({"stop_gain": 1.0}, "--stop-gain 1.0 is not a share"),
     ],
 )
 def test_impossible_options_are_refused(

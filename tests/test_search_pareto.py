@@ -65,7 +65,7 @@ def test_hypervolume_grows_towards_the_ideal_corner() -> None:
 
 
 def test_small_grid_is_searched_like_brute_force() -> None:
-    codes = pareto_search(
+    codes, _ = pareto_search(
         SMALL, distance, [lambda codes: 1.0 + codes.sum(axis=1)], evaluations=SMALL.size
     )
     assert {tuple(code) for code in codes} == {tuple(code) for code in SMALL.all_codes()}
@@ -73,23 +73,23 @@ def test_small_grid_is_searched_like_brute_force() -> None:
 
 def test_nearly_whole_grid_is_reached_without_repetition() -> None:
     budget = SMALL.size - 1
-    codes = pareto_search(
-        SMALL, distance, [lambda codes: 1.0 + codes.sum(axis=1)], evaluations=budget, population=4
+    codes, _ = pareto_search(
+        SMALL, distance, [lambda codes: 1.0 + codes.sum(axis=1)], evaluations=budget
     )
     assert len(np.unique(codes, axis=0)) == len(codes) == budget
 
 
 def test_search_comes_close_to_the_true_front() -> None:
-    codes = pareto_search(TWIN, twin_distance, [macs_ms, depth_ms], evaluations=250)
+    codes, _ = pareto_search(TWIN, twin_distance, [macs_ms, depth_ms], evaluations=250)
     every = TWIN.all_codes()
     assert len(np.unique(codes, axis=0)) == 250
     for latency in (macs_ms, depth_ms):
         best = hypervolume(latency(every), twin_distance(every))
-        assert hypervolume(latency(codes), twin_distance(codes)) > 0.94 * best
+        assert hypervolume(latency(codes), twin_distance(codes)) > 0.98 * best
 
 
 def test_ends_of_the_space_are_always_evaluated() -> None:
-    codes = pareto_search(TWIN, twin_distance, [macs_ms], evaluations=16, seed=3)
+    codes, _ = pareto_search(TWIN, twin_distance, [macs_ms], evaluations=16, seed=3)
     subnets = [TWIN.decode(code) for code in codes]
     assert TWIN.maximum in subnets
     assert TWIN.minimum in subnets
@@ -97,14 +97,14 @@ def test_ends_of_the_space_are_always_evaluated() -> None:
 
 def test_larger_budget_continues_the_smaller_one() -> None:
     short, long = (
-        pareto_search(TWIN, twin_distance, [macs_ms], evaluations=count) for count in (40, 70)
+        pareto_search(TWIN, twin_distance, [macs_ms], evaluations=count)[0] for count in (40, 70)
     )
     np.testing.assert_array_equal(short, long[:40])
 
 
 def test_order_follows_the_seed() -> None:
     first, again, other = (
-        pareto_search(TWIN, twin_distance, [macs_ms], evaluations=40, seed=seed)
+        pareto_search(TWIN, twin_distance, [macs_ms], evaluations=40, seed=seed)[0]
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)

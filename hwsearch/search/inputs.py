@@ -74,7 +74,7 @@ class SearchInputs:
             "distance": self.kind,
             "teacher": self.teacher.fingerprint,
             "images": self.students.images.fingerprint,
-            "population": self.options.population,
+            "batch": self.options.batch,
             "seed": self.options.seed,
             "tables": {label_of(table): _conditions(table) for table in self.tables},
         }

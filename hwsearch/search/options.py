@@ -8,6 +8,9 @@ from typing import Any, Literal
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Weights
 
+FIRST = 10
+"""Networks that are evaluated before anything is believed."""
+
 CONFIG = "config.toml"
 """Name of the file that keeps the options in the folder of a search."""
 
@@ -42,8 +45,12 @@ class SearchOptions:
     evaluations: int = 200
     """Networks whose distance is evaluated; a larger number later continues the search."""
 
-    population: int = 16
-    """Networks in a generation."""
+    batch: int = 4
+    """Networks that are chosen together, before the next ones are chosen by what they gave."""
+
+    stop_gain: float = 0.001
+    """Stop when the next networks are expected to enlarge what the fronts cover by less than this
+    share; 0 goes on to the last evaluation."""
 
     max_images: int = 512
     """Most images that the distance looks at."""
@@ -67,11 +74,17 @@ class SearchOptions:
             raise HwsearchError(
                 "--tables names no table", fix="Measure this machine with hwsearch profile first"
             )
-        if self.population < 4:
-            raise HwsearchError("--population must be at least 4")
-        if self.evaluations < self.population:
+        if self.batch < 1:
+            raise HwsearchError(f"--batch {self.batch} is too small", fix="Use 1 or more")
+        if self.evaluations < FIRST:
             raise HwsearchError(
-                f"--evaluations {self.evaluations} is below --population {self.population}"
+                f"--evaluations {self.evaluations} is too small: {FIRST} networks come first, "
+                "spread over all sizes",
+                fix=f"Use {FIRST} or more",
+            )
+        if not 0 <= self.stop_gain < 1:
+            raise HwsearchError(
+                f"--stop-gain {self.stop_gain} is not a share below 1", fix="Use 0 to 0.99"
             )
         if self.max_images < 2:
             raise HwsearchError("--max-images must be at least 2")

@@ -76,14 +76,19 @@ def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, Laten
     latencies = {label: model.mean_ms for label, model in models.items()}
     with track("search", max(total, done), start=done) as advance:
         distance = RememberedDistance(space, journal, inputs.distance(), latencies, advance)
-        pareto_search(
+        codes, gain = pareto_search(
             space,
             distance,
             list(latencies.values()),
             evaluations=most,
-            population=options.population,
+            batch=options.batch,
+            stop_gain=options.stop_gain,
             seed=options.seed,
         )
+    why = "no other network is left" if not gain else f"{len(codes)} networks evaluated"
+    if 0 < gain < options.stop_gain:
+        why += f" of at most {total}: more would find little"
+    console.print(f"{why}; {options.batch} more are expected to add {gain:.2%} to the fronts")
 
 
 def _grid(evaluations: Evaluations, front: Sequence[FrontPoint]) -> Grid:

@@ -1,24 +1,217 @@
-"""The searcher: NSGA-II over codes, for one expensive distance and cheap latencies."""
+"""The searcher: asks for the networks that promise most, for one dear distance and known latencies.
 
-from collections.abc import Iterator, Sequence
+Latency is known and cheap, so the only question about a network is its distance. A surrogate of
+it, fitted again as answers come, tells by how much each network is expected to enlarge the front of
+each device; the networks of a batch are chosen one after another, each as if the ones before it
+had given what is expected of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.core.duplicate import DuplicateElimination
-from pymoo.core.population import Population
-from pymoo.core.problem import Problem
-from pymoo.core.repair import Repair
-from pymoo.core.survival import Survival
-from pymoo.operators.crossover.sbx import SBX
-from pymoo.operators.mutation.pm import PM
-from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
+from hwsearch.search.candidates import (
+    ENUMERATED,
+    all_networks,
+    canonical,
+    distinct,
+    likely_networks,
+)
+from hwsearch.search.gain import Front
 from hwsearch.search.objectives import Objective
+from hwsearch.search.options import FIRST
+from hwsearch.search.pareto import pareto_front
+from hwsearch.search.surrogate import Inputs, Surrogate
 from hwsearch.space import Space
 
-POOL = 4096
-"""Random networks that the first population is picked from."""
+_POOL = 4096
+"""Random networks that the first ones are picked from, and sizes are compared with."""
+
+_SHORTLIST = 256
+"""Networks of the greatest gain that a batch is chosen from."""
+
+_REFIT_SHARE = 0.1
+"""Hyperparameters are fitted again when the answers have grown by this share."""
+
+
+@dataclass
+class _Told:
+    """What has been asked for and answered."""
+
+    codes: np.ndarray
+    distance: np.ndarray
+
+
+class Searcher:
+    """Proposes networks, by ask and tell.
+
+    Equal seeds and answers give equal proposals, so a search is repeated by telling it the same.
+
+    Args:
+        space: Where to search.
+        costs: For each device, latency or its logarithm; cheap, lower is better.
+        batch: Networks asked for at a time.
+        seed: Of every random choice.
+        see: From codes int[N, D] to what may tell their distance; by default the codes, and beside
+            them the logarithms of the networks' sizes, their number of blocks, and the costs.
+
+    Attributes:
+        expected_gain: By how much the last proposal was expected to enlarge the fronts, as a share
+            of what they cover; infinite before anything is believed.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        costs: Sequence[Objective],
+        *,
+        batch: int = 4,
+        seed: int = 0,
+        see: Callable[[np.ndarray], Inputs] | None = None,
+    ) -> None:
+        self.space, self.costs, self.batch, self.seed = space, tuple(costs), batch, seed
+        self.expected_gain = np.inf
+        self._see = see or self._codes_and_sizes
+        self._told = _Told(np.empty((0, len(space.dims)), dtype=int), np.empty(0))
+        self._asked: set[tuple[int, ...]] = set()
+        self._surrogate: Surrogate | None = None
+        self._fitted = 0
+        rng = np.random.default_rng(seed)
+        small = space.size <= ENUMERATED
+        self._all = all_networks(space) if small else None
+        self._pool = self._all if self._all is not None else self._some(rng)
+        rows = self._see(self._pool).features
+        self._mean, self._scale = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
+        self._limits = np.array([cost(self._pool).max() for cost in self.costs])
+
+    def ask(self) -> np.ndarray:
+        """Returns networks to be evaluated next, int[n, D]; none if there are no others."""
+        if not self._asked:
+            proposal = self._first()
+        elif len(self._told.codes) < 2:
+            proposal = self._unasked(self._pool)[: self.batch]
+        else:
+            proposal = self._promising()
+        self._asked.update(map(tuple, proposal.tolist()))
+        return proposal
+
+    def tell(self, codes: np.ndarray, distance: np.ndarray) -> None:
+        """Takes distances float[n] of networks int[n, D], proposed or not."""
+        self._asked.update(map(tuple, codes.tolist()))
+        told = self._told
+        self._told = _Told(
+            np.concatenate([told.codes, codes]), np.concatenate([told.distance, distance])
+        )
+
+    def _first(self) -> np.ndarray:
+        """Picks the smallest, the largest and networks spread evenly over the mean cost."""
+        size = np.mean([cost(self._pool) for cost in self.costs], axis=0)
+        places = np.arange(1, FIRST - 1)
+        rng = np.random.default_rng((self.seed, 0))
+        places = (places + rng.uniform(-0.5, 0.5, len(places))) / (FIRST - 1)
+        picked: list[int] = []
+        for target in size.min() + (size.max() - size.min()) * places:
+            gap = np.abs(size - target)
+            gap[picked] = np.inf
+            picked.append(int(np.argmin(gap)))
+        return distinct(np.concatenate([self._ends(size), self._pool[picked]]))
+
+    def _ends(self, size: np.ndarray) -> np.ndarray:
+        """The smallest and the largest network; where choices have no order, by cost, int[2, D]."""
+        if any(isinstance(dim.choices[0], str) for dim in self.space.dims):
+            return self._pool[[np.argmin(size), np.argmax(size)]]
+        top = np.array(self.space.shape) - 1
+        return canonical(self.space, np.stack([np.zeros_like(top), top]))
+
+    def _promising(self) -> np.ndarray:
+        surrogate = self._believed()
+        found = self._candidates(surrogate)
+        if not len(found):
+            return found
+        fronts = self._fronts()
+        gains = self._gains(found, surrogate, fronts)
+        listed = found[np.argsort(-gains, kind="stable")[:_SHORTLIST]]
+        picked: list[int] = []
+        self.expected_gain = 0.0
+        for _ in range(min(self.batch, len(listed))):
+            gains = self._gains(listed, surrogate, fronts)
+            gains[picked] = -np.inf
+            best = int(np.argmax(gains))
+            picked.append(best)
+            self.expected_gain += float(gains[best])
+            one = listed[[best]]
+            believed = surrogate.median(self._inputs(one))
+            surrogate = surrogate.told(self._inputs(one), believed)
+            fronts = self._fronts(one, believed)
+        return listed[picked]
+
+    def _believed(self) -> Surrogate:
+        """Fits the surrogate to all answers; hyperparameters only if there are many new ones."""
+        inputs, answers = self._inputs(self._told.codes), len(self._told.codes)
+        if self._surrogate is None or answers >= self._fitted * (1 + _REFIT_SHARE):
+            self._surrogate = Surrogate.fit(inputs, self._told.distance, self._surrogate)
+            self._fitted = answers
+            return self._surrogate
+        return self._surrogate.over(inputs, self._told.distance)
+
+    def _candidates(self, surrogate: Surrogate) -> np.ndarray:
+        if self._all is not None:
+            return self._unasked(self._all)
+        rng = np.random.default_rng((self.seed, len(self._told.codes)))
+        best = np.any([self._on_front(cost(self._told.codes)) for cost in self.costs], axis=0)
+        found = likely_networks(
+            self.space,
+            lambda codes: surrogate.median(self._inputs(codes)),
+            self.costs,
+            self._told.codes[best],
+            rng,
+        )
+        return self._unasked(found)
+
+    def _on_front(self, cost: np.ndarray) -> np.ndarray:
+        return pareto_front(np.column_stack([cost, self._told.distance]))
+
+    def _fronts(
+        self, codes: np.ndarray | None = None, distance: np.ndarray | None = None
+    ) -> list[Front]:
+        every, answers = self._told.codes, self._told.distance
+        if codes is not None and distance is not None:
+            every, answers = np.concatenate([every, codes]), np.concatenate([answers, distance])
+        return [
+            Front.of(cost(every), answers, limit)
+            for cost, limit in zip(self.costs, self._limits, strict=True)
+        ]
+
+    def _gains(
+        self, codes: np.ndarray, surrogate: Surrogate, fronts: Sequence[Front]
+    ) -> np.ndarray:
+        """Expected growth of all fronts, each as a share of what it covers, float[N]."""
+        mean, spread = surrogate.predict(self._inputs(codes))
+        shares = []
+        for cost, front in zip(self.costs, fronts, strict=True):
+            fastest = float(cost(self._told.codes).min())
+            gain = front.expected_gain(cost(codes), mean, spread, surrogate.offset)
+            shares.append(gain / max(front.volume(fastest), 1e-12))
+        return np.mean(shares, axis=0)
+
+    def _unasked(self, codes: np.ndarray) -> np.ndarray:
+        return codes[[tuple(code) not in self._asked for code in codes.tolist()]]
+
+    def _inputs(self, codes: np.ndarray) -> Inputs:
+        seen = self._see(codes)
+        return replace(seen, features=(seen.features - self._mean) / self._scale)
+
+    def _codes_and_sizes(self, codes: np.ndarray) -> Inputs:
+        space, costs = self.space, [cost(codes) for cost in self.costs]
+        logs = [np.log(np.maximum(size, 1)) for size in (space.macs(codes), space.params(codes))]
+        columns = [*logs, space.block_counts(codes), *costs]
+        return Inputs.of(space, codes, np.column_stack(columns))
+
+    def _some(self, rng: np.random.Generator) -> np.ndarray:
+        top = np.array(self.space.shape) - 1
+        drawn = rng.binomial(top, rng.random((_POOL, 1)))
+        return canonical(self.space, distinct(np.vstack([np.zeros_like(top), top, drawn])))
 
 
 def pareto_search(
@@ -27,173 +220,45 @@ def pareto_search(
     latencies: Sequence[Objective],
     *,
     evaluations: int,
-    population: int = 16,
+    batch: int = 4,
+    stop_gain: float = 0.0,
     seed: int = 0,
-) -> np.ndarray:
+) -> tuple[np.ndarray, float]:
     """Searches for networks that are close to the teacher and fast on every device.
 
-    A grid no larger than the budget is enumerated. Otherwise NSGA-II (IEEE TEC 6(2), 2002)
-    minimises the distance and the log-latency; with several devices a network is as good
-    as its best rank among them, because each device gets a front of its own. The first
-    population holds the smallest and the largest network and others spread evenly over
-    log-latency. The distance is asked for once per distinct network, and the order
-    depends on the seed, the population and the answers but not on the budget: replaying a
-    search with remembered answers repeats it exactly, and a larger budget continues it.
+    A grid no larger than the budget is enumerated. The distance is asked for once per distinct
+    network, and the order depends on the seed, the batch and the answers but not on the budget:
+    replaying a search with remembered answers repeats it exactly, and a larger budget continues it.
 
     Args:
         space: Where to search.
-        distance: Expensive objective, asked for the new networks of one generation.
+        distance: Dear objective, asked for the networks of one batch.
         latencies: Objectives in milliseconds, one for each device; cheap.
         evaluations: How many distinct networks to evaluate.
-        population: Networks per generation.
+        batch: Networks a batch.
+        stop_gain: The search ends when a batch is expected to enlarge what the fronts cover by less
+            than this share.
         seed: Of every random choice.
 
     Returns:
-        Codes of the evaluated networks in the order of evaluation, int[N, D].
+        Codes of the evaluated networks in the order of evaluation, int[N, D], and the share by
+        which one more batch is expected to enlarge what the fronts cover.
     """
     if space.size <= evaluations:
-        codes = _distinct(_canonical(space, space.all_codes()))
+        codes = all_networks(space)
         distance(codes)
-        return codes
-
-    def objectives(codes: np.ndarray) -> np.ndarray:
-        return np.column_stack([distance(codes), *(np.log(ms(codes)) for ms in latencies)])
-
+        return codes, 0.0
+    costs = [_log_of(latency) for latency in latencies]
+    searcher = Searcher(space, costs, batch=batch, seed=seed)
     batches: list[np.ndarray] = []
     left = evaluations
-    for batch, offspring in _generations(space, latencies, population, seed):
-        batches.append(batch[:left])
-        points = objectives(batches[-1])
-        left -= len(points)
-        if not left:
-            break
-        offspring.set("F", points)
-    return np.concatenate(batches)
+    while len(asked := searcher.ask()) and left and searcher.expected_gain >= stop_gain:
+        told = asked[:left]
+        searcher.tell(told, distance(told))
+        batches.append(told)
+        left -= len(told)
+    return np.concatenate(batches), searcher.expected_gain if len(asked) else 0.0
 
 
-def _generations(
-    space: Space, latencies: Sequence[Objective], population: int, seed: int
-) -> Iterator[tuple[np.ndarray, Population]]:
-    """Yields the codes of each generation; the caller sets "F" on its population."""
-    rng = np.random.default_rng(seed)
-    new_only = _NewOnly()
-    algorithm = NSGA2(
-        pop_size=population,
-        sampling=_first_population(space, latencies, population, rng),  # pyright: ignore[reportArgumentType]
-        crossover=SBX(eta=3, prob=1.0),
-        mutation=PM(eta=3, prob=1.0),
-        survival=_AnyFront(),  # pyright: ignore[reportArgumentType]
-        repair=_OnGrid(space),
-        eliminate_duplicates=new_only,
-    )
-    algorithm.tournament_type = "comp_by_rank_and_crowding"
-    top = np.array(space.shape, dtype=float) - 1
-    problem = Problem(n_var=len(top), n_obj=1 + len(latencies), xl=np.zeros_like(top), xu=top)
-    algorithm.setup(problem, seed=seed, termination=("n_gen", np.inf))
-    while True:
-        offspring = algorithm.ask()
-        if offspring is None:
-            offspring = _unseen(space, new_only.seen, population, rng)
-            if not len(offspring):
-                return
-        codes = _codes(offspring)
-        new_only.seen.update(map(tuple, codes.tolist()))
-        yield codes, offspring
-        algorithm.tell(infills=offspring)
-
-
-def _first_population(
-    space: Space, latencies: Sequence[Objective], population: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Picks the smallest, the largest and networks spread evenly over log-latency."""
-    top = np.array(space.shape) - 1
-    pool = rng.binomial(top, rng.random((POOL, 1)))
-    pool = _canonical(space, _distinct(np.vstack([np.zeros_like(top), top, pool])))
-    size = np.mean([np.log(ms(pool)) for ms in latencies], axis=0)
-    picked = [0, 1]
-    for target in np.linspace(size[0], size[1], population)[1:-1]:
-        gap = np.abs(size - target)
-        gap[picked] = np.inf
-        picked.append(int(np.argmin(gap)))
-    return pool[picked[:population]]
-
-
-def _codes(population: Population) -> np.ndarray:
-    return np.asarray(population.get("X"), dtype=int)
-
-
-def _canonical(space: Space, codes: np.ndarray) -> np.ndarray:
-    """Replaces each code by its representative, int[N, D]."""
-    return np.array([space.encode(space.canonical(space.decode(code))) for code in codes])
-
-
-def _distinct(codes: np.ndarray) -> np.ndarray:
-    """Drops repeated codes and keeps the order, int[n, D]."""
-    return codes[np.sort(np.unique(codes, axis=0, return_index=True)[1])]
-
-
-def _unseen(
-    space: Space, seen: set[tuple[int, ...]], count: int, rng: np.random.Generator
-) -> Population:
-    """Draws networks that nobody has asked for, when crossing finds no new one."""
-    codes = _distinct(_canonical(space, space.pool(rng)))
-    fresh = [code for code in codes.tolist() if tuple(code) not in seen]
-    picked = rng.permutation(len(fresh))[:count]
-    return Population.new(X=np.array([fresh[i] for i in picked], dtype=float))
-
-
-class _OnGrid(Repair):
-    """Rounds offspring to codes and replaces each by its representative."""
-
-    def __init__(self, space: Space) -> None:
-        super().__init__()
-        self.space = space
-
-    def _do(self, problem: Problem, X: np.ndarray, **_: object) -> np.ndarray:
-        return _canonical(self.space, np.rint(X).astype(int))
-
-
-class _AnyFront(Survival):
-    """Keeps the networks that rank best for at least one device, crowded ones last."""
-
-    def __init__(self) -> None:
-        super().__init__(filter_infeasible=False)
-
-    def _do(
-        self, problem: Problem, pop: Population, *_: object, n_survive: int, **__: object
-    ) -> Population:
-        points = np.asarray(pop.get("F"), dtype=float)
-        devices = [_rank_and_crowding(points[:, [0, t]]) for t in range(1, problem.n_obj)]
-        ranks, crowding = (np.array(values) for values in zip(*devices, strict=True))
-        rank = ranks.min(axis=0)
-        space_around = np.where(ranks == rank, crowding, 0.0).max(axis=0)
-        pop.set("rank", rank)
-        pop.set("crowding", space_around)
-        kept = np.lexsort((-space_around, rank))[:n_survive]
-        return pop[kept]  # pyright: ignore[reportReturnType]
-
-
-def _rank_and_crowding(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rank, crowding = np.zeros(len(points), dtype=int), np.zeros(len(points))
-    for number, front in enumerate(NonDominatedSorting().do(points)):
-        rank[front] = number
-        crowding[front] = calc_crowding_distance(points[front])
-    return rank, crowding
-
-
-class _NewOnly(DuplicateElimination):
-    """Drops offspring that were seen in any generation or earlier in the same one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: set[tuple[int, ...]] = set()
-
-    def _do(
-        self, pop: Population, other: Population | None, is_duplicate: np.ndarray
-    ) -> np.ndarray:
-        taken = set() if other is None else set(map(tuple, _codes(other).tolist()))
-        for index, code in enumerate(map(tuple, _codes(pop).tolist())):
-            is_duplicate[index] |= code in self.seen or code in taken
-            if other is None:
-                taken.add(code)
-        return is_duplicate
+def _log_of(latency: Objective) -> Objective:
+    return lambda codes: np.log(latency(codes))
