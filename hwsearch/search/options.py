@@ -8,9 +8,6 @@ from typing import Any, Literal
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Weights
 
-FIRST = 10
-"""Networks that are evaluated before anything is believed."""
-
 CONFIG = "config.toml"
 """Name of the file that keeps the options in the folder of a search."""
 
@@ -76,11 +73,9 @@ class SearchOptions:
             )
         if self.batch < 1:
             raise HwsearchError(f"--batch {self.batch} is too small", fix="Use 1 or more")
-        if self.evaluations < FIRST:
+        if self.evaluations < 2:
             raise HwsearchError(
-                f"--evaluations {self.evaluations} is too small: {FIRST} networks come first, "
-                "spread over all sizes",
-                fix=f"Use {FIRST} or more",
+                f"--evaluations {self.evaluations} is too small", fix="Use 2 or more"
             )
         if not 0 <= self.stop_gain < 1:
             raise HwsearchError(

@@ -20,10 +20,12 @@ from hwsearch.search.candidates import (
 )
 from hwsearch.search.gain import Front
 from hwsearch.search.objectives import Objective
-from hwsearch.search.options import FIRST
 from hwsearch.search.pareto import pareto_front
 from hwsearch.search.surrogate import Inputs, Surrogate
 from hwsearch.space import Space
+
+FIRST = 10
+"""Networks that are evaluated before anything is believed."""
 
 _POOL = 4096
 """Random networks that the first ones are picked from, and sizes are compared with."""
