@@ -235,6 +235,32 @@ def test_limited_search_finds_one_network_for_all(made: Path, tmp_path: Path) ->
     assert not (tmp_path / "none").exists()
 
 
+def test_warm_start_takes_over_what_was_measured_alike(
+    made: Path, found: Path, tmp_path: Path, calls: list[Subnet]
+) -> None:
+    given = {"limit": ("macs<=2e7",), "warm": (found,), "evaluations": 3}
+    out = search(options(made, tmp_path / "out", **given))
+    assert 0 < len(calls) <= 3
+    before, now = Evaluations.read(found), Evaluations.read(out)
+    assert len(now.codes) == len(before.codes) + len(calls)
+    assert set(calls).isdisjoint(map(SPACE.decode, before.codes))
+    assert max(point.macs for point in read_front(out)) <= 2e7
+    assert open_search(out).options.warm == ()
+
+
+def test_warm_start_from_another_checkpoint_mixes_no_distances(
+    made: Path, found: Path, tmp_path: Path, calls: list[Subnet]
+) -> None:
+    other = write_checkpoint(tmp_path / "run", seed=1)
+    given = {"checkpoint": other, "warm": (found,), "evaluations": 12}
+    out = search(options(made, tmp_path / "out", **given))
+    assert len(calls) == len(Evaluations.read(out).codes) == 12
+    with pytest.raises(HwsearchError, match="--warm names the folder of --out"):
+        options(made, found, warm=(found,))
+    with pytest.raises(HwsearchError, match="no search found"):
+        search(options(made, tmp_path / "none", warm=(made,)))
+
+
 def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> None:
     opened = open_search(found)
     point = read_front(found)[0]
