@@ -19,6 +19,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
+from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import read_front
@@ -246,6 +247,17 @@ def test_warm_start_takes_over_what_was_measured_alike(
     assert set(calls).isdisjoint(map(SPACE.decode, before.codes))
     assert max(point.macs for point in read_front(out)) <= 2e7
     assert open_search(out).options.warm == ()
+
+
+def test_fronts_against_another_cost_are_no_picture_of_latency(
+    made: Path, found: Path, tmp_path: Path
+) -> None:
+    given = {"against": "weights_mb", "warm": (found,), "evaluations": 2}
+    out = search(options(made, tmp_path, **given))
+    weights = [point.weight_bytes for point in read_front(out)]
+    assert weights[: len(weights) // 2] == sorted(weights[: len(weights) // 2])
+    with pytest.raises(HwsearchError, match=r"drawn against weights_mb.*--against latency_ms"):
+        report(ReportOptions(directory=out))
 
 
 def test_warm_start_from_another_checkpoint_mixes_no_distances(

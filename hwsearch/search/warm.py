@@ -54,9 +54,8 @@ def read_warm(folders: Sequence[Path], header: Mapping[str, Any]) -> Warm:
         (known if _same_distance(folder, header) else earlier).append(archive)
     if not known:
         return Warm(None, tuple(earlier))
-    codes, first = np.unique(
-        np.concatenate([one.codes for one in known]), axis=0, return_index=True
-    )
+    codes = np.concatenate([one.codes for one in known])
+    codes, first = np.unique(codes, axis=0, return_index=True)
     distance = np.concatenate([one.distance for one in known])[first]
     return Warm(Archive(codes, distance), tuple(earlier))
 
