@@ -243,45 +243,59 @@ class Space:
                 index = index * self.shape[column] + codes[:, column]
         return index
 
-    def gather(
+    def tabulate(
         self,
-        codes: np.ndarray,
         features: Callable[[tuple[Block, ...]], np.ndarray],
-        combine: np.ufunc = np.add,
-    ) -> np.ndarray:
-        """Combines features over the parts of many networks without walking each of them.
-
-        Features are computed once per combination of a part's dims, then gathered.
+        combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.add,
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Computes features once per combination of each part's dims, to be gathered again.
 
         Args:
-            codes: int[N, D].
             features: From the blocks of one part to float[F].
-            combine: How features of parts become those of the network, such as their sum.
+            combine: How features of parts become those of the network, such as their sum; it
+                joins what came before, float[N, F], with the next part.
 
         Returns:
-            float[N, F].
+            From codes int[N, D] to features of the networks, float[N, F], without a walk over each.
         """
-        tables = (
-            np.stack([features(blocks) for blocks in self.combinations(part)])[
-                self.combination_index(part, codes)
-            ]
+        tables = [
+            (part, np.stack([features(blocks) for blocks in self.combinations(part)]))
             for part in self.parts
-        )
-        return reduce(combine, tables)
+        ]
 
-    def macs(self, codes: np.ndarray) -> np.ndarray:
-        """Multiply-accumulates of many networks for one image, int[N]."""
-        return self.gather(codes, lambda blocks: np.array([total_macs(blocks)]))[:, 0]
+        def gathered(codes: np.ndarray) -> np.ndarray:
+            rows = (table[self.combination_index(part, codes)] for part, table in tables)
+            return reduce(combine, rows)
 
-    def params(self, codes: np.ndarray) -> np.ndarray:
-        """Learned parameters of many networks, int[N]."""
-        return self.gather(codes, lambda blocks: np.array([total_params(blocks)]))[:, 0]
+        return gathered
 
-    def weight_elements(self, codes: np.ndarray) -> np.ndarray:
-        """Numbers that the engines of many networks hold, int[N]."""
-        return self.gather(codes, lambda blocks: np.array([total_weights(blocks)]))[:, 0]
+    def _tabulated(
+        self, count: Callable[[tuple[Block, ...]], int], combine: np.ufunc = np.add
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        gathered = self.tabulate(lambda blocks: np.array([count(blocks)]), combine)
+        return lambda codes: gathered(codes)[:, 0]
 
-    def peak_elements(self, codes: np.ndarray) -> np.ndarray:
-        """Most elements of feature maps alive at once in many networks, for one image, int[N]."""
-        peak = self.gather(codes, lambda blocks: np.array([peak_elements(blocks)]), np.maximum)
-        return peak[:, 0]
+    @cached_property
+    def macs(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Multiply-accumulates of many networks for one image, int[N] from codes int[N, D]."""
+        return self._tabulated(total_macs)
+
+    @cached_property
+    def params(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Learned parameters of many networks, int[N] from codes int[N, D]."""
+        return self._tabulated(total_params)
+
+    @cached_property
+    def weight_elements(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Numbers that the engines of many networks hold, int[N] from codes int[N, D]."""
+        return self._tabulated(total_weights)
+
+    @cached_property
+    def block_counts(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Blocks of many networks, int[N] from codes int[N, D]."""
+        return self._tabulated(len)
+
+    @cached_property
+    def peak_elements(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Most elements of feature maps alive at once in many networks, for one image, likewise."""
+        return self._tabulated(peak_elements, np.maximum)

@@ -25,7 +25,7 @@ SMALLER = {
     "train": "--epochs 1 --batch 32",
     "profile": "--budget-minutes 0.3 --evidence 12 --heldout 3",
     "kit": "--budget-minutes 0.05 --evidence 2 --heldout 1",
-    "search": "--evaluations 12 --population 4 --max-images 32",
+    "search": "--evaluations 12 --max-images 32",
     "deploy": "--measure-seconds 2",
     "probe": "--limit 200",
 }

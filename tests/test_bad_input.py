@@ -14,7 +14,7 @@ from hwsearch.spaces import get_space
 
 TABLE = "bottleneck-32-onnxruntime-fp32-b1-t2"
 TRAIN = "train --space bottleneck-32 --out run --epochs 1 --batch 4"
-SEARCH = "search --checkpoint runs/photos --images photos --evaluations 12 --population 4"
+SEARCH = "search --checkpoint runs/photos --images photos --evaluations 12"
 
 
 @pytest.fixture

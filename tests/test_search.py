@@ -19,7 +19,9 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
+from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
 from hwsearch.search.options import SearchOptions
@@ -109,7 +111,8 @@ def options(made: Path, out: Path, **changes: object) -> SearchOptions:
         "images": "sklearn:digits",
         "max_images": 8,
         "evaluations": BUDGET,
-        "population": 8,
+        "batch": 4,
+        "stop_gain": 0.0,
         "out": out,
     }
     return SearchOptions(**given | changes)
@@ -213,6 +216,63 @@ def test_other_inputs_are_refused_by_name(made: Path, found: Path, tmp_path: Pat
         )
 
 
+def test_limited_search_finds_one_network_for_all(made: Path, tmp_path: Path) -> None:
+    limits = ("weights_mb<=1", "onnxruntime-fp32-b1-t2:latency_ms<=0.5")
+    limits = (limits[0], f"{SPACE.name}-{limits[1]}")
+    given = {"limit": limits, "ships": ("classifier:10",), "evaluations": 12}
+    out = search(options(made, tmp_path, **given))
+    front = read_front(out)
+    first = [point for point in front if "onnxruntime" in point.table]
+    assert max(point.weight_bytes for point in front) <= 1e6
+    assert max(point.latency_ms for point in first) <= 0.5
+    head = SPACE.params(SPACE.encode(front[0].subnet)[None])[0] + 11
+    assert front[0].params > head
+    picked = [pick_network(out, label, "fleet") for label in {point.table for point in front}]
+    assert len({point.subnet for point in picked}) == 1
+    with pytest.raises(HwsearchError, match="no network for a fleet"):
+        pick_network(made, front[0].table, "fleet")
+    with pytest.raises(HwsearchError, match=r"no network keeps --limit .*the nearest is"):
+        search(options(made, tmp_path / "none", limit=("weights_mb<=0.001",)))
+    assert not (tmp_path / "none").exists()
+
+
+def test_warm_start_takes_over_what_was_measured_alike(
+    made: Path, found: Path, tmp_path: Path, calls: list[Subnet]
+) -> None:
+    given = {"limit": ("macs<=2e7",), "warm": (found,), "evaluations": 3}
+    out = search(options(made, tmp_path / "out", **given))
+    assert 0 < len(calls) <= 3
+    before, now = Evaluations.read(found), Evaluations.read(out)
+    assert len(now.codes) == len(before.codes) + len(calls)
+    assert set(calls).isdisjoint(map(SPACE.decode, before.codes))
+    assert max(point.macs for point in read_front(out)) <= 2e7
+    assert open_search(out).options.warm == ()
+
+
+def test_fronts_against_another_cost_are_no_picture_of_latency(
+    made: Path, found: Path, tmp_path: Path
+) -> None:
+    given = {"against": "weights_mb", "warm": (found,), "evaluations": 2}
+    out = search(options(made, tmp_path, **given))
+    weights = [point.weight_bytes for point in read_front(out)]
+    assert weights[: len(weights) // 2] == sorted(weights[: len(weights) // 2])
+    with pytest.raises(HwsearchError, match=r"drawn against weights_mb.*--against latency_ms"):
+        report(ReportOptions(directory=out))
+
+
+def test_warm_start_from_another_checkpoint_mixes_no_distances(
+    made: Path, found: Path, tmp_path: Path, calls: list[Subnet]
+) -> None:
+    other = write_checkpoint(tmp_path / "run", seed=1)
+    given = {"checkpoint": other, "warm": (found,), "evaluations": 12}
+    out = search(options(made, tmp_path / "out", **given))
+    assert len(calls) == len(Evaluations.read(out).codes) == 12
+    with pytest.raises(HwsearchError, match="--warm names the folder of --out"):
+        options(made, found, warm=(found,))
+    with pytest.raises(HwsearchError, match="no search found"):
+        search(options(made, tmp_path / "none", warm=(made,)))
+
+
 def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> None:
     opened = open_search(found)
     point = read_front(found)[0]
@@ -228,7 +288,7 @@ def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> No
 
 def test_changed_checkpoint_is_noticed_when_opened_again(made: Path, tmp_path: Path) -> None:
     run = write_checkpoint(tmp_path / "run")
-    out = search(options(made, tmp_path / "out", checkpoint=run, evaluations=8))
+    out = search(options(made, tmp_path / "out", checkpoint=run, evaluations=10))
     (run / "checkpoint.safetensors").unlink()
     run.rmdir()
     write_checkpoint(run, seed=1)
@@ -241,8 +301,9 @@ def test_changed_checkpoint_is_noticed_when_opened_again(made: Path, tmp_path: P
     [
         ({"task": "detection"}, "--task detection is not available yet"),
         ({"tables": ()}, "--tables names no table"),
-        ({"evaluations": 4}, "--evaluations 4 is below --population 8"),
-        ({"population": 1}, "--population must be at least 4"),
+        ({"evaluations": 1}, "--evaluations 1 is too small"),
+        ({"batch": 0}, "--batch 0 is too small"),
+        ({"stop_gain": 1.0}, "--stop-gain 1.0 is not a share"),
     ],
 )
 def test_impossible_options_are_refused(

@@ -53,7 +53,8 @@ def options(made: Path, out: Path, **changes: object) -> SearchOptions:
         "images": "sklearn:digits",
         "max_images": 12,
         "evaluations": 8,
-        "population": 8,
+        "batch": 4,
+        "stop_gain": 0.0,
         "out": out,
     }
     return SearchOptions(**given | changes)

@@ -58,8 +58,7 @@ def test_from_profile_to_engine(tmp_path: Path, precision: str) -> None:
         tables=(str(path),),
         images="sklearn:digits",
         max_images=16,
-        evaluations=8,
-        population=4,
+        evaluations=10,
         out=tmp_path / "search",
     )
     search(chosen)

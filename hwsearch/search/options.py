@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hwsearch.errors import HwsearchError
+from hwsearch.heads import parse_ships
+from hwsearch.search.costs import Against
+from hwsearch.search.limits import read_limits
 from hwsearch.selfsup.base import Weights
 
 CONFIG = "config.toml"
@@ -39,11 +42,31 @@ class SearchOptions:
     task: Literal["classification", "detection", "segmentation"] = "classification"
     """What the engine is for; decides what the teacher distance compares."""
 
+    ships: tuple[str, ...] = ()
+    """What ships around the network, counted in all its costs: a head such as classifier:1000,
+    detection:80 or segmentation:21, and preprocessing such as camera:480 (pixels of a frame)."""
+
+    limit: tuple[str, ...] = ()
+    """What networks must keep, such as "latency_ms<=2" "weights_mb<=1.5"; with DEVICE/TABLE: before
+    it for one table alone. Others: latency_high_ms (upper end of the 90 % interval), images_per_s,
+    macs, peak_memory_mb, energy_mj and distance; >= for the least."""
+
+    against: Against = "latency_ms"
+    """Cost that each table's front is drawn against, beside the distance."""
+
+    warm: tuple[Path, ...] = ()
+    """Folders of earlier searches of the same space: what was measured on the same images, weights
+    and teacher is taken over, all else is a hint at where to look."""
+
     evaluations: int = 200
     """Networks whose distance is evaluated; a larger number later continues the search."""
 
-    population: int = 16
-    """Networks in a generation."""
+    batch: int = 4
+    """Networks that are chosen together, before the next ones are chosen by what they gave."""
+
+    stop_gain: float = 0.001
+    """Stop when the next networks are expected to enlarge what the fronts cover by less than this
+    share; 0 goes on to the last evaluation."""
 
     max_images: int = 512
     """Most images that the distance looks at."""
@@ -63,15 +86,23 @@ class SearchOptions:
             raise HwsearchError(
                 f"--task {self.task} is not available yet", fix="Use --task classification"
             )
+        parse_ships(self.ships)
+        read_limits(self.limit)
         if not self.tables:
             raise HwsearchError(
                 "--tables names no table", fix="Measure this machine with hwsearch profile first"
             )
-        if self.population < 4:
-            raise HwsearchError("--population must be at least 4")
-        if self.evaluations < self.population:
+        if self.out.resolve() in [folder.resolve() for folder in self.warm]:
+            raise HwsearchError("--warm names the folder of --out", fix="Search into another --out")
+        if self.batch < 1:
+            raise HwsearchError(f"--batch {self.batch} is too small", fix="Use 1 or more")
+        if self.evaluations < 2:
             raise HwsearchError(
-                f"--evaluations {self.evaluations} is below --population {self.population}"
+                f"--evaluations {self.evaluations} is too small", fix="Use 2 or more"
+            )
+        if not 0 <= self.stop_gain < 1:
+            raise HwsearchError(
+                f"--stop-gain {self.stop_gain} is not a share below 1", fix="Use 0 to 0.99"
             )
         if self.max_images < 2:
             raise HwsearchError("--max-images must be at least 2")
@@ -90,6 +121,8 @@ def read_options(config: Path, *, out: Path) -> SearchOptions:
     try:
         values: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))
         values |= {"out": out, "tables": tuple(values["tables"])}
+        values |= {name: tuple(values.get(name, ())) for name in ("ships", "limit")}
+        values["warm"] = tuple(map(Path, values.get("warm", ())))
         if "checkpoint" in values:
             values["checkpoint"] = Path(values["checkpoint"])
         return SearchOptions(**values)

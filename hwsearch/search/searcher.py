@@ -1,199 +1,296 @@
-"""The searcher: NSGA-II over codes, for one expensive distance and cheap latencies."""
+"""The searcher: asks for the networks that promise most, for one dear distance and known latencies.
 
-from collections.abc import Iterator, Sequence
+Latency is known and cheap, so the only question about a network is its distance. A surrogate of
+it, fitted again as answers come, tells by how much each network is expected to enlarge the front of
+each device; the networks of a batch are chosen one after another, each as if the ones before it
+had given what is expected of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.core.duplicate import DuplicateElimination
-from pymoo.core.population import Population
-from pymoo.core.problem import Problem
-from pymoo.core.repair import Repair
-from pymoo.core.survival import Survival
-from pymoo.operators.crossover.sbx import SBX
-from pymoo.operators.mutation.pm import PM
-from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
+from hwsearch.errors import HwsearchError
+from hwsearch.search.candidates import (
+    ENUMERATED,
+    all_networks,
+    canonical,
+    distinct,
+    likely_networks,
+    some_networks,
+)
+from hwsearch.search.gain import Front
+from hwsearch.search.goal import Goal, allowed, answers, require_numbers
 from hwsearch.search.objectives import Objective
+from hwsearch.search.pareto import pareto_front
+from hwsearch.search.sight import Archive, Sight
+from hwsearch.search.surrogate import Surrogate
 from hwsearch.space import Space
 
-POOL = 4096
-"""Random networks that the first population is picked from."""
+FIRST = 10
+"""Networks that are evaluated before anything is believed."""
+
+_SHORTLIST = 256
+"""Networks of the greatest gain that a batch is chosen from."""
+
+_REFIT_SHARE = 0.1
+"""Hyperparameters are fitted again when the answers have grown by this share."""
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What has been asked for and answered."""
+
+    codes: np.ndarray
+    distance: np.ndarray
+
+    def joined(self, codes: np.ndarray, distance: np.ndarray) -> "_Told":
+        """Returns these answers and then those."""
+        return _Told(np.concatenate([self.codes, codes]), np.concatenate([self.distance, distance]))
+
+
+class Searcher:
+    """Proposes networks, by ask and tell.
+
+    Equal seeds and answers give equal proposals, so a search is repeated by telling it the same.
+
+    Args:
+        space: Where to search.
+        goals: One for each device; a network that no device allows is never asked for.
+        batch: Networks asked for at a time.
+        seed: Of every random choice.
+        most_distance: Distance above which no network is of interest.
+        earlier: What other searches of the space have found. Their distances are never mixed with
+            the new ones, but are a hint at them.
+
+    Attributes:
+        expected_gain: By how much the last proposal was expected to enlarge the fronts, as a share
+            of what they cover; infinite before anything is believed.
+
+    Raises:
+        HwsearchError: If no network is allowed, or a cost is not a finite number.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        goals: Sequence[Goal],
+        *,
+        batch: int = 4,
+        seed: int = 0,
+        most_distance: float = np.inf,
+        earlier: Sequence[Archive] = (),
+    ) -> None:
+        self.space, self.batch, self.seed = space, batch, seed
+        self.goals = tuple(goal.tabulated(space) for goal in goals)
+        self.most_distance, self.expected_gain = most_distance, np.inf
+        self._told = _Told(np.empty((0, len(space.dims)), dtype=int), np.empty(0))
+        self._asked: set[tuple[int, ...]] = set()
+        self._surrogate: Surrogate | None = None
+        self._fitted = 0
+        self._all = all_networks(space, self.goals) if space.size <= ENUMERATED else None
+        rng = np.random.default_rng(seed)
+        self._pool = some_networks(space, self.goals, rng) if self._all is None else self._all
+        if not len(self._pool):
+            raise HwsearchError("no network keeps the limits", fix="Relax them")
+        self._sight = Sight(space, self.goals, self._pool, earlier)
+        costs = [goal.cost(self._pool)[goal.allows(self._pool)] for goal in self.goals]
+        self._ranges = [(cost.min(initial=np.inf), cost.max(initial=-np.inf)) for cost in costs]
+
+    def ask(self) -> np.ndarray:
+        """Returns networks to be evaluated next, int[n, D]; none if there are no others."""
+        if not self._asked:
+            proposal = self._first()
+        elif len(self._told.codes) < 2:
+            proposal = self._unasked(self._pool)[: self.batch]
+        else:
+            proposal = self._promising()
+        self._asked.update(map(tuple, proposal.tolist()))
+        return proposal
+
+    def tell(self, codes: np.ndarray, distance: np.ndarray) -> None:
+        """Takes distances float[n] of networks int[n, D], proposed or not.
+
+        Raises:
+            HwsearchError: If a distance is not a finite number.
+        """
+        require_numbers(self.space, codes, distance, "distance")
+        self._asked.update(map(tuple, codes.tolist()))
+        self._told = self._told.joined(codes, distance)
+
+    def _first(self) -> np.ndarray:
+        """Picks the smallest, the largest and networks spread evenly over the mean cost.
+
+        After earlier searches they are picked from what is best by those.
+        """
+        size = np.mean([goal.cost(self._pool) for goal in self.goals], axis=0)
+        away = np.zeros(len(size))
+        if self._sight.beliefs:
+            hinted = self._sight.inputs(self._pool).hints.mean(axis=1)
+            away[~pareto_front(np.column_stack([size, hinted]))] = np.ptp(size)
+        places = np.arange(1, FIRST - 1)
+        rng = np.random.default_rng((self.seed, 0))
+        places = (places + rng.uniform(-0.5, 0.5, len(places))) / (FIRST - 1)
+        picked: list[int] = []
+        for target in size.min() + np.ptp(size) * places:
+            gap = np.abs(size - target) + away
+            gap[picked] = np.inf
+            picked.append(int(np.argmin(gap)))
+        return distinct(np.concatenate([self._ends(size), self._pool[picked]]))
+
+    def _ends(self, size: np.ndarray) -> np.ndarray:
+        """The smallest and the largest network that are allowed, int[2, D].
+
+        Where choices have no order, or one of the two is not allowed, cost tells.
+        """
+        top = np.array(self.space.shape) - 1
+        ends = canonical(self.space, np.stack([np.zeros_like(top), top]))
+        ordered = not any(isinstance(dim.choices[0], str) for dim in self.space.dims)
+        kept = allowed(self.goals, ends) & ordered
+        return np.where(kept[:, None], ends, self._pool[[np.argmin(size), np.argmax(size)]])
+
+    def _promising(self) -> np.ndarray:
+        surrogate = self._believed()
+        found = self._candidates(surrogate)
+        if not len(found):
+            return found
+        fronts = self._fronts(self._told)
+        gains = self._gains(found, surrogate, fronts)
+        listed = found[np.argsort(-gains, kind="stable")[:_SHORTLIST]]
+        picked: list[int] = []
+        self.expected_gain = 0.0
+        told = self._told
+        for _ in range(min(self.batch, len(listed))):
+            gains = self._gains(listed, surrogate, fronts)
+            gains[picked] = -np.inf
+            best = int(np.argmax(gains))
+            picked.append(best)
+            self.expected_gain += float(gains[best])
+            one = listed[[best]]
+            seen = self._sight.inputs(one)
+            believed = surrogate.median(seen)
+            surrogate, told = surrogate.told(seen, believed), told.joined(one, believed)
+            fronts = self._fronts(told)
+        return listed[picked]
+
+    def _believed(self) -> Surrogate:
+        """Fits the surrogate to all answers; hyperparameters only if there are many new ones."""
+        inputs, count = self._sight.inputs(self._told.codes), len(self._told.codes)
+        known, distance = self._surrogate, self._told.distance
+        if known and known.covers(distance) and count < self._fitted * (1 + _REFIT_SHARE):
+            return known.over(inputs, distance)
+        self._surrogate, self._fitted = Surrogate.fit(inputs, distance, known), count
+        return self._surrogate
+
+    def _candidates(self, surrogate: Surrogate) -> np.ndarray:
+        if self._all is not None:
+            return self._unasked(self._all)
+        rng = np.random.default_rng((self.seed, len(self._told.codes)))
+        best = np.any([self._on_front(goal) for goal in self.goals], axis=0)
+        found = likely_networks(
+            self.space,
+            lambda codes: surrogate.median(self._sight.inputs(codes)),
+            self.goals,
+            self._told.codes[best],
+            rng,
+        )
+        return self._unasked(found)
+
+    def _on_front(self, goal: Goal) -> np.ndarray:
+        told = self._told
+        cost = np.where(goal.allows(told.codes), goal.cost(told.codes), np.inf)
+        return pareto_front(np.column_stack([cost, told.distance])) & (cost < np.inf)
+
+    def _fronts(self, told: _Told) -> list[Front]:
+        worst, found = min(float(told.distance.max()), self.most_distance), []
+        for goal, (_, limit) in zip(self.goals, self._ranges, strict=True):
+            kept = goal.allows(told.codes)
+            cost, distance = goal.cost(told.codes)[kept], told.distance[kept]
+            found.append(Front.of(cost, distance, limit, worst))
+        return found
+
+    def _gains(
+        self, codes: np.ndarray, surrogate: Surrogate, fronts: Sequence[Front]
+    ) -> np.ndarray:
+        """Expected growth of all fronts, each as a share of what it covers, float[N]."""
+        mean, spread = surrogate.predict(self._sight.inputs(codes))
+        shares = []
+        for goal, front, (least, _) in zip(self.goals, fronts, self._ranges, strict=True):
+            gain = front.expected_gain(goal.cost(codes), mean, spread, surrogate.offset)
+            shares.append(goal.allows(codes) * gain / max(front.volume(least), 1e-12))
+        return np.mean(shares, axis=0)
+
+    def _unasked(self, codes: np.ndarray) -> np.ndarray:
+        return codes[[tuple(code) not in self._asked for code in codes.tolist()]]
 
 
 def pareto_search(
     space: Space,
     distance: Objective,
-    latencies: Sequence[Objective],
+    costs: Sequence[Objective],
     *,
     evaluations: int,
-    population: int = 16,
+    batch: int = 4,
+    stop_gain: float = 0.0,
     seed: int = 0,
-) -> np.ndarray:
-    """Searches for networks that are close to the teacher and fast on every device.
+    excess: Sequence[Objective] = (),
+    most_distance: float = np.inf,
+    known: np.ndarray | None = None,
+    earlier: Sequence[Archive] = (),
+) -> tuple[np.ndarray, float]:
+    """Searches for networks that are close to the teacher and cheap on every device.
 
-    A grid no larger than the budget is enumerated. Otherwise NSGA-II (IEEE TEC 6(2), 2002)
-    minimises the distance and the log-latency; with several devices a network is as good
-    as its best rank among them, because each device gets a front of its own. The first
-    population holds the smallest and the largest network and others spread evenly over
-    log-latency. The distance is asked for once per distinct network, and the order
-    depends on the seed, the population and the answers but not on the budget: replaying a
-    search with remembered answers repeats it exactly, and a larger budget continues it.
+    A grid no larger than the budget is enumerated. The distance is asked for once per distinct
+    network, and the order depends on the seed, the batch and the answers but not on the budget:
+    replaying a search with remembered answers repeats it exactly, and a larger budget continues it.
 
     Args:
         space: Where to search.
-        distance: Expensive objective, asked for the new networks of one generation.
-        latencies: Objectives in milliseconds, one for each device; cheap.
-        evaluations: How many distinct networks to evaluate.
-        population: Networks per generation.
+        distance: Dear objective, asked for the networks of one batch.
+        costs: Positive objectives such as milliseconds, one for each device; cheap.
+        evaluations: How many distinct networks to evaluate beside the known ones.
+        batch: Networks a batch.
+        stop_gain: The search ends when a batch is expected to enlarge what the fronts cover by less
+            than this share.
         seed: Of every random choice.
+        excess: For each device by how much its limits are missed; none for no limits.
+        most_distance: Distance above which no network is of interest.
+        known: Networks whose distance is at hand, int[n, D].
+        earlier: What other searches of the space have found, with other distances.
 
     Returns:
-        Codes of the evaluated networks in the order of evaluation, int[N, D].
+        Codes of the evaluated networks in the order of evaluation, int[N, D], and the share by
+        which one more batch is expected to enlarge what the fronts cover.
+
+    Raises:
+        HwsearchError: If an objective fails or gives no number, or no network is allowed.
     """
+    limits = excess or [None] * len(costs)
+    goals = [Goal(_log_of(cost), limit) for cost, limit in zip(costs, limits, strict=True)]
     if space.size <= evaluations:
-        codes = _distinct(_canonical(space, space.all_codes()))
-        distance(codes)
-        return codes
-
-    def objectives(codes: np.ndarray) -> np.ndarray:
-        return np.column_stack([distance(codes), *(np.log(ms(codes)) for ms in latencies)])
-
+        codes = all_networks(space, goals)
+        answers(space, distance, codes)
+        return codes, 0.0
+    searcher = Searcher(
+        space, goals, batch=batch, seed=seed, most_distance=most_distance, earlier=earlier
+    )
     batches: list[np.ndarray] = []
     left = evaluations
-    for batch, offspring in _generations(space, latencies, population, seed):
-        batches.append(batch[:left])
-        points = objectives(batches[-1])
-        left -= len(points)
-        if not left:
-            break
-        offspring.set("F", points)
-    return np.concatenate(batches)
+    if known is not None and len(known):
+        searcher.tell(known, answers(space, distance, known))
+        batches.append(known)
+    while len(asked := searcher.ask()) and left and searcher.expected_gain >= stop_gain:
+        told = asked[:left]
+        searcher.tell(told, answers(space, distance, told))
+        batches.append(told)
+        left -= len(told)
+    return np.concatenate(batches), searcher.expected_gain if len(asked) else 0.0
 
 
-def _generations(
-    space: Space, latencies: Sequence[Objective], population: int, seed: int
-) -> Iterator[tuple[np.ndarray, Population]]:
-    """Yields the codes of each generation; the caller sets "F" on its population."""
-    rng = np.random.default_rng(seed)
-    new_only = _NewOnly()
-    algorithm = NSGA2(
-        pop_size=population,
-        sampling=_first_population(space, latencies, population, rng),  # pyright: ignore[reportArgumentType]
-        crossover=SBX(eta=3, prob=1.0),
-        mutation=PM(eta=3, prob=1.0),
-        survival=_AnyFront(),  # pyright: ignore[reportArgumentType]
-        repair=_OnGrid(space),
-        eliminate_duplicates=new_only,
-    )
-    algorithm.tournament_type = "comp_by_rank_and_crowding"
-    top = np.array(space.shape, dtype=float) - 1
-    problem = Problem(n_var=len(top), n_obj=1 + len(latencies), xl=np.zeros_like(top), xu=top)
-    algorithm.setup(problem, seed=seed, termination=("n_gen", np.inf))
-    while True:
-        offspring = algorithm.ask()
-        if offspring is None:
-            offspring = _unseen(space, new_only.seen, population, rng)
-            if not len(offspring):
-                return
-        codes = _codes(offspring)
-        new_only.seen.update(map(tuple, codes.tolist()))
-        yield codes, offspring
-        algorithm.tell(infills=offspring)
+def _log_of(cost: Objective) -> Objective:
+    def log(codes: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.log(cost(codes))
 
-
-def _first_population(
-    space: Space, latencies: Sequence[Objective], population: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Picks the smallest, the largest and networks spread evenly over log-latency."""
-    top = np.array(space.shape) - 1
-    pool = rng.binomial(top, rng.random((POOL, 1)))
-    pool = _canonical(space, _distinct(np.vstack([np.zeros_like(top), top, pool])))
-    size = np.mean([np.log(ms(pool)) for ms in latencies], axis=0)
-    picked = [0, 1]
-    for target in np.linspace(size[0], size[1], population)[1:-1]:
-        gap = np.abs(size - target)
-        gap[picked] = np.inf
-        picked.append(int(np.argmin(gap)))
-    return pool[picked[:population]]
-
-
-def _codes(population: Population) -> np.ndarray:
-    return np.asarray(population.get("X"), dtype=int)
-
-
-def _canonical(space: Space, codes: np.ndarray) -> np.ndarray:
-    """Replaces each code by its representative, int[N, D]."""
-    return np.array([space.encode(space.canonical(space.decode(code))) for code in codes])
-
-
-def _distinct(codes: np.ndarray) -> np.ndarray:
-    """Drops repeated codes and keeps the order, int[n, D]."""
-    return codes[np.sort(np.unique(codes, axis=0, return_index=True)[1])]
-
-
-def _unseen(
-    space: Space, seen: set[tuple[int, ...]], count: int, rng: np.random.Generator
-) -> Population:
-    """Draws networks that nobody has asked for, when crossing finds no new one."""
-    codes = _distinct(_canonical(space, space.pool(rng)))
-    fresh = [code for code in codes.tolist() if tuple(code) not in seen]
-    picked = rng.permutation(len(fresh))[:count]
-    return Population.new(X=np.array([fresh[i] for i in picked], dtype=float))
-
-
-class _OnGrid(Repair):
-    """Rounds offspring to codes and replaces each by its representative."""
-
-    def __init__(self, space: Space) -> None:
-        super().__init__()
-        self.space = space
-
-    def _do(self, problem: Problem, X: np.ndarray, **_: object) -> np.ndarray:
-        return _canonical(self.space, np.rint(X).astype(int))
-
-
-class _AnyFront(Survival):
-    """Keeps the networks that rank best for at least one device, crowded ones last."""
-
-    def __init__(self) -> None:
-        super().__init__(filter_infeasible=False)
-
-    def _do(
-        self, problem: Problem, pop: Population, *_: object, n_survive: int, **__: object
-    ) -> Population:
-        points = np.asarray(pop.get("F"), dtype=float)
-        devices = [_rank_and_crowding(points[:, [0, t]]) for t in range(1, problem.n_obj)]
-        ranks, crowding = (np.array(values) for values in zip(*devices, strict=True))
-        rank = ranks.min(axis=0)
-        space_around = np.where(ranks == rank, crowding, 0.0).max(axis=0)
-        pop.set("rank", rank)
-        pop.set("crowding", space_around)
-        kept = np.lexsort((-space_around, rank))[:n_survive]
-        return pop[kept]  # pyright: ignore[reportReturnType]
-
-
-def _rank_and_crowding(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rank, crowding = np.zeros(len(points), dtype=int), np.zeros(len(points))
-    for number, front in enumerate(NonDominatedSorting().do(points)):
-        rank[front] = number
-        crowding[front] = calc_crowding_distance(points[front])
-    return rank, crowding
-
-
-class _NewOnly(DuplicateElimination):
-    """Drops offspring that were seen in any generation or earlier in the same one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: set[tuple[int, ...]] = set()
-
-    def _do(
-        self, pop: Population, other: Population | None, is_duplicate: np.ndarray
-    ) -> np.ndarray:
-        taken = set() if other is None else set(map(tuple, _codes(other).tolist()))
-        for index, code in enumerate(map(tuple, _codes(pop).tolist())):
-            is_duplicate[index] |= code in self.seen or code in taken
-            if other is None:
-                taken.add(code)
-        return is_duplicate
+    return log
