@@ -15,8 +15,10 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.nn import Supernet
 from hwsearch.selfsup import get_method
-from hwsearch.selfsup.base import Method, MethodSettings, Weights
+from hwsearch.selfsup.base import Method, Weights
+from hwsearch.selfsup.distil import Distilled, TaughtMethod
 from hwsearch.selfsup.heads import Embedder
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -154,7 +156,7 @@ class Run:
         return self.method.encoder(weights).supernet
 
     def embedder(self, subnet: Subnet, weights: Weights = "online") -> Embedder:
-        """Extracts a subnet with its projection head; its backbone is not calibrated yet."""
+        """Extracts a subnet with its projection head; it is not calibrated yet."""
         return self.method.embedder(subnet, weights)
 
 
@@ -166,13 +168,15 @@ def build_method(
     Args:
         space: Family of networks.
         method: Registered name.
-        settings: What the method is told.
+        settings: What the method is told; with `distil`, it is to follow an external teacher.
         seed: Of the weights.
         residual_scale: Scale that every residual branch starts with.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_method(method)(Supernet(space, residual_scale), settings)
+        built = get_method(method)(Supernet(space, residual_scale), settings)
+        beside = settings.distil is not None and not isinstance(built, TaughtMethod)
+        return Distilled(built, settings) if beside else built
 
 
 def load_weights(method: Method[Any], checkpoint: Checkpoint, run: Path) -> None:

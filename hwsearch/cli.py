@@ -25,6 +25,7 @@ class Verb:
         summary: One line of help.
         example: A command that works.
         positional: Options that may be given without their flag, in order.
+        more_examples: Further commands that work.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Verb:
     summary: str
     example: str
     positional: tuple[str, ...] = ()
+    more_examples: tuple[str, ...] = ()
 
     def options_class(self) -> type:
         """Imports the options dataclass."""
@@ -111,6 +113,13 @@ VERBS = {
         function="train",
         summary="Train a supernet on unlabelled images.",
         example="hwsearch train --data photos --space bottleneck-32 --out runs/photos",
+        more_examples=(
+            "hwsearch train --data photos --space bottleneck-32 --out runs/photos --resume",
+            "hwsearch train --data photos --space bottleneck-32 --out runs/watched "
+            "--monitor labelled/train --monitor-epochs 5",
+            "hwsearch train --data 'shards/photos-*.tar' --space bottleneck-224 --out runs/large "
+            "--device cuda --cache-mb 20000",
+        ),
     ),
     "search": Verb(
         group="search and choose",
@@ -164,7 +173,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The command line without the program's name; the process's own by default.
 
     Returns:
-        The exit status: 0, 2 for a user's mistake, 130 when interrupted by Ctrl-C.
+        The exit status: 0, 2 for a user's mistake, 130 when interrupted by Ctrl-C. Training that
+        a signal stops leaves by SystemExit, with 128 and the signal: 130 or 143 (SIGTERM).
     """
     words = sys.argv[1:] if words is None else words
     try:
@@ -199,7 +209,7 @@ def _run(name: str, words: Sequence[str]) -> None:
         words,
         prog=f"hwsearch {name}",
         summary=verb.summary,
-        example=verb.example,
+        example="\n  ".join((verb.example, *verb.more_examples)),
         positional=verb.positional,
     )
     verb.run()(options)

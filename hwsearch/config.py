@@ -3,7 +3,7 @@
 import json
 import platform
 from dataclasses import fields
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +13,54 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-def write_config(path: Path, options: "DataclassInstance", packages: tuple[str, ...]) -> None:
-    """Writes every option that has a value, and the versions in use as comments.
+def write_config(
+    path: Path, options: "DataclassInstance", packages: tuple[str, ...], *, machine: str = ""
+) -> None:
+    """Writes every option that has a value, and as a comment what else decides the result.
 
     Args:
         path: The file; its folder is created.
         options: Fields are strings, paths, numbers, booleans, tuples of them, or None.
-        packages: Installed packages whose versions matter.
+        packages: Packages whose versions matter.
+        machine: What computes, if it matters.
     """
-    found = {"python": platform.python_version()}
-    found |= {name: version(name) for name in ("hwsearch", *packages)}
-    lines = ["# " + ", ".join(f"{name} {number}" for name, number in found.items())]
+    lines = [f"# {_circumstances(packages, machine)}"]
     for field in fields(options):
         value = getattr(options, field.name)
         if value is not None and value != ():
             lines.append(f"{field.name} = {_toml(value)}")
     write_atomic(path, "\n".join(lines) + "\n")
+
+
+def note_change(path: Path, packages: tuple[str, ...], *, machine: str, step: int) -> None:
+    """Adds a comment if a run goes on with other versions or elsewhere than it last did.
+
+    Args:
+        path: A file of `write_config`.
+        packages: Packages whose versions matter.
+        machine: What computes.
+        step: Where the run goes on.
+    """
+    if not path.exists():  # the run does not need it
+        return
+    text, now = path.read_text(), _circumstances(packages, machine)
+    last = [line for line in text.splitlines() if line.startswith("# ")][-1]
+    if not last.endswith(now):
+        write_atomic(path, f"{text}# from step {step} on: {now}\n")
+
+
+def _circumstances(packages: tuple[str, ...], machine: str) -> str:
+    found = {"python": platform.python_version()}
+    found |= {name: _version(name) for name in ("hwsearch", *packages)}
+    versions = ", ".join(f"{name} {number}" for name, number in found.items())
+    return f"{versions}, on {machine}" if machine else versions
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _toml(value: object) -> str:

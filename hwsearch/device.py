@@ -138,10 +138,19 @@ def usable_cores(root: Path = Path("/")) -> int:
     """Returns how many CPU cores this process may use, after affinity and container limits."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota, _, period = _read(root / "sys/fs/cgroup/cpu.max").partition(" ")
-    if quota.isdigit() and period.isdigit():
-        cores = min(cores, math.ceil(int(quota) / int(period)))
-    return max(cores, 1)
+    return max(1, min([cores, *_cpu_quotas(root)]))
+
+
+def _cpu_quotas(root: Path) -> list[int]:
+    """Returns the quotas, in cores, of the control groups that this process is in."""
+    base = root / "sys/fs/cgroup"
+    lines = _read(root / "proc/self/cgroup").splitlines()
+    group = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    folders = (base / group, *(base / group).parents)
+    limits = [_read(f / "cpu.max").split() for f in folders if f.is_relative_to(base)]
+    first = [_read(base / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+    pairs = [pair for pair in (*limits, first) if len(pair) == 2 and all(map(str.isdigit, pair))]
+    return [math.ceil(int(quota) / int(period)) for quota, period in pairs]
 
 
 def _read(path: Path) -> str:

@@ -34,18 +34,24 @@ Advance = Callable[..., None]
 
 
 @contextmanager
-def track(description: str, total: int, *, start: int = 0) -> Iterator[Advance]:
+def track(
+    description: str, total: int, *, start: int = 0, quiet: bool = False
+) -> Iterator[Advance]:
     """Shows how far a long job is: a bar on a terminal, plain lines otherwise.
 
     Args:
         description: What is being done, such as "train".
         total: Number of steps of the whole job.
         start: Steps done by an earlier run that is now resumed.
+        quiet: Show nothing: another process does the same and tells.
 
     Yields:
         `advance(steps=1, note="")`, to be called after each piece of work; the note
         (a loss, a count) stands beside the bar.
     """
+    if quiet:
+        yield lambda steps=1, note="": None
+        return
     if not console.is_terminal:
         yield PlainLines(description, total, say, done=start).advance
         return

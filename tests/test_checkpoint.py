@@ -8,7 +8,7 @@ from tiny_space import NAME, TINY
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header, build_method, load_run
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import MethodSettings
 
 SETTINGS = MethodSettings(projection_hidden=16, queue=8)
 

@@ -57,9 +57,10 @@ def test_help_shows_every_option_and_an_example(name, capsys):
 def test_the_example_in_the_help_parses(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("searches/photos").mkdir(parents=True)
-    words = shlex.split(VERBS[name].example)
-    assert words[:2] == ["hwsearch", name]
-    parse(name, words[2:])
+    for example in (VERBS[name].example, *VERBS[name].more_examples):
+        words = shlex.split(example)
+        assert words[:2] == ["hwsearch", name]
+        parse(name, words[2:])
 
 
 @every_verb

@@ -1,11 +1,12 @@
 """Device profiles and detection, shown the files of other machines."""
 
+import os
 import platform
 from pathlib import Path
 
 import pytest
 
-from hwsearch.device import detect, fingerprint, fingerprint_difference
+from hwsearch.device import detect, fingerprint, fingerprint_difference, usable_cores
 from hwsearch.device_profile import load_profiles
 
 PI_5 = {
@@ -73,3 +74,24 @@ def test_this_machine_is_described_the_same_twice():
 def test_differing_fields_are_named():
     other = {**fingerprint(), "cpu": "Z80", "isa": "none", "extra": "yes"}
     assert fingerprint_difference(fingerprint(), other) == ("cpu", "extra", "isa")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000"},
+        {
+            "proc/self/cgroup": "1:cpu:/\n0::/jobs/one\n",
+            "sys/fs/cgroup/jobs/cpu.max": "200000 100000",
+            "sys/fs/cgroup/jobs/one/cpu.max": "max 100000",
+        },
+        {  # the first version of control groups
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    ],
+)
+def test_a_quota_of_any_control_group_limits_the_cores(machine, monkeypatch, files):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert usable_cores(machine(files, "x86_64")) == 2
+    assert usable_cores(machine({}, "x86_64") / "nowhere") == 8

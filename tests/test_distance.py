@@ -19,7 +19,7 @@ from hwsearch.distance import (
 )
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.nn import Supernet, calibrate
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
 

@@ -24,7 +24,7 @@ from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
 from hwsearch.search.options import SearchOptions
 from hwsearch.search.run import search
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 

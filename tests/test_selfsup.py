@@ -1,169 +1,222 @@
-"""Self-supervised methods: every registered one keeps the contract, MoCo v2 its arithmetic."""
+"""Self-supervised methods: every registered one keeps the contract of a supernet's training."""
 
+import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from tiny_space import TINY as SPACE
+from selfsup_steps import (
+    BATCH,
+    WIDTH,
+    every_method,
+    follow,
+    make_method,
+    make_views,
+    small_settings,
+    train_step,
+)
+from tiny_space import NAME, TINY
 from torch.nn import functional as F
 
-from hwsearch.nn import Supernet
-from hwsearch.selfsup import get_method, method_names
-from hwsearch.selfsup.base import MethodSettings, Views
-from hwsearch.selfsup.heads import PROJECTION, Encoder, Projector
-from hwsearch.selfsup.losses import embedding_std, info_nce
-from hwsearch.selfsup.moco_v2 import MocoV2
+from hwsearch.checkpoint import Checkpoint, Header, Run, load_run
+from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance, load_target
+from hwsearch.errors import HwsearchError
+from hwsearch.nn import Supernet, calibrate
+from hwsearch.selfsup.heads import Encoder
+from hwsearch.selfsup.losses import nt_xent
 from hwsearch.selfsup.queue import KeyQueue
+from hwsearch.selfsup.teacher import EmaTeacher
 
-BATCH = 8
-SETTINGS = MethodSettings(projection_hidden=16, queue=3 * BATCH)
-
-
-def make_method(name: str = "moco-v2"):
-    torch.manual_seed(0)
-    return get_method(name)(Supernet(SPACE), SETTINGS)
+SIZES = (TINY.maximum, TINY.minimum)
 
 
-def make_views(step: int = 0) -> Views:
-    generator = torch.Generator().manual_seed(step + 100)
-    query, key = (torch.randn(BATCH, 3, 8, 8, generator=generator) for _ in range(2))
-    return Views(query, key, torch.arange(BATCH) + BATCH * (step % 2), step)
+def parts(method, kind):
+    return [module for module in method.modules() if isinstance(module, kind)]
 
 
-def train_step(method, views: Views, subnets) -> None:
-    trained = [p for p in method.parameters() if p.requires_grad]
-    optimiser = torch.optim.SGD(trained, lr=0.1)
-    optimiser.zero_grad()
+@every_method
+def test_every_size_gets_a_loss_gradients_and_an_embedder(name):
+    method, views = make_method(name), make_views()
     targets = method.targets(views)
-    for subnet in subnets:
-        method(views, targets, subnet)["loss"].backward()
-    optimiser.step()
-    method.after_step()
-
-
-@pytest.mark.parametrize("name", method_names())
-def test_every_method_gives_a_loss_and_an_embedder_for_each_size(name):
-    method = make_method(name)
-    views = make_views()
-    targets = method.targets(views)
-    for subnet in (SPACE.maximum, SPACE.minimum):
+    for subnet in SIZES:
         outputs = method(views, targets, subnet)
         outputs["loss"].backward()
         assert outputs["loss"].isfinite()
+        assert 0.05 < outputs["embedding_std"] < 1.1
+        assert len(outputs["embedding"]) == BATCH
         projections = method.embedder(subnet).eval()(views.query_BCHW)
-        assert projections.shape == (BATCH, PROJECTION)
+        if method.encoder("online").has_head:
+            assert projections.shape == (BATCH, WIDTH)
         torch.testing.assert_close(projections.norm(dim=1), torch.ones(BATCH))
     assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
 
 
-@pytest.mark.parametrize("name", method_names())
+@every_method
 def test_no_method_keeps_running_statistics(name):
     assert not [key for key in make_method(name).state_dict() if "running" in key]
 
 
-def test_info_nce_equals_an_independent_computation_and_leaves_own_keys_out():
-    query, key, negatives = (F.normalize(torch.randn(n, 5)) for n in (3, 3, 4))
-    own = torch.zeros(3, 4, dtype=torch.bool)
-    own[1, 2] = own[2, 0] = True
-    losses = []
-    for i in range(3):
-        kept = [negatives[k] for k in range(4) if not own[i, k]]
-        weights = torch.stack([(query[i] @ k / 0.2).exp() for k in [key[i], *kept]])
-        losses.append(-(weights[0] / weights.sum()).log())
-    loss = info_nce(query, key, negatives, own, 0.2)
-    torch.testing.assert_close(loss, torch.stack(losses).mean(), rtol=0, atol=1e-5)
-
-
-def test_embedding_std_is_one_for_random_directions_and_zero_after_collapse():
-    directions = F.normalize(torch.randn(4096, PROJECTION))
-    assert embedding_std(directions) == pytest.approx(1.0, abs=0.02)
-    assert embedding_std(directions[:1].expand(64, -1)) == pytest.approx(0.0, abs=1e-4)
-
-
-def test_projector_uses_the_first_columns():
-    head = Projector(12, 16)
-    embedding = torch.randn(BATCH, 8)
-    padded = F.pad(embedding, (0, 4))
-    torch.testing.assert_close(head(embedding), head(padded))
-    torch.testing.assert_close(head.extract(8)(embedding), head(embedding))
-
-
-def test_embedder_equals_the_encoder_under_the_same_batch_statistics():
-    encoder = Encoder(Supernet(SPACE), 16)
-    images = make_views().query_BCHW
-    for subnet in (SPACE.maximum, SPACE.minimum):
-        expected = encoder(images, subnet)
-        torch.testing.assert_close(encoder.extract(subnet)(images), expected)
-
-
-def test_queue_is_a_ring_that_knows_the_owners():
-    queue = KeyQueue(6, 4)
-    for first in (0, 4):
-        indices = torch.arange(first, first + 4)
-        queue.enqueue(torch.full((4, 4), float(first)), indices)
-    assert queue.owners_K.tolist() == [6, 7, 2, 3, 4, 5]
-    assert queue.keys_KD[:, 0].tolist() == [4, 4, 0, 0, 4, 4]
-
-
+@every_method
 @pytest.mark.parametrize("subnets", [1, 3])
-def test_moco_moves_teacher_and_queue_once_a_step(subnets):
-    method = make_method()
-    before = [p.clone() for p in method.teacher.module.parameters()]
-    train_step(method, make_views(), [SPACE.maximum] * subnets)
-    after = list(method.online.parameters())
-    for old, teacher, online in zip(before, method.teacher.module.parameters(), after, strict=True):
-        torch.testing.assert_close(teacher, 0.999 * old + 0.001 * online)
-    assert method.queue.owners_K.tolist() == [*range(BATCH), *[-1] * 2 * BATCH]
+def test_teacher_and_queue_move_once_a_step(name, subnets):
+    method, views = make_method(name), make_views(1)
+    teachers = parts(method, EmaTeacher)
+    before = copy.deepcopy([list(teacher.module.parameters()) for teacher in teachers])
+    train_step(method, views, [TINY.maximum] * subnets)
+    online = [p for name, p in method.named_parameters() if p.requires_grad]
+    for teacher, olds in zip(teachers, before, strict=True):
+        keep = teacher.decay_at(views.progress)
+        for old, mine, new in zip(olds, teacher.module.parameters(), online, strict=False):
+            torch.testing.assert_close(mine, keep * old + (1 - keep) * new)
+    for queue in parts(method, KeyQueue):
+        assert queue.owners_K.tolist() == [*views.indices_B.tolist(), *[-1] * 2 * BATCH]
 
 
-def test_moco_calls_the_teacher_once_a_step_and_always_at_the_maximum():
-    method, asked = make_method(), []
-    method.teacher.module.register_forward_hook(lambda _, args, __: asked.append(args[1]))
+@every_method
+def test_targets_come_from_the_maximum_and_are_computed_once(name, monkeypatch):
+    method, asked = make_method(name), []
+    forward = Supernet.forward
+
+    def spy(self, images, subnet):
+        if not torch.is_grad_enabled():
+            asked.append((subnet, len(images)))
+        return forward(self, images, subnet)
+
+    monkeypatch.setattr(Supernet, "forward", spy)
     for step in range(2):
-        train_step(method, make_views(step), [SPACE.minimum, SPACE.maximum, SPACE.minimum])
-    assert asked == [SPACE.maximum, SPACE.maximum]
+        asked.clear()
+        train_step(method, make_views(step), [TINY.minimum, TINY.maximum, TINY.minimum])
+        assert {subnet for subnet, _ in asked} <= {TINY.maximum}
+        views = {"simclr": 0, "distil": 0, "byol": 2, "simsiam": 2}.get(name.partition("+")[0], 1)
+        assert sum(images for _, images in asked) == views * BATCH
 
 
-def test_moco_masks_older_keys_of_the_same_image():
-    method = make_method()
+@every_method
+def test_targets_have_no_gradients(name):
+    method = make_method(name)
+    method.targets(make_views())
+    assert all(p.grad is None for p in method.parameters())
+    teachers = [p for teacher in parts(method, EmaTeacher) for p in teacher.parameters()]
+    assert not any(p.requires_grad for p in teachers)
+
+
+@pytest.mark.parametrize("name", ["densecl", "moco-v2", "simclr"])
+def test_an_image_that_is_in_the_batch_twice_is_no_negative_of_itself(name):
+    method, views = make_method(name, queue=0), make_views()
+    losses = [
+        method(told, method.targets(told), TINY.minimum)["loss"]
+        for told in (views, replace(views, indices_B=views.indices_B.clamp(min=1)))
+    ]
+    assert losses[1] < losses[0]
+
+
+@every_method
+def test_older_keys_of_an_image_are_left_out(name):
+    method = make_method(name)
     for step in range(3):  # the third batch holds the images of the first
-        targets = method.targets(make_views(step))
+        views = make_views(step)
+        method.targets(views)
         if step < 2:
             method.after_step()
     expected = F.pad(torch.eye(BATCH, dtype=torch.bool), (0, 2 * BATCH))
-    assert torch.equal(targets.own_BK, expected)
+    for queue in parts(method, KeyQueue):
+        found = queue.others(torch.zeros(BATCH, WIDTH), views.indices_B)
+        assert torch.equal(found.own_BK, expected)
 
 
-def test_moco_without_a_queue_tells_a_key_from_the_rest_of_its_batch():
-    torch.manual_seed(0)
-    method = get_method("moco-v2")(Supernet(SPACE), replace(SETTINGS, queue=0))
-    views = make_views()
+@every_method
+def test_a_subnet_projects_and_loses_like_the_network_taken_out_of_it(name):
+    method, views = make_method(name), make_views()
+    encoder, targets = method.encoder("online"), method.targets(views)
+    for subnet in SIZES:
+        expected = encoder(views.query_BCHW, subnet)
+        torch.testing.assert_close(encoder.extract(subnet)(views.query_BCHW), expected)
+    expected = method(views, targets, TINY.minimum)["loss"]
+    static = encoder.supernet.extract(TINY.minimum)
+    encoder.supernet.forward = lambda images, _: static(images)
+    torch.testing.assert_close(method(views, targets, TINY.minimum)["loss"], expected)
+
+
+@every_method
+def test_a_calibrated_embedder_does_not_depend_on_the_batch_it_judges(name):
+    images = make_views().query_BCHW
+    for subnet in SIZES:
+        embedder = calibrate(make_method(name).embedder(subnet), [images])
+        whole = embedder(images)
+        torch.testing.assert_close(torch.cat([embedder(part) for part in images.split(3)]), whole)
+        torch.testing.assert_close(embedder(images.flip(0)), whole.flip(0))
+
+
+@every_method
+def test_projections_of_calibrated_features_do_not_depend_on_their_order(name):
+    encoder, images = make_method(name).encoder("online"), make_views().query_BCHW
+    net = calibrate(encoder.supernet.extract(TINY.minimum), [images])
+    whole = encoder.project(net(images).embedding)
+    torch.testing.assert_close(encoder.project(net(images.flip(0)).embedding), whole.flip(0))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_target("sklearn:digits", 8, limit=24)
+
+
+@every_method
+def test_a_search_can_compare_what_was_trained_together(name, digits):
+    method = make_method(name).requires_grad_(False)
+    run = Run(Path("run"), TINY, method, None, name)  # pyright: ignore[reportArgumentType]
+    students = SupernetStudents(run, digits)
+    kind = "projection" if students.has_projections else "relation"
+    distance = TeacherDistance(kind, students, Teacher(students, TINY.maximum))
+    assert distance(TINY.maximum) == 0.0
+    assert all(distance(subnet) > 1e-6 for subnet in TINY.neighbours(TINY.maximum))
+    assert students.has_projections == (name != "distil+relations")
+
+
+@every_method
+def test_a_method_goes_on_bit_by_bit_where_its_checkpoint_stands(name, tmp_path):
+    first, settings = make_method(name), small_settings(name)
+    train_step(first, make_views(0), SIZES)
+    header = Header(NAME, name.partition("+")[0], settings, {}, 1, 3, {})
+    Checkpoint(header, first.state_dict(), {}).save(tmp_path)
+    second = follow(load_run(tmp_path).method)
+    for mine, other in zip(first.parameters(), second.parameters(), strict=True):
+        other.requires_grad_(mine.requires_grad)
+    for step in (1, 2):
+        for method in (first, second):
+            train_step(method, make_views(step), SIZES)
+    state = second.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in first.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["simclr", "simsiam"])
+def test_a_slow_average_that_is_not_kept_is_refused(name):
+    with pytest.raises(HwsearchError, match=f"'{name}' keeps no slow average.*--weights online"):
+        make_method(name).embedder(TINY.minimum, "ema")
+
+
+def test_simclr_can_take_the_maximum_for_its_target():
+    method, views = make_method("simclr", max_target=True), make_views()
     targets = method.targets(views)
-    loss = method(views, targets, SPACE.minimum)["loss"]
-    queries = method.online(views.query_BCHW, SPACE.minimum, SETTINGS.norm_groups)
-    logits = queries @ targets.keys_BD.T / SETTINGS.temperature
-    torch.testing.assert_close(loss, F.cross_entropy(logits, torch.arange(BATCH)))
-    method.after_step()
+    assert not targets.requires_grad
+    torch.testing.assert_close(targets, method.online(views.both_2BCHW, TINY.maximum))
+    anchors = method.online(views.both_2BCHW, TINY.minimum)
+    expected = nt_xent(anchors, targets, views.indices_B, 0.1)
+    torch.testing.assert_close(method(views, targets, TINY.minimum)["loss"], expected)
 
 
-def test_moco_keys_are_normalised_in_shuffled_groups():
-    method = make_method()
-    views = make_views()
+def test_keys_are_normalised_in_shuffled_groups():
+    method, views = make_method("moco-v2"), make_views()
     keys = method.targets(views).keys_BD
     order = torch.randperm(BATCH, generator=torch.Generator().manual_seed(0))
     teacher: Encoder = method.teacher.module
-    for group in order.chunk(SETTINGS.norm_groups):
-        expected = teacher(views.key_BCHW[group], SPACE.maximum)
-        torch.testing.assert_close(keys[group], expected)
-    assert not torch.allclose(keys, teacher(views.key_BCHW, SPACE.maximum), atol=1e-3)
+    for group in order.chunk(2):
+        torch.testing.assert_close(keys[group], teacher(views.key_BCHW[group], TINY.maximum))
+    assert not torch.allclose(keys, teacher(views.key_BCHW, TINY.maximum), atol=1e-3)
 
 
-def test_moco_state_dict_restores_everything():
-    torch.manual_seed(0)
-    first, second = make_method(), MocoV2(Supernet(SPACE), SETTINGS)
-    train_step(first, make_views(0), [SPACE.maximum])
-    second.load_state_dict(first.state_dict())
-    for method in (first, second):
-        train_step(method, make_views(1), [SPACE.maximum, SPACE.minimum])
-    for name, value in first.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
+def test_a_teacher_slows_down_as_a_cosine():
+    byol, moco = (make_method(name).teacher for name in ("byol", "moco-v2"))
+    decays = [byol.decay_at(done) for done in (0.0, 0.5, 1.0)]
+    assert decays == pytest.approx([0.996, 0.998, 1.0])
+    assert moco.decay_at(0.0) == moco.decay_at(1.0) == 0.999

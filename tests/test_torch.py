@@ -21,7 +21,7 @@ from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
 from hwsearch.search.options import SearchOptions
 from hwsearch.search.run import search
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")

@@ -1,6 +1,6 @@
 """How strongly training images are augmented; needs no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwsearch.errors import HwsearchError
 
@@ -50,6 +50,10 @@ class AugmentOptions:
                 f"--jitter {self.jitter} is out of range",
                 fix="Use 0 to 1 for brightness, contrast and saturation, 0 to 0.5 for hue",
             )
+
+    def weak(self) -> "AugmentOptions":
+        """Returns the same crops and flips with colours and sharpness left alone."""
+        return replace(self, jitter=(0.0, 0.0, 0.0, 0.0), grey_share=0.0, blur_share=0.0)
 
 
 def _flag(field: str) -> str:

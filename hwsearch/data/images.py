@@ -1,6 +1,5 @@
 """Images as one tensor, un-augmented: what evaluation, calibration and distances see."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from torch import Tensor
 from hwsearch.data.draws import permutation
 from hwsearch.data.prepare import MEAN, STD, prepare
 from hwsearch.data.sources import CorruptImage, CorruptLog, Source
+from hwsearch.device import usable_cores
 from hwsearch.errors import HwsearchError
 from hwsearch.progress import track
 
@@ -76,7 +76,7 @@ def load_images(
 def read_prepared(
     source: Source, indices: np.ndarray, side: int, log: CorruptLog
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decodes and prepares images in as many threads as there are cores.
+    """Decodes and prepares images in as many threads as there are usable cores.
 
     Args:
         source: The images.
@@ -100,7 +100,7 @@ def read_prepared(
 
     slow = len(indices) >= _BAR_FROM
     bar = track("read images", len(indices)) if slow else nullcontext(lambda steps: None)
-    with ThreadPoolExecutor(os.cpu_count()) as threads, bar as advance:
+    with ThreadPoolExecutor(usable_cores()) as threads, bar as advance:
         try:
             starts = range(0, len(indices), _CHUNK)
             for start, failed in zip(starts, threads.map(read, starts), strict=True):

@@ -2,21 +2,21 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from math import ceil
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from hwsearch.data.draws import permutation
-from hwsearch.data.images import read_into, read_prepared
-from hwsearch.data.sources import CorruptLog, Source
+from hwsearch.data.reading import Decoded, Held, Piece, read_all
+from hwsearch.data.sources import CorruptImage, CorruptLog, Source
+from hwsearch.device import usable_cores
 from hwsearch.errors import HwsearchError
 
-_MOST_WORKERS = 8
+_MOST_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LoaderOptions:
     """How images become batches."""
 
     batch: int = 256
-    """Images a step, on each process."""
+    """Images a step, over all processes."""
     side: int = 32
     """Height and width of the stored image in pixels; crops are taken from it."""
     seed: int = 0
@@ -35,6 +35,8 @@ class LoaderOptions:
     """Images that fit into so many megabytes are decoded once and held in memory."""
     max_corrupt_share: float = 0.01
     """Share of images that may be corrupt before the run stops."""
+    gpu: bool = False
+    """The batches go to a GPU, so the cores are free to decode."""
 
     def __post_init__(self) -> None:
         for name, least in (("batch", 1), ("side", 1), ("cache_mb", 0)):
@@ -66,23 +68,48 @@ class Batch:
     epoch: int
 
 
+@dataclass(frozen=True)
+class LoaderTimes:
+    """What a loader has done so far.
+
+    Attributes:
+        images: Images handed out.
+        reading_seconds: Time that reading them took the processes that did it, together.
+        waited_seconds: Time that the run waited for them.
+    """
+
+    images: int = 0
+    reading_seconds: float = 0.0
+    waited_seconds: float = 0.0
+
+    def __sub__(self, earlier: "LoaderTimes") -> "LoaderTimes":
+        return LoaderTimes(
+            self.images - earlier.images,
+            self.reading_seconds - earlier.reading_seconds,
+            self.waited_seconds - earlier.waited_seconds,
+        )
+
+
 class Loader:
     """Yields the rest of an epoch's batches each time it is iterated, then moves to the next.
 
     Each epoch visits the images in an order of its own; the last, incomplete batch is dropped.
     A corrupt image is replaced by the next readable one. Where the images fit into
-    `cache_mb` they are decoded once, at the start; otherwise worker processes decode them.
+    `cache_mb` they are decoded once, at the start; otherwise worker processes decode them,
+    ahead of the run and across the ends of epochs.
 
     Args:
         source: The images.
         options: Sizes and seed.
         rank: Which of the processes that train together this one is.
-        world: How many processes train together; each step's images are split among them.
+        world: How many processes train together; each step's images are dealt to them in turn,
+            so that a step has the same images however many there are.
 
     Attributes:
         epoch: The pass that the next batch belongs to.
         step: Batches of that pass that were already handed out.
         steps_per_epoch: Batches of each pass.
+        times: What was done so far.
 
     Raises:
         HwsearchError: If there are fewer images than one step takes, or too many are corrupt.
@@ -94,69 +121,96 @@ class Loader:
         self._source, self._options = source, options
         self._rank, self._world = rank, world
         self.epoch = self.step = 0
-        self.steps_per_epoch = len(source) // (options.batch * world)
+        self.steps_per_epoch = len(source) // options.batch
         if self.steps_per_epoch == 0:
             raise HwsearchError(
-                f"{len(source)} images do not fill one step of {options.batch} on {world} process"
-                + ("es" if world > 1 else ""),
+                f"{len(source)} images do not fill one step of {options.batch}",
                 where=source.name,
-                fix=f"Use --batch {max(len(source) // world, 1)} or less",
+                fix=f"Use --batch {len(source)} or less",
             )
         self._log = CorruptLog(source, options.max_corrupt_share)
-        self._handed_out, self._waited_seconds = 0, 0.0
-        in_memory = len(source) * 3 * options.side**2 <= options.cache_mb * 1e6
-        self._held = _Held(source, options.side, self._log) if in_memory else None
+        self.times = LoaderTimes()
+        self._in_memory = self._held_mb <= options.cache_mb
+        self._reader = (
+            Held(source, options.side, self._log)
+            if self._in_memory
+            else Decoded(source, options.side, options.max_corrupt_share)
+        )
+        self._pieces: Iterator[Piece] | None = None
+
+    @property
+    def _held_mb(self) -> float:
+        return len(self._source) * 3 * self._options.side**2 / 1e6
 
     @property
     def workers(self) -> int:
         """How many processes decode; 0 where images are held in memory or cores are few."""
-        if self._held is not None:
+        if self._in_memory:
             return 0
         if self._options.workers is not None:
             return self._options.workers
-        cores = (os.cpu_count() or 1) // self._world
+        cores = self._cores
+        if self._options.gpu:
+            return max(1, min(cores, _MOST_WORKERS))
         return 0 if cores <= 2 else min(cores - 1, _MOST_WORKERS)
 
     @property
-    def images_per_second(self) -> float:
-        """Images handed out for each second that the run waited for them."""
-        return self._handed_out / max(self._waited_seconds, 1e-9)
+    def _cores(self) -> int:
+        """This process's share; torchrun tells how many of them are on this machine."""
+        return usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", self._world))
+
+    def images_per_second(self, times: LoaderTimes) -> float:
+        """Returns how many images a second all workers could give, from what they did in a time."""
+        return times.images * max(self.workers, 1) / max(times.reading_seconds, 1e-9)
+
+    def remedies(self) -> str:
+        """Says, in the words of the command line, what would make reading faster, if anything."""
+        if self._in_memory:
+            return ""
+        found = [f"--cache-mb {ceil(self._held_mb)} to decode once and hold all images in memory"]
+        if self.workers < self._cores:
+            found.append(f"--workers {self._cores}")
+        side = self._options.side
+        with suppress(CorruptImage):
+            if min(self._source.image(0).shape[:2]) > 2 * side:
+                found.append(f"images stored smaller ({side} pixels are used)")
+        return ", or ".join(found)
 
     def __iter__(self) -> Iterator[Batch]:
-        pieces = iter(self._pieces(self._rows()))
+        if self._pieces is None:
+            self._pieces = read_all(
+                self._reader, self._rows(), workers=self.workers, pinned=self._options.gpu
+            )
         while self.step < self.steps_per_epoch:
             asked = time.perf_counter()
-            piece = next(pieces)
-            self._waited_seconds += time.perf_counter() - asked
-            for index, reason in piece.corrupt:
-                self._log.add(index, reason)
-            self._handed_out += len(piece.indices)
+            piece = next(self._pieces)
+            self._count(piece, time.perf_counter() - asked)
             self.step += 1
             yield Batch(piece.indices, piece.images, self.epoch)
         self.epoch, self.step = self.epoch + 1, 0
 
-    def _rows(self) -> list[np.ndarray]:
-        """Returns the images of each batch left in the epoch, int64[B] each."""
-        batch, steps = self._options.batch, self.steps_per_epoch
-        order = permutation(len(self._source), self._options.seed, self.epoch)
-        shares = order[: steps * self._world * batch].reshape(steps, self._world, batch)
-        return list(shares[self.step :, self._rank])
+    def close(self) -> None:
+        """Ends the workers; the next iteration starts them anew."""
+        self._pieces = None
 
-    def _pieces(self, rows: list[np.ndarray]) -> Iterable["_Piece"]:
-        if self._held is not None:
-            return map(self._held.__getitem__, rows)
-        reader = _Reader(self._source, self._options)
-        if not self.workers:
-            return map(reader.__getitem__, rows)
-        return DataLoader(
-            reader,
-            batch_size=None,
-            sampler=rows,  # pyright: ignore[reportArgumentType]  # any iterable of keys will do
-            num_workers=self.workers,
-            collate_fn=_as_it_is,
-            # Otherwise each epoch would take a number from the run's own random state.
-            generator=torch.Generator(),
+    def _count(self, piece: Piece, waited_seconds: float) -> None:
+        for index, reason in piece.corrupt:
+            self._log.add(index, reason)
+        self.times = LoaderTimes(
+            self.times.images + len(piece.indices),
+            self.times.reading_seconds + piece.seconds,
+            self.times.waited_seconds + waited_seconds,
         )
+
+    def _rows(self) -> Iterator[np.ndarray]:
+        """Yields this process's images of each batch from here on, int64[B] each, without end."""
+        batch, steps = self._options.batch, self.steps_per_epoch
+        epoch, step = self.epoch, self.step
+        while True:
+            order = permutation(len(self._source), self._options.seed, epoch)
+            whole = order[: steps * batch].reshape(steps, batch)
+            yield from whole[step:, self._rank :: self._world]
+            epoch, step = epoch + 1, 0
 
     def state_dict(self) -> dict[str, object]:
         """Returns where the loader stands, fit for JSON, after the last batch handed out."""
@@ -175,6 +229,7 @@ class Loader:
                 where=self._source.name,
                 fix="Resume with what the run was started with, or start a new run with --out",
             )
+        self.close()
         self.epoch, self.step = int(str(state["epoch"])), int(str(state["step"]))
 
     def _identity(self) -> dict[str, object]:
@@ -184,54 +239,4 @@ class Loader:
             "batch": options.batch,
             "side": options.side,
             "seed": options.seed,
-            "processes": self._world,
         }
-
-
-class _Piece(NamedTuple):
-    """What reading one batch gives: its images, and position and reason of corrupt ones."""
-
-    indices: Tensor
-    images: Tensor
-    corrupt: list[tuple[int, str]]
-
-
-class _Held:
-    """All images of a source in memory, uint8[N, 3, S, S]."""
-
-    def __init__(self, source: Source, side: int, log: CorruptLog) -> None:
-        everything = np.arange(len(source))
-        pixels, readable = read_prepared(source, everything, side, log)
-        good = np.flatnonzero(readable)
-        self._stand_in = torch.from_numpy(good[np.searchsorted(good, everything) % len(good)])
-        self._images = torch.from_numpy(pixels)
-
-    def __getitem__(self, row: np.ndarray) -> _Piece:
-        indices = self._stand_in[torch.from_numpy(row)]
-        return _Piece(indices, self._images[indices], [])
-
-
-class _Reader(Dataset):
-    """Decodes one batch at a time; runs in a worker process, so it reports and never stops."""
-
-    def __init__(self, source: Source, options: LoaderOptions) -> None:
-        self._source, self._options = source, options
-
-    def __getitem__(self, row: np.ndarray) -> _Piece:
-        total, side = len(self._source), self._options.side
-        indices, images = row.copy(), np.zeros((len(row), 3, side, side), dtype=np.uint8)
-        corrupt: dict[int, str] = {}
-        unread = np.arange(len(row))
-        # Past the tolerated share the run stops when it hears of this batch, so reading on is vain.
-        while len(unread) and len(corrupt) <= self._options.max_corrupt_share * total:
-            pixels = np.zeros((len(unread), 3, side, side), dtype=np.uint8)
-            failed = read_into(self._source, indices[unread].tolist(), pixels)
-            images[unread] = pixels
-            corrupt |= {int(indices[unread[position]]): reason for position, reason in failed}
-            unread = unread[[position for position, _ in failed]]
-            indices[unread] = (indices[unread] + 1) % total
-        return _Piece(torch.from_numpy(indices), torch.from_numpy(images), list(corrupt.items()))
-
-
-def _as_it_is(piece: Any) -> Any:  # noqa: ANN401  # called with one piece, not a list
-    return piece

@@ -69,6 +69,11 @@ class SupernetStudents:
         """Names everything but the images that one network's embeddings depend on."""
         return _hash(self.run.fingerprint, self.weights, subnet, MEAN, STD, BATCH)
 
+    @property
+    def has_projections(self) -> bool:
+        """Whether a projection head was trained with the networks."""
+        return self.run.method.encoder(self.weights).has_head
+
     def network(self, subnet: Subnet) -> StaticNet:
         """Extracts a network and calibrates it."""
         net = self.run.supernet(self.weights).extract(subnet)
@@ -85,9 +90,12 @@ class SupernetStudents:
 
     @torch.no_grad()
     def project(self, embeddings_NE: np.ndarray) -> Tensor:
-        """Projects pooled features of any of the networks as in training, L2-normalised."""
-        projector = self.run.method.encoder(self.weights).projector
-        return projector(torch.from_numpy(embeddings_NE))
+        """Projects one network's pooled features of all images as in training, L2-normalised.
+
+        Batch norms of the head, where it has any, take the statistics of these features, as those
+        of the network take the statistics of these images.
+        """
+        return self.run.method.encoder(self.weights).project(torch.from_numpy(embeddings_NE))
 
     def _inputs(self, net: StaticNet) -> Iterator[Tensor]:
         return map(torch.from_numpy, self.images.inputs(net.lowered[0].in_side))

@@ -13,7 +13,7 @@ import hwsearch
 from hwsearch.data.images import ImageSet, load_images, normalise
 from hwsearch.data.sources import Source, open_source
 from hwsearch.errors import HwsearchError
-from hwsearch.evaluate.knn import KnnResult, knn_accuracy
+from hwsearch.knn import KnnResult, knn_accuracy
 from hwsearch.nn import StaticNet, calibrate
 from hwsearch.progress import console
 from hwsearch.space import Subnet

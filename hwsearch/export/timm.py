@@ -67,14 +67,9 @@ def export_timm(space: str) -> Path:
 
 def _export(timm: ModuleType, request: TimmRequest, folder: Path) -> str:
     """Writes one network and returns its section of `catalogue.toml`."""
-    net = _network(timm, request)
-    about: Mapping[str, Any] = net.pretrained_cfg  # pyright: ignore[reportAssignmentType]
+    net, about = timm_network(timm, request)
     side = request.side or about["input_size"][-1]
-    if request.weights:
-        _load_weights(net, about.get("classifier"), request, request.weights)
-        origin = f"sha256:{sha256_of(request.weights)}"
-    else:
-        origin = "random"
+    origin = f"sha256:{sha256_of(request.weights)}" if request.weights else "random"
     with warnings.catch_warnings():
         tracer_warning = torch.jit.TracerWarning  # pyright: ignore[reportPrivateImportUsage]
         warnings.simplefilter("ignore", tracer_warning)
@@ -83,6 +78,26 @@ def _export(timm: ModuleType, request: TimmRequest, folder: Path) -> str:
     _fold(path)
     mean, std = ([float(value) for value in about[name]] for name in ("mean", "std"))
     return f'["{request.name}"]\nmean = {mean}\nstd = {std}\nweights = "{origin}"\n'
+
+
+def timm_network(timm: ModuleType, request: TimmRequest) -> tuple[nn.Module, Mapping[str, Any]]:
+    """Builds a network without its classifier, with the weights asked for or seeded ones.
+
+    Args:
+        timm: The package, as `import_timm` gives it.
+        request: Which network.
+
+    Returns:
+        The network, and what timm says about it: "input_size", "mean", "std" and more.
+
+    Raises:
+        HwsearchError: If timm lacks the network or the weights do not fit.
+    """
+    net = _network(timm, request)
+    about: Mapping[str, Any] = net.pretrained_cfg  # pyright: ignore[reportAssignmentType]
+    if request.weights:
+        _load_weights(net, about.get("classifier"), request, request.weights)
+    return net, about
 
 
 def _fold(path: Path) -> None:

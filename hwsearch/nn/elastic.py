@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from hwsearch.block import Block
 from hwsearch.kinds import layers_of, shapes_of
 from hwsearch.layers import Conv, Layer, LayerNorm, Linear, Position, Weights
+from hwsearch.nn.norms import Norm, Normalising
 from hwsearch.nn.walk import activate, run_layers
-from hwsearch.nn.weights import LAYER_NORM_EPS, NORM_EPS, initialise, take
+from hwsearch.nn.weights import LAYER_NORM_EPS, initialise, take
 
 
-class ElasticLayer(nn.Module):
+class ElasticLayer(Normalising):
     """The shared tensors of one layer.
 
     Args:
@@ -39,15 +40,11 @@ class ElasticLayer(nn.Module):
 
     def forward(self, x: Tensor, layer: Layer, block: Block) -> Tensor:
         """Computes the layer for one block of the slot."""
-        return run_weighted(layer, x, self.sliced(layer, block))
+        return run_weighted(layer, x, self.sliced(layer, block), self.batch_norm)
 
 
-def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Computes a layer with given tensors.
-
-    Batch norm always uses the statistics of the batch at hand: one set of running statistics
-    cannot be right for networks of different widths.
-    """
+def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor], norm: Norm) -> Tensor:
+    """Computes a layer with given tensors and the given batch norm."""
     match layer:
         case Conv():
             weight = weights["weight_OIHW"]
@@ -55,8 +52,7 @@ def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor]) -> Tens
             bias = weights.get("bias")
             x = F.conv2d(x, weight, bias, layer.stride, layer.padding, groups=groups)
             if layer.norm:
-                scale, shift = weights["scale"], weights["shift"]
-                x = F.batch_norm(x, None, None, scale, shift, training=True, eps=NORM_EPS)
+                x = norm(x, weights["scale"], weights["shift"])
             return activate(x, layer.activation)
         case Linear():
             return activate(F.linear(x, weights["weight_OI"], weights["bias"]), layer.activation)

@@ -5,6 +5,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from hwsearch.block import Block
 from hwsearch.kinds import cost_of, layers_of
@@ -27,7 +28,13 @@ class Supernet(nn.Module):
         space: The family of networks.
         residual_scale: Scale that the last norm of every residual branch starts with. DATA
             starts at 0, where each block is its shortcut; 1 learns sooner in short runs.
+
+    Attributes:
+        recomputes: Whether the backward pass computes the inside of each block again, instead of
+            keeping it since the forward pass (arXiv 1604.06174).
     """
+
+    recomputes: bool = False
 
     def __init__(self, space: Space, residual_scale: float = 0.0) -> None:
         super().__init__()
@@ -60,8 +67,16 @@ class Supernet(nn.Module):
         return run_blocks(
             blocks,
             resized(x_BCHW, blocks[0].in_side),
-            lambda _, block, x: self.slots[_module_name(block.slot)](x, block),
+            lambda _, block, x: self._run_block(block, x),
         )
+
+    def _run_block(self, block: Block, x: Tensor) -> Tensor:
+        module = self.slots[_module_name(block.slot)]
+        if not (self.recomputes and torch.is_grad_enabled()):
+            return module(x, block)
+        y = checkpoint(module, x, block, use_reentrant=False, preserve_rng_state=False)
+        assert isinstance(y, Tensor)
+        return y
 
     @torch.no_grad()
     def extract(self, subnet: Subnet) -> StaticNet:
@@ -86,3 +101,10 @@ def resized(x_BCHW: Tensor, side: int) -> Tensor:
     if x_BCHW.shape[-1] == side:
         return x_BCHW
     return F.interpolate(x_BCHW, (side, side), mode="bilinear", antialias=True)
+
+
+def recompute_activations(module: nn.Module) -> None:
+    """Makes every supernet in a module keep the inputs of blocks only, from now on."""
+    for part in module.modules():
+        if isinstance(part, Supernet):
+            part.recomputes = True

@@ -140,10 +140,15 @@ def _open_checkpoint(
 
 
 def _kind(options: SearchOptions, students: Students, teacher: Teacher) -> DistanceKind:
-    projected = isinstance(students, SupernetStudents) and teacher.students is students
+    projected = (
+        isinstance(students, SupernetStudents)
+        and teacher.students is students
+        and students.has_projections
+    )
     if options.distance == "projection" and not projected:
         raise HwsearchError(
-            "--distance projection compares a supernet with its own largest network",
+            "--distance projection compares a supernet, trained with a projection head, with its "
+            "own largest network",
             fix="Use --distance relation",
         )
     if options.distance == "auto":

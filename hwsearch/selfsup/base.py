@@ -1,38 +1,26 @@
 """The contract of a self-supervised method: what a training step asks of it.
 
-Shapes: B batch, C channels, H W side.
+Shapes: B batch, 2B two views of it, C channels, H W side, E embedding, D
+projection.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 
+from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.heads import Embedder, Encoder
+from hwsearch.selfsup.losses import embedding_std
 from hwsearch.space import Subnet
 
 Weights = Literal["online", "ema"]
 """Which weights: those the optimiser moves, or their slow average."""
 
-
-@dataclass(frozen=True)
-class MethodSettings:
-    """What methods can be told; each takes what it knows.
-
-    Attributes:
-        projection_hidden: Hidden units of the projection head.
-        temperature: Temperature of the contrastive loss.
-        ema: Share of the old weights that the teacher keeps in a step.
-        queue: Older keys kept as negatives; 0 takes the other images of the batch instead.
-        norm_groups: Parts of a batch with batch-norm statistics of their own.
-    """
-
-    projection_hidden: int = 2048
-    temperature: float = 0.2
-    ema: float = 0.999
-    queue: int = 65_536
-    norm_groups: int = 2
+Norm = Literal["per-rank", "sync"]
+"""Whose images batch norm takes its statistics of: one process's, or those of all."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +32,19 @@ class Views:
         key_BCHW: Normalised images that the teacher sees.
         indices_B: Number of each image in its source.
         step: Counts training steps; it seeds whatever the method draws.
+        progress: Share of the whole run that is done, 0 to 1.
     """
 
     query_BCHW: Tensor
     key_BCHW: Tensor
     indices_B: Tensor
     step: int
+    progress: float = 0.0
+
+    @property
+    def both_2BCHW(self) -> Tensor:
+        """Both views as one batch, the query's first."""
+        return torch.cat([self.query_BCHW, self.key_BCHW])
 
 
 T = TypeVar("T")
@@ -60,10 +55,16 @@ class Method(nn.Module, ABC, Generic[T]):
 
     One step is: `targets` once, then `method(views, targets, subnet)` and backward for each
     subnet, one optimiser step on the parameters that ask for gradients, `after_step` once.
-    All state is in the state dict.
+    All state is in the state dict. With many processes each sees its own rows of the views, and
+    what the state dict holds stays equal on all.
+
+    Attributes:
+        norm: Whose batch-norm statistics suit the method.
+        weak_key: Whether the key view is only cropped and flipped.
     """
 
-    online: Encoder
+    norm: Norm = "sync"
+    weak_key: bool = False
 
     @abstractmethod
     def targets(self, views: Views) -> T:
@@ -74,23 +75,59 @@ class Method(nn.Module, ABC, Generic[T]):
         """Computes the loss of one subnet.
 
         Returns:
-            "loss", and "embedding_std": the spread of the batch's normalised projections over
-            that of directions drawn at random (1 = all directions used, 0 = collapsed).
+            What `outputs` makes.
         """
 
-    @abstractmethod
     def after_step(self) -> None:
-        """Moves the teacher and its memory; called once after the optimiser's step."""
+        """Moves the teacher and its memory, if any; called once after the optimiser's step."""
 
     @abstractmethod
     def encoder(self, weights: Weights) -> Encoder:
-        """Returns the supernet with its projection head, with the weights asked for."""
+        """Returns the supernet with its projection head, with the weights asked for.
+
+        Raises:
+            HwsearchError: If the method keeps no slow average and that is asked for.
+        """
 
     def embedder(self, subnet: Subnet, weights: Weights = "online") -> Embedder:
         """Extracts a subnet with its slice of the projection head.
 
         Returns:
-            A module from normalised images to L2-normalised projections [B, 128]; its
-            `backbone` is a static network that is not calibrated yet.
+            A module from normalised images to L2-normalised projections [B, D], in training
+            mode; the batch norms of its backbone and head are not calibrated yet.
         """
         return self.encoder(weights).extract(subnet)
+
+
+def outputs(loss: Tensor, projection_BD: Tensor, embedding_BE: Tensor) -> dict[str, Tensor]:
+    """Puts together what a method says about one subnet.
+
+    Args:
+        loss: A scalar.
+        projection_BD: L2-normalised projections of the query view.
+        embedding_BE: Pooled features of the query view.
+
+    Returns:
+        "loss"; "embedding_std", the spread of the projections over that of directions drawn at
+        random (1 = all directions used, 0 = collapsed); and "projection" and "embedding", for
+        losses beside it.
+    """
+    return {
+        "loss": loss,
+        "embedding_std": embedding_std(projection_BD),
+        "projection": projection_BD,
+        "embedding": embedding_BE,
+    }
+
+
+def without_average(method: str, weights: Weights, encoder: Encoder) -> Encoder:
+    """Returns the encoder of a method whose only weights are the online ones.
+
+    Raises:
+        HwsearchError: If the slow average is asked for.
+    """
+    if weights == "online":
+        return encoder
+    raise HwsearchError(
+        f"method '{method}' keeps no slow average of its weights", fix="Use --weights online"
+    )

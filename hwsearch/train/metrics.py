@@ -1,14 +1,20 @@
 """`metrics.jsonl`: what training says about itself, never ahead of the checkpoint on resume."""
 
+import errno
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import takewhile
 from math import inf
 from pathlib import Path
 from types import TracebackType
 
 from hwsearch.errors import HwsearchError
+from hwsearch.train.tensorboard import EventFile
+
+TENSORBOARD_NAME = "tensorboard"
 
 
 class Metrics:
@@ -16,15 +22,19 @@ class Metrics:
 
     Args:
         path: The file; its folder is created.
+        tensorboard: Also write curves for TensorBoard beside it, from `cut` on.
 
     Raises:
-        HwsearchError: If another process trains in the folder.
+        HwsearchError: If another process trains in the folder, or it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._file = path.open("a+b")
+    def __init__(self, path: Path, *, tensorboard: bool = False) -> None:
+        self._path, self._tensorboard = path, tensorboard
+        self._events: EventFile | None = None
+        with self._disk_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer, nothing is left to fail when the file is closed.
+            self._file = path.open("a+b", buffering=0)
         try:
             # A record lock ends with this process, whatever its forked workers do.
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,14 +47,20 @@ class Metrics:
             ) from cause
 
     def cut(self, step: int) -> None:
-        """Drops every line after a step, and all from the first damaged or unfinished one on."""
+        """Drops every line after a step, and all from the first damaged or unfinished one on.
+
+        Raises:
+            HwsearchError: If the disk is full or fails.
+        """
         self._file.seek(0)
-        kept = 0
-        for line in self._file:
-            if _step_of(line) > step:
-                break
-            kept += len(line)
-        self._file.truncate(kept)
+        lines = self._file.readall().splitlines(keepends=True)
+        kept = list(takewhile(lambda line: _step_of(line) <= step, lines))
+        with self._disk_errors():
+            self._file.truncate(sum(map(len, kept)))
+            if self._tensorboard:
+                self._events = EventFile(
+                    self._path.parent / TENSORBOARD_NAME, map(json.loads, kept)
+                )
 
     def write(self, row: Mapping[str, float]) -> None:
         """Appends one line.
@@ -52,19 +68,34 @@ class Metrics:
         Raises:
             HwsearchError: If the disk is full or fails.
         """
+        rest = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        with self._disk_errors():
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            if self._events is not None:
+                self._events.write(row)
+
+    def sync(self) -> None:
+        """Returns when all lines are on the disk.
+
+        Raises:
+            HwsearchError: If the disk is full or fails.
+        """
+        with self._disk_errors():
+            os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
         try:
-            self._file.write(json.dumps(row, separators=(",", ":")).encode() + b"\n")
-            self._file.flush()
+            yield
         except OSError as cause:
+            full = cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            remedy = "Free some space" if full else "Check the disk and its permissions"
             raise HwsearchError(
                 f"cannot write: {cause.strerror}",
                 where=self._path,
-                fix="Free some space and run the same command with --resume",
+                fix=f"{remedy} and run the same command with --resume, or use another --out",
             ) from cause
-
-    def sync(self) -> None:
-        """Returns when all lines are on the disk."""
-        os.fsync(self._file.fileno())
 
     def __enter__(self) -> "Metrics":
         return self
@@ -76,6 +107,8 @@ class Metrics:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+        if self._events is not None:
+            self._events.close()
 
 
 def _step_of(line: bytes) -> float:

@@ -1,27 +1,35 @@
 """What takes the steps: one optimiser by name, without weight decay on norms and biases."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from hwsearch.train.lars import Lars
+
 _MOMENTUM = 0.9
+LR_OF_256 = {"sgd": 0.03, "lars": 0.3, "adamw": 0.001}
+"""Default peak learning rates for each 256 images of a batch: of MoCo v2 (arXiv 2003.04297), of
+SimCLR (arXiv 2002.05709), and AdamW's own, which takes no batch of 256 into account."""
 
 
 def make_optimiser(name: str, parameters: Iterable[nn.Parameter], weight_decay: float) -> Optimizer:
     """Builds an optimiser whose learning rate is 0 until it is told.
 
     Args:
-        name: "sgd" (momentum 0.9) or "adamw".
+        name: "sgd" (momentum 0.9), "lars" (likewise) or "adamw".
         parameters: What it moves.
         weight_decay: Pull towards zero on weights with two or more dimensions.
     """
     parameters = list(parameters)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if name == "lars":
+        return Lars([group | {"adapts": at == 0} for at, group in enumerate(groups)], lr=0.0)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=0.0)
     return torch.optim.SGD(groups, lr=0.0, momentum=_MOMENTUM)

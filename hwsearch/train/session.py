@@ -1,22 +1,36 @@
 """All parts of a training run while it is in memory: stepped through, logged, saved."""
 
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from hwsearch.checkpoint import Checkpoint, Header, build_method, load_weights
 from hwsearch.data.augment import augment
 from hwsearch.data.loader import Batch, Loader, LoaderOptions
+from hwsearch.data.reading import WorkerDied
 from hwsearch.data.sources import Source
-from hwsearch.progress import track
+from hwsearch.nn.norms import synchronise
+from hwsearch.nn.processes import rank, world
+from hwsearch.nn.supernet import recompute_activations
+from hwsearch.progress import say, track
 from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.distil import TaughtMethod
+from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.spaces import get_space
+from hwsearch.train.distributed import check_equal, groups_of_one
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import Metrics
+from hwsearch.train.monitor import Monitor
 from hwsearch.train.options import TrainOptions
+from hwsearch.train.pace import Pace
+from hwsearch.train.passes import PassSettings
 from hwsearch.train.schedule import Schedule
+from hwsearch.train.stop import StopRequest
 from hwsearch.train.trainer import StepResult, StepSettings, Trainer
+
+CONFIG_NAME = "config.toml"
 
 
 class Session:
@@ -27,7 +41,9 @@ class Session:
         hardware: Where and how to compute.
         header: What the run's checkpoints say about it; resolves what the options leave open.
         source: The images.
-        metrics: The run's log.
+        metrics: The run's log, on the one process that writes files.
+        monitor: What judges the networks now and then, if asked for; on that process, too.
+        teacher: What the method follows, if it follows an external one.
     """
 
     def __init__(
@@ -36,10 +52,13 @@ class Session:
         hardware: Hardware,
         header: Header,
         source: Source,
-        metrics: Metrics,
+        metrics: Metrics | None,
+        *,
+        monitor: Monitor | None = None,
+        teacher: ExternalTeacher | None = None,
     ) -> None:
         self._options, self._hardware, self._header = options, hardware, header
-        self._metrics = metrics
+        self._metrics, self._monitor = metrics, monitor
         space = get_space(options.space)
         self._side = space.input_shape[1]
         self._augment = options.augmentation()
@@ -50,21 +69,34 @@ class Session:
                 side=self._side,
                 seed=options.seed,
                 workers=options.workers,
+                cache_mb=options.cache_mb,
                 max_corrupt_share=options.max_corrupt_share,
+                gpu=hardware.device == "cuda",
             ),
+            rank=rank(),
+            world=world(),
         )
+        norm = header.recipe["norm"]
+        groups = groups_of_one(header.settings.norm_groups, norm)
         method = build_method(
             space,
             options.method,
-            header.settings,
+            replace(header.settings, norm_groups=groups),
             seed=options.seed,
             residual_scale=options.residual_scale,
         )
+        if isinstance(method, TaughtMethod):
+            assert teacher is not None, "the header says that there is a teacher"
+            method.follow(teacher.to(hardware.device))
+        if norm == "sync":
+            synchronise(method)
+        if options.checkpoint_activations:
+            recompute_activations(method)
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
         self._trainer = Trainer(method, space, _step_settings(options, header), hardware)
-        self._saved_at = self._logged_at = time.monotonic()
+        self._saved_at, self._saved_step = time.monotonic(), -1
 
     def restore(self, checkpoint: Checkpoint | None) -> None:
         """Goes to where a checkpoint stands, or to the start; cuts the metrics back to there."""
@@ -73,25 +105,71 @@ class Session:
             load_weights(self._trainer.method, checkpoint, self._options.out)
             self._loader.load_state_dict(dict(found.progress["loader"]))
             self._trainer.restore(found.step, checkpoint.optimiser, found.progress["trainer"])
-        self._metrics.cut(self._trainer.step)
+        check_equal(self._trainer.method)
+        if self._metrics is not None:
+            self._metrics.cut(self._trainer.step)
 
     def train(self) -> None:
-        """Takes all steps that are left."""
-        steps, trainer = self._header.steps, self._trainer
-        with track("train", steps, start=trainer.step) as advance:
-            while trainer.step < steps:
+        """Takes all steps that are left.
+
+        Raises:
+            HwsearchError: If training fails; the last checkpoint is intact.
+            SystemExit: If a signal asked to stop, with 128 and its number, after a checkpoint.
+        """
+        steps, start, quiet = self._header.steps, self._trainer.step, self._metrics is None
+        self._pace = Pace(self._loader)
+        with StopRequest() as stop, track("train", steps, start=start, quiet=quiet) as advance:
+            for batch in self._batches(stop):
+                loss = self._take_step(batch)
+                advance(1, f"loss {loss:.3f}")
+            self._loader.close()
+        if stop.received is not None and self._trainer.step < steps:
+            self._stop(stop)
+
+    def _batches(self, stop: StopRequest) -> Iterator[Batch]:
+        """Yields all batches that are left, or those before a signal to any process."""
+        while self._trainer.step < self._header.steps:
+            try:
                 for batch in self._loader:
-                    result = trainer.run_step(self._views(batch))
-                    note = f"loss {sum(result.losses.values()):.3f}"
-                    if trainer.step % self._options.log_steps == 0 or trainer.step == steps:
-                        self._log(result, batch.epoch)
-                    if self._save_is_due():
-                        self._save()
-                    advance(1, note)
+                    yield batch
+                    if stop.agreed():
+                        return
+            except WorkerDied:
+                if stop.received is None:  # else the signal has reached the workers too
+                    raise
+                return
+
+    def _take_step(self, batch: Batch) -> float:
+        """Trains on a batch; logs, judges and saves what is due; returns the loss."""
+        views, trainer = self._views(batch), self._trainer
+        result = trainer.run_step(views)
+        last = trainer.step == self._header.steps
+        if last or trainer.step % self._options.log_steps == 0:
+            self._log(result, views, batch.epoch)
+        with self._pace.pause():
+            if last or self._is_judged(trainer.step):
+                self._judge(batch.epoch)
+            if last or self._save_is_due():
+                self._save()
+        return result.loss
+
+    def _stop(self, stop: StopRequest) -> NoReturn:
+        assert stop.received is not None
+        if self._saved_step != self._trainer.step:
+            self._save()
+        if self._metrics is not None:
+            say(
+                f"Stopped by {stop.received.name} after step {self._trainer.step} of "
+                f"{self._header.steps}; the checkpoint is saved. Go on: hwsearch train "
+                f"--config {shlex.quote(str(self._options.out / CONFIG_NAME))} --resume"
+            )
+        raise SystemExit(stop.exit_code)
 
     def _views(self, batch: Batch) -> Views:
         """Augments a batch twice, on the device."""
         images = batch.images.to(self._hardware.device, non_blocking=True)
+        step, method = self._trainer.step, self._trainer.method
+        key_options = self._augment.weak() if method.weak_key else self._augment
         query, key = (
             augment(
                 images,
@@ -100,29 +178,43 @@ class Session:
                 seed=self._options.seed,
                 epoch=batch.epoch,
                 view=view,
-                options=self._augment,
+                options=options,
             ).contiguous(memory_format=self._hardware.memory_format)
-            for view in range(2)
+            for view, options in enumerate((self._augment, key_options))
         )
-        return Views(query, key, batch.indices.to(images.device), self._trainer.step)
+        indices = batch.indices.to(images.device)
+        return Views(query, key, indices, step, step / self._header.steps)
 
-    def _log(self, result: StepResult, epoch: int) -> None:
-        now = time.monotonic()
-        images = self._options.batch * min(self._options.log_steps, self._trainer.step)
-        row: dict[str, float] = {"step": self._trainer.step, "epoch": epoch}
-        row["loss"] = sum(result.losses.values())
+    def _log(self, result: StepResult, views: Views, epoch: int) -> None:
+        row: dict[str, float] = {"step": self._trainer.step, "epoch": epoch, "loss": result.loss}
         row |= {f"loss_{role}": loss for role, loss in result.losses.items()}
-        row |= {"embedding_std": result.embedding_std, "lr": result.lr}
-        row["images_per_second"] = images / (now - self._logged_at)
-        self._metrics.write(row)
-        self._logged_at = now
+        row |= {"embedding_std": result.embedding_std}
+        row |= {"effective_rank": self._trainer.effective_rank(views), "lr": result.lr}
+        if self._metrics is not None:
+            self._metrics.write(row | self._pace.lap())
+
+    def _is_judged(self, step: int) -> bool:
+        return step % (self._loader.steps_per_epoch * self._options.monitor_epochs) == 0
+
+    def _judge(self, epoch: int) -> None:
+        if self._monitor is None or self._metrics is None:
+            return
+        found = self._monitor.judge(self._trainer.method)
+        self._metrics.write({"step": self._trainer.step, "epoch": epoch} | found)
+        told = ", ".join(
+            f"{name.removeprefix('knn_')} {share:.1%}" for name, share in found.items()
+        )
+        say(f"epoch {epoch + 1}: nearest neighbours are right in {told}")
 
     def _save_is_due(self) -> bool:
         step, every = self._trainer.step, self._options.checkpoint_steps
         late = time.monotonic() - self._saved_at >= 60 * self._options.checkpoint_minutes
-        return late or step == self._header.steps or (every is not None and step % every == 0)
+        return late or (every is not None and step % every == 0)
 
     def _save(self) -> None:
+        if self._metrics is None:
+            return
+        self._trainer.check_weights()
         self._metrics.sync()
         progress: Mapping[str, Any] = {
             "loader": self._loader.state_dict(),
@@ -131,7 +223,7 @@ class Session:
         header = replace(self._header, step=self._trainer.step, progress=progress)
         state = self._trainer.method.state_dict()
         Checkpoint(header, state, self._trainer.optimiser_state()).save(self._options.out)
-        self._saved_at = time.monotonic()
+        self._saved_at, self._saved_step = time.monotonic(), self._trainer.step
 
 
 def _step_settings(options: TrainOptions, header: Header) -> StepSettings:
@@ -148,4 +240,5 @@ def _step_settings(options: TrainOptions, header: Header) -> StepSettings:
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
+        passes=PassSettings(options.loss_weights, options.follow_max, options.accumulate),
     )

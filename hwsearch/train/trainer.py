@@ -1,7 +1,7 @@
 """One training step: teacher once, several subnets, one optimiser step, one `after_step`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from hwsearch.errors import HwsearchError
+from hwsearch.nn.processes import gather_rows
 from hwsearch.selfsup.base import Method, Views
+from hwsearch.selfsup.losses import effective_rank
 from hwsearch.space import Space
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import make_optimiser
+from hwsearch.train.passes import Passes, PassSettings
 from hwsearch.train.schedule import Schedule
 
 COLLAPSED_STD = 0.01
@@ -28,15 +31,17 @@ class StepSettings:
 
     Attributes:
         schedule: Learning rate and networks of each step.
-        optimizer: "sgd" (momentum 0.9) or "adamw".
+        optimizer: "sgd" or "lars" (momentum 0.9), or "adamw".
         weight_decay: Pull towards zero on weights with two or more dimensions.
         clip_norm: Longest gradient, or None.
+        passes: How networks pass a batch.
     """
 
     schedule: Schedule
     optimizer: str
     weight_decay: float
     clip_norm: float | None
+    passes: PassSettings = field(default_factory=PassSettings)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class StepResult:
     """What one step did.
 
     Attributes:
-        losses: Mean loss of each role: "max", "min", "random".
+        losses: Mean loss of each role: "max", "min", "random"; and "follow", if asked for.
         embedding_std: Spread of the maximum's projections (1 = random directions, 0 = collapsed).
         lr: Learning rate.
     """
@@ -52,6 +57,11 @@ class StepResult:
     losses: Mapping[str, float]
     embedding_std: float
     lr: float
+
+    @property
+    def loss(self) -> float:
+        """Sum of the roles' losses."""
+        return sum(self.losses.values())
 
 
 class Trainer:
@@ -78,6 +88,7 @@ class Trainer:
             settings.optimizer, self._trained.values(), settings.weight_decay
         )
         self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
+        self._passes = Passes(method, space, settings.passes, hardware, self._scaler.scale)
 
     def run_step(self, views: Views) -> StepResult:
         """Trains on one batch.
@@ -87,33 +98,16 @@ class Trainer:
                 projections have been collapsed for long.
         """
         lr = self._settings.schedule.lr_at(self.step)
-        found = self._backward(views)
-        losses = {role: sum(values) / len(values) for role, values in found.losses.items()}
-        if not all(map(isfinite, losses.values())):
-            raise self._diverged(losses, lr)
+        networks = list(self._settings.schedule.subnets_at(self.step, self._space))
+        found = self._passes.run(views, networks)
+        if not all(map(isfinite, found.losses.values())):
+            told = ", ".join(f"{role} {loss:g}" for role, loss in found.losses.items())
+            raise self._diverged(f"the loss ({told}) is", self.step)
         self._update(lr)
         self.method.after_step()
         self.step += 1
-        self._watch_for_collapse(found.embedding_std)
-        return StepResult(losses, found.embedding_std, lr)
-
-    def _backward(self, views: Views) -> "_Passes":
-        """Adds up the gradients of all subnets' losses."""
-        roles, outputs = [], []
-        with self._hardware.autocast():
-            targets = self.method.targets(views)
-        for role, subnet in self._settings.schedule.subnets_at(self.step, self._space):
-            with self._hardware.autocast():
-                output = self.method(views, targets, subnet)
-            self._scaler.scale(output["loss"]).backward()
-            roles.append(role)
-            outputs.append(torch.stack([output["loss"].detach(), output["embedding_std"]]))
-        # One transfer for all numbers, so that a GPU is waited for once a step.
-        numbers = torch.stack(outputs).tolist()
-        losses: dict[str, list[float]] = {role: [] for role in roles}
-        for role, (loss, _) in zip(roles, numbers, strict=True):
-            losses[role].append(loss)
-        return _Passes(losses, numbers[0][1])
+        self._watch_for_collapse(found.embedding_std, views)
+        return StepResult(found.losses, found.embedding_std, lr)
 
     def _update(self, lr: float) -> None:
         for group in self._optimiser.param_groups:
@@ -125,18 +119,43 @@ class Trainer:
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
 
-    def _diverged(self, losses: Mapping[str, float], lr: float) -> HwsearchError:
-        told = ", ".join(f"{role} {loss:g}" for role, loss in losses.items())
-        what = f"the loss is not finite at step {self.step} ({told}; learning rate {lr:g})"
-        return HwsearchError(what, fix=_FRESH_START)
+    def _diverged(self, what: str, step: int) -> HwsearchError:
+        lr = self._settings.schedule.lr_at(step)
+        message = f"{what} not finite at step {step} (learning rate {lr:g})"
+        return HwsearchError(message, fix=_FRESH_START)
 
-    def _watch_for_collapse(self, embedding_std: float) -> None:
+    def check_weights(self) -> None:
+        """Keeps weights that a finite loss has spoilt out of a checkpoint.
+
+        Raises:
+            HwsearchError: If a weight is not finite.
+        """
+        state = self.method.state_dict().values()
+        if not all(torch.stack([value.isfinite().all() for value in state]).tolist()):
+            raise self._diverged("weights, which are not saved, are", self.step - 1)
+
+    @torch.no_grad()
+    def effective_rank(self, views: Views) -> float:
+        """Returns how many directions the maximum's projections of a whole batch use.
+
+        Raises:
+            HwsearchError: If they are not finite.
+        """
+        with self._hardware.autocast():
+            projection_BD = self.method.encoder("online")(views.query_BCHW, self._space.maximum)
+        projection_BD = gather_rows(projection_BD)
+        if not projection_BD.isfinite().all():
+            raise self._diverged("the projections are", self.step - 1)
+        return float(effective_rank(projection_BD))
+
+    def _watch_for_collapse(self, embedding_std: float, views: Views) -> None:
         collapsed = embedding_std < COLLAPSED_STD
         self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
         if self._collapsed_steps >= COLLAPSED_STEPS:
             raise HwsearchError(
                 f"the projections of all images have been nearly equal for {COLLAPSED_STEPS} "
-                f"steps (spread {embedding_std:.2g} at step {self.step}): training has collapsed",
+                f"steps (spread {embedding_std:.2g}, effective rank "
+                f"{self.effective_rank(views):.1f} at step {self.step}): training has collapsed",
                 fix=_FRESH_START,
             )
 
@@ -164,11 +183,3 @@ class Trainer:
             # Adam counts its steps on the CPU wherever the parameters are.
             device = value.device if value.ndim == 0 else parameter.device
             self._optimiser.state[parameter][kind] = value.to(device)
-
-
-@dataclass(frozen=True)
-class _Passes:
-    """Losses of all passes by role, and the spread of the first."""
-
-    losses: Mapping[str, list[float]]
-    embedding_std: float

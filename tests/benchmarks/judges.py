@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from hwsearch.data.images import ImageSet, load_images, normalise
 from hwsearch.data.sources import open_source
-from hwsearch.evaluate.knn import knn_accuracy
+from hwsearch.knn import knn_accuracy
 from hwsearch.nn import StaticNet, calibrate
 
 BATCH, CALIBRATION, NEIGHBOURS = 250, 500, 20

@@ -3,10 +3,12 @@
     python tests/benchmarks/kills.py --kills 10
 
 does each job once undisturbed and once killed again and again, compares the two, and adds a row a
-job to results/kills.jsonl. Half of the kills hit the command alone, half its children too.
+job to results/kills.jsonl. Half of the kills hit the command alone, half its children too. Of those
+that hit train, every other one waits until a checkpoint is being written.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -14,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,7 @@ from rows import add_row, open_results
 from hwsearch.data.canvas import write_canvases
 from hwsearch.journal import read_journal
 from hwsearch.kit.order import KIND
+from hwsearch.train.pace import FIGURES
 
 FIRST_SECONDS, LAST_SECONDS = 3.0, 12.0
 """A kill falls between these after a start; importing alone takes about three seconds."""
@@ -38,10 +42,12 @@ class Killed:
     Attributes:
         kills: Times it was killed.
         seen: What its journal held at each kill, in bytes.
+        in_writes: Kills that left a file half written.
     """
 
     kills: int
     seen: tuple[bytes, ...]
+    in_writes: int
 
 
 def hwsearch(words: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -55,7 +61,9 @@ def undisturbed(words: Sequence[str]) -> None:
     assert hwsearch(words).wait() == 0, words
 
 
-def killed(words: Callable[[], Sequence[str]], log: Path, kills: int, seed: int) -> Killed:
+def killed(
+    words: Callable[[], Sequence[str]], log: Path, kills: int, seed: int, *, in_writes: bool = False
+) -> Killed:
     """Kills a command at random moments until it was killed often enough, then lets it finish.
 
     Args:
@@ -63,38 +71,62 @@ def killed(words: Callable[[], Sequence[str]], log: Path, kills: int, seed: int)
         log: File that must only grow.
         kills: Times to kill it; fewer if it finishes before.
         seed: Of the moments.
+        in_writes: Let every other kill wait for a file to be half written beside the log.
     """
-    rng, seen = random.Random(seed), []
+    rng, seen, torn = random.Random(seed), [], 0
     while len(seen) < kills:
-        process = hwsearch(words())
-        try:
-            assert process.wait(rng.uniform(FIRST_SECONDS, LAST_SECONDS)) == 0, words()
-            return Killed(len(seen), tuple(seen))
-        except subprocess.TimeoutExpired:
-            whole_group = len(seen) % 2 == 1
-            (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-            process.wait()
-            seen.append(log.read_bytes() if log.exists() else b"")
+        process, old = hwsearch(words()), _half_written(log.parent)
+        _wait(process, rng.uniform(FIRST_SECONDS, LAST_SECONDS))
+        if in_writes and len(seen) % 4 < 2:
+            _wait_for_a_write(process, log.parent, old)
+        if process.poll() is not None:
+            assert process.returncode == 0, words()
+            return Killed(len(seen), tuple(seen), torn)
+        whole_group = len(seen) % 2 == 1
+        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+        process.wait()
+        torn += bool(_half_written(log.parent) - old)
+        seen.append(log.read_bytes() if log.exists() else b"")
     undisturbed(words())
-    return Killed(len(seen), tuple(seen))
+    return Killed(len(seen), tuple(seen), torn)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def _half_written(folder: Path) -> set[Path]:
+    return set(folder.glob(".*.part"))
+
+
+def _wait_for_a_write(process: subprocess.Popen[bytes], folder: Path, old: set[Path]) -> None:
+    """Returns when a new file is half written, or the command has ended."""
+    while process.poll() is None and not _half_written(folder) - old:
+        time.sleep(0.0002)
 
 
 def kill_train(folder: Path, kills: int, seed: int) -> dict[str, Any]:
-    """Compares final checkpoints byte by byte, and the steps in the metrics."""
+    """Compares final checkpoints byte by byte, and the steps in the metrics.
+
+    The run that is killed decodes in a worker, the other one holds its images in memory.
+    """
     images = write_canvases(folder / "images").pretrain
     recipe = (
-        f"train --data {images} --space {SPACE} --epochs 8 --batch 64 --amp fp32 --threads 1 "
-        "--no-flip --projection-hidden 64 --checkpoint-steps 7 --log-steps 1"
+        f"train --data {images} --space {SPACE} --epochs {max(2, kills // 5)} --batch 16 "
+        "--amp fp32 --threads 1 --no-flip --projection-hidden 64 --checkpoint-steps 3 --log-steps 1"
     ).split()
     calm, rough = folder / "calm", folder / "rough"
     undisturbed([*recipe, "--out", str(calm)])
 
     def words() -> list[str]:
-        return [*recipe, "--out", str(rough), *(["--resume"] if rough.exists() else [])]
+        more = ["--cache-mb", "0", "--workers", "1", *(["--resume"] if rough.exists() else [])]
+        return [*recipe, "--out", str(rough), *more]
 
-    run = killed(words, rough / "metrics.jsonl", kills, seed)
+    run = killed(words, rough / "metrics.jsonl", kills, seed, in_writes=True)
     return {
         "kills": run.kills,
+        "kills_in_writes": run.in_writes,
         "checkpoint_equal": _same(calm, rough, "checkpoint.safetensors"),
         "metrics_equal": _losses(calm) == _losses(rough),
         "steps": len(_losses(rough)),
@@ -103,7 +135,7 @@ def kill_train(folder: Path, kills: int, seed: int) -> dict[str, Any]:
 
 def _losses(run: Path) -> list[tuple[float, ...]]:
     lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [tuple(v for k, v in json.loads(line).items() if "second" not in k) for line in lines]
+    return [tuple(v for k, v in json.loads(line).items() if k not in FIGURES) for line in lines]
 
 
 def _same(calm: Path, rough: Path, name: str) -> bool:

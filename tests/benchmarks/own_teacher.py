@@ -7,7 +7,9 @@ from torch import Tensor
 
 from hwsearch.selfsup import register_method
 from hwsearch.selfsup.base import Views
-from hwsearch.selfsup.moco_v2 import MocoTargets, MocoV2
+from hwsearch.selfsup.keyed import KeyTargets
+from hwsearch.selfsup.moco_v2 import MocoV2
+from hwsearch.selfsup.settings import DEFAULTS
 from hwsearch.space import Subnet
 
 NAME = "moco-v2-own-teacher"
@@ -25,9 +27,9 @@ class OwnTeacher(MocoV2):
         return super().forward(views, self._own_targets(views, subnet), subnet)
 
     @torch.no_grad()
-    def _own_targets(self, views: Views, subnet: Subnet) -> MocoTargets:
+    def _own_targets(self, views: Views, subnet: Subnet) -> KeyTargets:
         self.maximum = subnet
         return super().targets(views)
 
 
-register_method(NAME, f"{__name__}:OwnTeacher")
+register_method(NAME, f"{__name__}:OwnTeacher", DEFAULTS["moco-v2"])

@@ -28,7 +28,7 @@ from rows import add_row, open_results
 
 from hwsearch.checkpoint import build_method, load_run
 from hwsearch.nn import StaticNet
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions, train

@@ -104,7 +104,8 @@ class CorruptLog:
             console.print("Further corrupt images are left out without a line each.")
 
     def _too_many(self, count: int, total: int) -> HwsearchError:
-        named = [self._source.sample_name(index) for index in list(self._reasons)[:_NAMED]]
+        some = list(self._reasons.items())[:_NAMED]
+        named = [f"{self._source.sample_name(index)} ({reason})" for index, reason in some]
         more = ", …" if count > len(named) else ""
         return HwsearchError(
             f"{count} of {total} images cannot be read, more than the allowed "

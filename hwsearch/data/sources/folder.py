@@ -3,6 +3,7 @@
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class FolderSource:
 
     @cached_property
     def _fingerprint(self) -> str:
-        sizes = ((self._root / os.fsdecode(path)).stat().st_size for path in self._paths)
+        sizes = (_size(self._root / os.fsdecode(path)) for path in self._paths)
         return fingerprint_of(zip((bytes(path) for path in self._paths), sizes, strict=True))
 
     def fingerprint(self) -> str:
@@ -71,9 +72,24 @@ class FolderSource:
         return self._fingerprint
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a link to nowhere; reading it will say so
+        return -1
+
+
+def _refuse(cause: OSError) -> NoReturn:
+    raise HwsearchError(
+        f"cannot look into the folder: {cause.strerror}",
+        where=cause.filename,
+        fix="Let this user read it, or remove it",
+    ) from cause
+
+
 def _image_paths(root: Path) -> list[str]:
     found = []
-    for folder, subfolders, files in os.walk(root):
+    for folder, subfolders, files in os.walk(root, onerror=_refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [
             Path(folder, name).relative_to(root).as_posix()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hwsearch.errors import HwsearchError
-from hwsearch.evaluate.knn import KnnResult, knn_accuracy
+from hwsearch.knn import KnnResult, knn_accuracy
 
 ANGLES = np.radians([0, 10, 20, 80, 90, 100])
 TRAIN = np.stack((np.cos(ANGLES), np.sin(ANGLES)), axis=1)

@@ -1,0 +1,41 @@
+"""SimSiam on a supernet: subnets predict the maximum as it is now (arXiv 2011.10566).
+
+Shapes: B batch, 2B two views of it, E embedding, D projection.
+"""
+
+from torch import Tensor
+
+from hwsearch.nn import Supernet
+from hwsearch.selfsup.base import Method, Views, Weights, outputs, without_average
+from hwsearch.selfsup.heads import Encoder, MlpShape
+from hwsearch.selfsup.prediction import PredictingEncoder, project_both
+from hwsearch.selfsup.settings import MethodSettings
+from hwsearch.space import Subnet
+
+
+class SimSiam(Method[Tensor]):
+    """Prediction of the maximum's projection of the other view, whose gradient is stopped.
+
+    Args:
+        supernet: What to train.
+        settings: Heads.
+    """
+
+    def __init__(self, supernet: Supernet, settings: MethodSettings) -> None:
+        super().__init__()
+        hidden, out = settings.projection_hidden, settings.projection
+        shape = MlpShape(hidden, out, layers=3, hidden_norm=True, out_norm=True)
+        self.student = PredictingEncoder(supernet, shape, settings.predictor_hidden)
+
+    def targets(self, views: Views) -> Tensor:
+        """Computes the maximum's projections [2B, D] of both views."""
+        return project_both(self.student.encoder, views)
+
+    def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
+        """Computes −cos of one subnet's predictions, the mean of both directions."""
+        cosine, projection_BD, embedding_BE = self.student(views, targets, subnet)
+        return outputs(-cosine, projection_BD, embedding_BE)
+
+    def encoder(self, weights: Weights) -> Encoder:
+        """Returns the trained encoder; there is no other."""
+        return without_average("simsiam", weights, self.student.encoder)

@@ -1,0 +1,34 @@
+"""The package lightly, unpacked in a folder: an independent word on what losses are."""
+
+import os
+import sys
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+import torch
+
+VARIABLE = "HWSEARCH_LIGHTLY"
+_OPERATORS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+"""What torchvision registers before it can be imported, if its binary does not fit this torch."""
+
+
+def import_lightly(module: str) -> ModuleType:
+    """Imports a module of lightly, or skips the test and says why."""
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"{VARIABLE} names no folder with lightly and lightning_utilities")
+    if folder not in sys.path:
+        sys.path.append(folder)
+        _define_operators()
+    return import_module(f"lightly.{module}")
+
+
+def _define_operators() -> None:
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for signature in _OPERATORS:
+        library.define(signature)
+    _define_operators.library = library  # its operators live as long as it does

@@ -1,0 +1,134 @@
+"""Two real processes under torchrun: their gradients, and what the death of one leaves."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import together
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tiny_space import NAME
+
+from hwsearch.checkpoint import Checkpoint
+from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.keyed import KeyTargets
+from hwsearch.selfsup.queue import OtherKeys
+from hwsearch.train import TrainOptions, train
+
+TESTS = Path(__file__).parent
+
+
+def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(TESTS / "together.py"), *map(str, words)]
+    paths = os.pathsep.join([str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("computed")
+    done = torchrun("compute", folder)
+    assert done.returncode == 0, done.stderr
+    return {path.stem: load_file(path) for path in folder.iterdir()}
+
+
+def assert_close(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=2e-6, msg=name)
+
+
+@pytest.mark.parametrize("name", together.METHODS)
+def test_synchronised_norms_make_two_processes_equal_to_one(computed, name):
+    assert_close(computed[name], together.take_steps(together.make_trainer(name, "sync")))
+
+
+def rank_by_rank_targets(trainer, views):
+    """MoCo's keys where each process normalises its part of the shuffled images by itself."""
+    generator = torch.Generator().manual_seed(views.step)
+    order = torch.randperm(together.BATCH, generator=generator)
+    keys = torch.empty(together.BATCH, trainer.method.settings.projection)
+    for rank in range(2):
+        part = order[rank::2]
+        keys[part] = trainer.method.teacher.module(views.key_BCHW[part], trainer._space.maximum)
+    return keys
+
+
+def test_norms_per_rank_give_the_mean_of_gradients_computed_rank_by_rank(computed):
+    trainer, views = together.make_trainer("moco-v2", "per-rank"), together.whole_views(0)
+    method = trainer.method
+    method.settings = replace(method.settings, norm_groups=1)
+    keys = rank_by_rank_targets(trainer, views)
+    for rank in range(2):
+        own = Views(views.query_BCHW[rank::2], views.key_BCHW, views.indices_B[rank::2], 0)
+        others = OtherKeys(method.queue.keys_KD, torch.zeros(8, 32, dtype=torch.bool))
+        targets = KeyTargets(keys[rank::2], others)
+        for _, subnet in together.networks(trainer):
+            (method(own, targets, subnet)["loss"] / 2).backward()
+    assert_close(computed["per-rank"], together.gradients(trainer))
+
+
+@pytest.fixture
+def options(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for index in range(24):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{index:02d}.png")
+    return TrainOptions(
+        data=str(tmp_path / "images"),
+        space=NAME,
+        out=tmp_path / "alone",
+        epochs=4,
+        batch=8,
+        projection_hidden=16,
+        norm="sync",
+        amp="fp32",
+        threads=1,
+        checkpoint_steps=2,
+        log_steps=1,
+    )
+
+
+def words_of(options: TrainOptions, out: Path) -> list[str]:
+    fields = {**vars(options), "out": out}
+    names = ("data", "space", "out", "epochs", "batch", "projection_hidden", "norm", "amp")
+    names += ("threads", "checkpoint_steps", "log_steps")
+    return [word for n in names for word in (f"--{n.replace('_', '-')}", str(fields[n]))]
+
+
+def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
+    out = tmp_path / "together"
+    started = time.monotonic()
+    died = torchrun(5, *words_of(options, out))
+    assert died.returncode != 0
+    assert time.monotonic() - started < 60
+    told = [line for line in died.stderr.splitlines() if line.startswith("hwsearch: error")]
+    assert len(told) == 1
+    assert "process 0 of 2 lost another one" in told[0]
+    assert "Traceback" not in died.stderr.partition(told[0])[0]
+    assert Checkpoint.load(out).header.step == 4
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+
+    train(TrainOptions(**{**vars(options), "out": out, "resume": True}))
+    alone = train(options)
+    rows, expected = (
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for run in (out, alone)
+    )
+    assert [row["step"] for row in rows] == list(range(1, 13))
+    for row, other in zip(rows, expected, strict=True):
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)
+    assert_close(Checkpoint.load(out).method, Checkpoint.load(alone).method)
