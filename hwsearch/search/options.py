@@ -58,6 +58,13 @@ class SearchOptions:
     seed: int = 0
     """Seed of the search."""
 
+    processes: int | None = None
+    """Processes that evaluate networks, each on one core (1: the search itself does); by default
+    as many as suit the machine and its memory once a search turns out to be long."""
+
+    ray: str = ""
+    """Address of a Ray cluster that evaluates the networks instead; local starts one here."""
+
     tables_dir: Path | None = None
     """Folder of latency tables, looked into first."""
 
@@ -83,6 +90,8 @@ class SearchOptions:
             )
         if self.max_images < 2:
             raise HwsearchError("--max-images must be at least 2")
+        if self.processes is not None and self.processes < 1:
+            raise HwsearchError(f"--processes {self.processes} is too small", fix="Use 1 or more")
 
 
 def read_options(config: Path, *, out: Path) -> SearchOptions:

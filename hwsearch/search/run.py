@@ -18,7 +18,9 @@ from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto import hypervolume
+from hwsearch.search.scoring import open_score
 from hwsearch.search.searcher import pareto_search
+from hwsearch.search.stop import ending_on_sigterm
 from hwsearch.spaces.catalogue import Catalogue
 
 SHOWN = 12
@@ -43,7 +45,7 @@ def search(options: SearchOptions) -> Path:
     tables = zip(inputs.labels, inputs.tables, strict=True)
     models = {label: fit_latency(table, space) for label, table in tables}
     _tell_random_weights(inputs)
-    with Journal.open(out / FILE, KIND, inputs.header()) as journal:
+    with ending_on_sigterm(), Journal.open(out / FILE, KIND, inputs.header()) as journal:
         if journal.repaired:
             console.print(journal.repaired, markup=False)
         write_config(out / CONFIG, inputs.options, ("torch", "numpy", "pymoo", "moocore"))
@@ -74,8 +76,11 @@ def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, Laten
     most = space.size if isinstance(space, Catalogue) else options.evaluations
     total, done = min(most, space.size), len(journal.rows)
     latencies = {label: model.mean_ms for label, model in models.items()}
-    with track("search", max(total, done), start=done) as advance:
-        distance = RememberedDistance(space, journal, inputs.distance(), latencies, advance)
+    with (
+        track("search", max(total, done), start=done) as advance,
+        open_score(inputs) as score,
+        RememberedDistance(space, journal, score, latencies, advance) as distance,
+    ):
         codes, gain = pareto_search(
             space,
             distance,
