@@ -174,9 +174,9 @@ def _parser(
         if option.kind is bool:
             parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
         else:
-            nargs, metavar = "+" if option.many else None, option.metavar
+            many: dict[str, Any] = {"nargs": "+", "action": "extend"} if option.many else {}
             parser.add_argument(
-                option.flag, type=option.read, nargs=nargs, metavar=metavar, help=text
+                option.flag, type=option.read, metavar=option.metavar, help=text, **many
             )
     parser.add_argument(
         "--config", type=Path, metavar="FILE.toml", help="Options in a file; flags override it."

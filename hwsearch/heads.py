@@ -1,5 +1,6 @@
 """What ships around a network: its head and its preprocessing, as blocks like any other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -92,7 +93,7 @@ class Head:
 
     def blocks_of(self, space: Space) -> dict[str, Block]:
         """Returns every block that the head has on some network of a space, by key."""
-        levels = self._read({block.tap for block in space.lower(space.maximum)})
+        levels = self.levels(space.lower(space.maximum))
         sides = {first.in_side for first, *_ in space.combinations(space.parts[0])}
         feeding = {
             (block.tap, cost_of(block).out_shape): block
@@ -114,7 +115,7 @@ class Head:
         if self.task == "classifier":
             pooled = replace(blocks[-1], output="")
             return (*blocks[:-1], pooled, self.block_on(pooled, image_side))
-        body, levels = blocks[:-1], self._read({block.tap for block in blocks})
+        body, levels = blocks[:-1], self.levels(blocks)
         places = [place for place, block in enumerate(body) if block.tap in levels]
         ends = [
             replace(self.block_on(body[place], image_side), inputs=(place - len(body) - number,))
@@ -122,9 +123,13 @@ class Head:
         ]
         return (*body, *ends)
 
-    def _read(self, taps: set[int | None]) -> list[int]:
-        """Returns the levels that the head reads, of those there are, fine to coarse."""
-        levels = sorted(tap for tap in taps if tap is not None)
+    def levels(self, blocks: tuple[Block, ...]) -> list[int]:
+        """Returns the levels that the head reads of a lowered network, fine to coarse.
+
+        Raises:
+            HwsearchError: If the network shows none and the head needs them.
+        """
+        levels = sorted({block.tap for block in blocks if block.tap is not None})
         if not levels and self.task != "classifier":
             raise HwsearchError(
                 f"a {self.task} head needs feature levels, which these networks do not show",
@@ -164,6 +169,21 @@ def parse_extra(text: str) -> Extra:
     if name == CAMERA:
         return Camera(int(number))
     return Head(next(task for task in get_args(Task) if task == name), int(number))
+
+
+def parse_ships(texts: Iterable[str]) -> tuple[Extra, ...]:
+    """Reads what ships around a network: at most one head and one camera.
+
+    Raises:
+        HwsearchError: If there is more, or one cannot be read.
+    """
+    extras = tuple(map(parse_extra, texts))
+    if len({type(extra) for extra in extras}) < len(extras):
+        raise HwsearchError(
+            f"--ships names more than one head or camera: {' '.join(texts)}",
+            fix="Name at most one head and one camera",
+        )
+    return extras
 
 
 def added_blocks(blocks: tuple[Block, ...], extras: tuple[Extra, ...]) -> tuple[Block, ...]:

@@ -246,13 +246,14 @@ class Space:
     def tabulate(
         self,
         features: Callable[[tuple[Block, ...]], np.ndarray],
-        combine: np.ufunc = np.add,
+        combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.add,
     ) -> Callable[[np.ndarray], np.ndarray]:
         """Computes features once per combination of each part's dims, to be gathered again.
 
         Args:
             features: From the blocks of one part to float[F].
-            combine: How features of parts become those of the network, such as their sum.
+            combine: How features of parts become those of the network, such as their sum; it
+                joins what came before, float[N, F], with the next part.
 
         Returns:
             From codes int[N, D] to features of the networks, float[N, F], without a walk over each.

@@ -40,7 +40,7 @@ def parse(*words: str) -> Options:
 
 
 def test_every_kind_of_value_reaches_its_field():
-    words = "here --tables x y --budget-minutes 1.5 --steps=3 --precision int8 --resume"
+    words = "here --tables x --tables y --budget-minutes 1.5 --steps=3 --precision int8 --resume"
     assert parse(*words.split()) == Options(
         directory=Path("here"),
         tables=("x", "y"),

@@ -18,9 +18,13 @@ from hwsearch.deploy.manifest import (
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.latency.predictor import Prediction
+from hwsearch.latency.ships import ShippedLatency
 from hwsearch.report.run import ReportOptions, report
+from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.front import find_front, write_front
+from hwsearch.search.limits import DeviceLimits
+from hwsearch.shipped import Shipped
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")
@@ -44,7 +48,10 @@ def write_search(folder: Path, tables: tuple[str, ...] = NAMES) -> Path:
                 {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
             )
     found = Evaluations.read(folder)
-    write_front([point for name in tables for point in find_front(found, name, Exact())], folder)
+    shipped = Shipped(SPACE)
+    latency = ShippedLatency(Exact(), shipped)
+    devices = [DeviceLimits(Costs(t, shipped, latency, None), ()) for t in found.targets]
+    write_front([point for device in devices for point in find_front(found, device)], folder)
     return folder
 
 

@@ -20,6 +20,7 @@ from hwsearch.journal import read_journal
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
 from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
 from hwsearch.search.options import SearchOptions
@@ -213,6 +214,26 @@ def test_other_inputs_are_refused_by_name(made: Path, found: Path, tmp_path: Pat
                 made, found, tables_dir=tmp_path / "tables", tables=options(made, found).tables[:1]
             )
         )
+
+
+def test_limited_search_finds_one_network_for_all(made: Path, tmp_path: Path) -> None:
+    limits = ("weights_mb<=1", "onnxruntime-fp32-b1-t2:latency_ms<=0.5")
+    limits = (limits[0], f"{SPACE.name}-{limits[1]}")
+    given = {"limit": limits, "ships": ("classifier:10",), "evaluations": 12}
+    out = search(options(made, tmp_path, **given))
+    front = read_front(out)
+    first = [point for point in front if "onnxruntime" in point.table]
+    assert max(point.weight_bytes for point in front) <= 1e6
+    assert max(point.latency_ms for point in first) <= 0.5
+    head = SPACE.params(SPACE.encode(front[0].subnet)[None])[0] + 11
+    assert front[0].params > head
+    picked = [pick_network(out, label, "fleet") for label in {point.table for point in front}]
+    assert len({point.subnet for point in picked}) == 1
+    with pytest.raises(HwsearchError, match="no network for a fleet"):
+        pick_network(made, front[0].table, "fleet")
+    with pytest.raises(HwsearchError, match=r"no network keeps --limit .*the nearest is"):
+        search(options(made, tmp_path / "none", limit=("weights_mb<=0.001",)))
+    assert not (tmp_path / "none").exists()
 
 
 def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> None:

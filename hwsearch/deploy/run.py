@@ -33,8 +33,10 @@ from hwsearch.profiling.remeasure import remeasure
 from hwsearch.progress import console
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
-from hwsearch.search.front import FrontPoint, pick_point, read_front
-from hwsearch.search.inputs import SearchInputs, label_of, open_search
+from hwsearch.search.evaluations import label_of
+from hwsearch.search.fleet import pick_network
+from hwsearch.search.front import FrontPoint
+from hwsearch.search.inputs import SearchInputs, open_search
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class DeployOptions:
     """Folder to write the engine to; must not exist."""
 
     pick: str = "knee"
-    """Which point of the front: knee, max-latency-ms=NUMBER or index=NUMBER."""
+    """Which point of the front: knee, max-latency-ms=NUMBER or index=NUMBER; or fleet, the one
+    network for all devices of the search."""
 
     table: str = ""
     """Latency table of the target, by name or path; not needed if the search had one table."""
@@ -84,7 +87,7 @@ def deploy(options: DeployOptions) -> Path:
     found = open_search(options.search, tables_dir=options.tables_dir)
     table = found.table(options.table)
     require_this_device(table)
-    point = pick_point(read_front(options.search), label_of(table), options.pick)
+    point = pick_network(options.search, label_of(table), options.pick)
     partial = options.out.with_name(options.out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -8,6 +8,7 @@ from hwsearch.kinds import transformer as transformer
 from hwsearch.kinds.cost import (
     NUMBER_BYTES,
     Cost,
+    block_peaks,
     cost_of,
     peak_elements,
     total_macs,
@@ -19,6 +20,7 @@ from hwsearch.kinds.registry import input_layout, layers_of, register_kind, shap
 __all__ = [
     "NUMBER_BYTES",
     "Cost",
+    "block_peaks",
     "cost_of",
     "input_layout",
     "layers_of",

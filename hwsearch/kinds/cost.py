@@ -76,14 +76,19 @@ def peak_elements(blocks: Sequence[Block]) -> int:
     Args:
         blocks: A lowered network, with or without head and preprocessing.
     """
+    return max(block_peaks(blocks), default=0)
+
+
+def block_peaks(blocks: Sequence[Block]) -> list[int]:
+    """Returns the elements alive at once while each of a run of blocks runs; see above."""
     last_use = {at + offset: at for at, block in enumerate(blocks) for offset in block.inputs}
-    most = 0
+    peaks = []
     for place, block in enumerate(blocks):
         waiting = [at for at in range(place) if last_use.get(at, -1) > place]
         others = {at for at in waiting if at - place not in block.inputs}
         kept = sum(prod(cost_of(blocks[at]).out_shape) for at in others)
-        most = max(most, cost_of(block).peak_elements + kept)
-    return most
+        peaks.append(cost_of(block).peak_elements + kept)
+    return peaks
 
 
 def total_macs(blocks: Iterable[Block]) -> int:

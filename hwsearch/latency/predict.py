@@ -10,7 +10,7 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
-from hwsearch.heads import added_blocks, parse_extra
+from hwsearch.heads import added_blocks, parse_ships
 from hwsearch.journal import write_atomic
 from hwsearch.kinds import NUMBER_BYTES, peak_elements, total_weights
 from hwsearch.latency.fit import fit_latency
@@ -62,7 +62,7 @@ def predict(options: PredictOptions) -> Prediction:
     if options.csv:
         return _predict_csv(options.csv, options.out, table, space)
     subnet, fitted = space.parse(options.subnet), fit_latency(table, space)
-    extras = tuple(map(parse_extra, options.ships))
+    extras = parse_ships(options.ships)
     found = fitted.predict_subnet(subnet)
     console.print(f"{_interval(found)} on {table.device} ({table.name})", markup=False)
     blocks = space.lower(subnet)

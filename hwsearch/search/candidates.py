@@ -10,6 +10,7 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.optimize import minimize
 
+from hwsearch.search.goal import Goal, allowed, least_excess
 from hwsearch.search.objectives import Objective
 from hwsearch.space import Space
 
@@ -18,16 +19,49 @@ ENUMERATED = 8192
 
 _DRAWN, _GENERATIONS, _POPULATION = 2048, 5, 48
 
+_POOL = 4096
+"""Networks of a large space that stand for all of it."""
 
-def all_networks(space: Space) -> np.ndarray:
-    """Returns every distinct network of a space, int[N, D]."""
-    return distinct(canonical(space, space.all_codes()))
+
+def all_networks(space: Space, goals: Sequence[Goal] = ()) -> np.ndarray:
+    """Returns every distinct network of a space that is allowed on some device, int[N, D]."""
+    codes = distinct(canonical(space, space.all_codes()))
+    return codes[allowed(goals, codes)] if goals else codes
+
+
+def some_networks(space: Space, goals: Sequence[Goal], rng: np.random.Generator) -> np.ndarray:
+    """Returns distinct networks of all sizes that are allowed on some device, int[N, D]."""
+    top = np.array(space.shape) - 1
+    if all(goal.excess is None for goal in goals):
+        drawn = rng.binomial(top, rng.random((_POOL, 1)))
+    else:
+        pool = space.pool(rng)
+        nearest = least(space, lambda codes: least_excess(goals, codes))[None]
+        kept = np.concatenate([nearest, pool[allowed(goals, pool)]])
+        drawn = kept[np.sort(rng.permutation(len(kept))[:_POOL])]
+    codes = canonical(space, distinct(np.vstack([np.zeros_like(top), top, drawn])))
+    return codes[allowed(goals, codes)]
+
+
+def least(space: Space, objective: Objective) -> np.ndarray:
+    """Finds the network with the least value: surely if the space can be enumerated, int[D].
+
+    In larger spaces the best of many drawn ones is improved step by step.
+    """
+    pool, top = space.pool(np.random.default_rng(0)), np.array(space.shape) - 1
+    best = pool[np.argmin(objective(pool))]
+    while True:
+        near = (best + np.vstack([np.zeros_like(top), _steps(len(top))])).clip(0, top)
+        found = near[np.argmin(objective(near))]
+        if (found == best).all():
+            return best
+        best = found
 
 
 def likely_networks(
     space: Space,
     distance: Objective,
-    costs: Sequence[Objective],
+    goals: Sequence[Goal],
     known: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -36,23 +70,28 @@ def likely_networks(
     Args:
         space: Where to look.
         distance: What the surrogate believes; cheap.
-        costs: Latency on each device, or its logarithm.
+        goals: One for each device.
         known: Codes to start from, such as those of the front, int[n, D].
         rng: Where chance comes from.
 
     Returns:
-        int[N, D], without those in `known`.
+        int[N, D], allowed on some device, without those in `known`.
     """
     top = np.array(space.shape) - 1
     drawn = rng.binomial(top, rng.random((_DRAWN, 1)))
     near = np.concatenate([known + step for step in _steps(len(top))]).clip(0, top)
     start = np.concatenate([known, rng.permutation(drawn)])[:_POPULATION]
     evolved = _evolve(
-        space, lambda codes: [distance(codes), *(cost(codes) for cost in costs)], start, rng
+        space,
+        lambda codes: [distance(codes), *(goal.cost(codes) for goal in goals)],
+        lambda codes: least_excess(goals, codes),
+        start,
+        rng,
     )
     found = distinct(canonical(space, np.concatenate([drawn, near, evolved])))
     seen = set(map(tuple, known.tolist()))
-    return found[[tuple(code) not in seen for code in found.tolist()]]
+    found = found[[tuple(code) not in seen for code in found.tolist()]]
+    return found[allowed(goals, found)]
 
 
 def _steps(dims: int) -> np.ndarray:
@@ -63,6 +102,7 @@ def _steps(dims: int) -> np.ndarray:
 def _evolve(
     space: Space,
     objectives: Callable[[np.ndarray], list[np.ndarray]],
+    excess: Objective,
     start: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -73,15 +113,18 @@ def _evolve(
         def _evaluate(self, x: np.ndarray, out: dict, *_: object, **__: object) -> None:
             looked_at.append(x.astype(int))
             out["F"] = np.column_stack(objectives(looked_at[-1]))
+            out["G"] = excess(looked_at[-1])[:, None]
 
     top = np.array(space.shape) - 1
     columns = len(objectives(start[:1]))
-    problem = Cheap(n_var=len(top), n_obj=columns, xl=np.zeros_like(top), xu=top, vtype=int)
+    problem = Cheap(
+        n_var=len(top), n_obj=columns, n_ieq_constr=1, xl=np.zeros_like(top), xu=top, vtype=int
+    )
     algorithm = NSGA2(
         pop_size=_POPULATION,
         sampling=start,  # pyright: ignore[reportArgumentType]
-        crossover=UniformCrossover(),
-        mutation=PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
+        crossover=UniformCrossover(),  # pyright: ignore[reportArgumentType]
+        mutation=PM(prob=1.0, eta=3, vtype=float, repair=RoundingRepair()),
     )
     minimize(problem, algorithm, ("n_gen", _GENERATIONS), seed=int(rng.integers(2**31)))
     return np.concatenate(looked_at)

@@ -7,7 +7,8 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from hwsearch.errors import HwsearchError, unknown_name
-from hwsearch.journal import read_journal
+from hwsearch.journal import read_journal, sha256_of
+from hwsearch.latency.table import Table
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 
@@ -42,10 +43,29 @@ class Target:
     sha256: str
     pace_hz: float = 0.0
 
+    @classmethod
+    def of(cls, table: Table) -> "Target":
+        """Returns the conditions of a table."""
+        return cls(
+            table=label_of(table),
+            device=table.device,
+            runtime=table.runtime,
+            precision=table.precision,
+            batch=table.batch,
+            threads=table.threads,
+            sha256=sha256_of(table.path),
+            pace_hz=table.pace_hz,
+        )
+
     @property
     def conditions(self) -> tuple[str, str, str, int, int, float]:
         """What latencies must have in common to be compared: all but the table's space."""
         return (self.device, self.runtime, self.precision, self.batch, self.threads, self.pace_hz)
+
+
+def label_of(table: Table) -> str:
+    """Names a table among those of several devices."""
+    return f"{table.device}/{table.name}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,7 @@ class Evaluations:
         codes: int[N, D].
         distance: Teacher distance, lower is better, float[N].
         latency_ms: Predicted milliseconds, float[N, T].
+        against: Cost that the fronts of the search are drawn against.
     """
 
     space: Space
@@ -82,6 +103,7 @@ class Evaluations:
     codes: np.ndarray
     distance: np.ndarray
     latency_ms: np.ndarray
+    against: str = "latency_ms"
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluations":
@@ -109,6 +131,7 @@ class Evaluations:
             codes=np.array([space.encode(space.subnet(**row["subnet"])) for row in rows]),
             distance=np.array([row["distance"] for row in rows], dtype=float),
             latency_ms=np.array([[row["latency_ms"][t.table] for t in targets] for row in rows]),
+            against=header.get("against", "latency_ms"),
         )
 
     @property

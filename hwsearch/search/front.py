@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
-from hwsearch.kinds import NUMBER_BYTES
-from hwsearch.latency.lookup import LatencyModel
-from hwsearch.search.evaluations import Evaluations, Target, match_table
+from hwsearch.search.costs import Costs
+from hwsearch.search.evaluations import Evaluations, match_table
+from hwsearch.search.limits import DeviceLimits
 from hwsearch.search.pareto import knee, pareto_front
-from hwsearch.space import Space, Subnet
+from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 
 FILE = "front.csv"
@@ -31,17 +31,18 @@ COLUMNS = (
     "params",
     "weight_bytes",
     "activation_bytes",
+    "energy_mj",
 )
-PICKS = "knee, max-latency-ms=NUMBER or index=NUMBER"
+PICKS = "knee, max-latency-ms=NUMBER, index=NUMBER or fleet"
 
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """One non-dominated network for one table.
+    """One network for one table, as it ships; most are on the table's front.
 
     Attributes:
         table: Name of the latency table.
-        index: Place in the table's front, 0 is the fastest.
+        index: Place in the table's front, 0 is the cheapest; -1 is none.
         subnet: The network.
         distance: Teacher distance, lower is better.
         latency_ms: Predicted latency.
@@ -52,6 +53,7 @@ class FrontPoint:
         weight_bytes: What the engine's weights take.
         activation_bytes: Most that feature maps take at once, for a call of the table's batch.
         knee: Whether this is the front's knee.
+        energy_mj: Predicted millijoules a call, or None where the table has no energies.
     """
 
     table: str
@@ -66,48 +68,87 @@ class FrontPoint:
     weight_bytes: int
     activation_bytes: int
     knee: bool
+    energy_mj: float | None = None
 
 
-def find_front(evaluations: Evaluations, table: str, latency: LatencyModel) -> list[FrontPoint]:
-    """Returns the front of one table, fastest network first."""
-    latency_ms, distance = evaluations.latencies(table), evaluations.distance
-    rows = np.flatnonzero(pareto_front(np.column_stack([latency_ms, distance])))
-    rows = rows[np.argsort(latency_ms[rows])]
-    codes, bend = evaluations.codes[rows], knee(latency_ms[rows], distance[rows])
-    predicted, space = latency.predict(codes), evaluations.space
-    costs = _costs(codes, space, evaluations.target(table))
+def find_front(
+    evaluations: Evaluations,
+    device: DeviceLimits,
+    *,
+    against: str = "latency_ms",
+    most_distance: float = np.inf,
+) -> list[FrontPoint]:
+    """Returns the front of one table, cheapest network first.
+
+    Args:
+        evaluations: All evaluated networks.
+        device: The table's costs and limits; what breaks one is left out.
+        against: Cost that the front is drawn against.
+        most_distance: Distance above which networks are left out.
+
+    Raises:
+        HwsearchError: If every network is left out.
+    """
+    codes, distance = evaluations.codes, evaluations.distance
+    kept = np.flatnonzero((device.excess(codes) <= 0) & (distance <= most_distance))
+    if not len(kept):
+        raise _nothing_left(evaluations, device, most_distance)
+    cost = cost_against(evaluations, device.costs, against)[kept]
+    best = np.flatnonzero(pareto_front(np.column_stack([cost, distance[kept]])))
+    best = best[np.argsort(cost[best])]
+    bend = knee(cost[best], distance[kept[best]])
+    points = describe(evaluations, kept[best], device.costs)
+    return [replace(point, index=index, knee=index == bend) for index, point in enumerate(points)]
+
+
+def cost_against(evaluations: Evaluations, costs: Costs, against: str) -> np.ndarray:
+    """Returns what all evaluated networks cost on one device; latencies are as journaled."""
+    if against == "latency_ms":
+        return evaluations.latencies(costs.label)
+    return costs.of(against)(evaluations.codes)
+
+
+def _nothing_left(
+    evaluations: Evaluations, device: DeviceLimits, most_distance: float
+) -> HwsearchError:
+    kept = device.excess(evaluations.codes) <= 0
+    nearest = float(evaluations.distance[kept].min(initial=np.inf))
+    return HwsearchError(
+        f"no evaluated network has --limit distance<={most_distance:g} on {device.costs.label}; "
+        f"the nearest has {nearest:.4g}",
+        fix="Evaluate more with --evaluations, or relax the limit in another --out and name this "
+        "one with --warm",
+    )
+
+
+def describe(evaluations: Evaluations, rows: np.ndarray, costs: Costs) -> list[FrontPoint]:
+    """Returns evaluated networks, given by row, as points without a place in a front."""
+    codes, latency_ms = evaluations.codes[rows], evaluations.latencies(costs.label)
+    predicted, totals = costs.latency.predict(codes), costs.totals(codes)
     return [
         FrontPoint(
-            table=table,
-            index=index,
-            subnet=space.decode(codes[index]),
-            distance=float(distance[row]),
+            table=costs.label,
+            index=-1,
+            subnet=evaluations.space.decode(codes[at]),
+            distance=float(evaluations.distance[row]),
             latency_ms=float(latency_ms[row]),
-            low_ms=float(predicted.low_ms[index]),
-            high_ms=float(predicted.high_ms[index]),
-            knee=index == bend,
-            **{name: int(cost[index]) for name, cost in costs.items()},
+            low_ms=float(predicted.low_ms[at]),
+            high_ms=float(predicted.high_ms[at]),
+            knee=False,
+            **{name: values[at].item() for name, values in totals.items()},
         )
-        for index, row in enumerate(rows)
+        for at, row in enumerate(rows)
     ]
-
-
-def _costs(codes: np.ndarray, space: Space, target: Target) -> dict[str, np.ndarray]:
-    """Returns the columns that need no device, each int[N]."""
-    number_bytes = NUMBER_BYTES[target.precision]
-    return {
-        "macs": space.macs(codes),
-        "params": space.params(codes),
-        "weight_bytes": number_bytes * space.weight_elements(codes),
-        "activation_bytes": number_bytes * target.batch * space.peak_elements(codes),
-    }
 
 
 def write_front(points: Sequence[FrontPoint], folder: Path) -> Path:
     """Writes front.csv into the folder of a search, atomically."""
-    return write_rows(
-        [front_row(point) | point.subnet.as_dict() for point in points], folder / FILE
-    )
+    return write_points(points, folder / FILE)
+
+
+def write_points(points: Sequence[FrontPoint], path: Path) -> Path:
+    """Writes points of one space as CSV, atomically."""
+    return write_rows([front_row(point) | point.subnet.as_dict() for point in points], path)
 
 
 def front_row(point: FrontPoint) -> dict[str, Any]:
@@ -132,7 +173,11 @@ def read_front(folder: Path) -> list[FrontPoint]:
     Raises:
         HwsearchError: If the search has not written its front, or the file is damaged.
     """
-    path = folder / FILE
+    return read_points(folder / FILE)
+
+
+def read_points(path: Path) -> list[FrontPoint]:
+    """Reads what `write_front` has written; raises as `read_front`."""
     try:
         with path.open(newline="") as file:
             return [_point(row) for row in csv.DictReader(file)]
@@ -160,6 +205,7 @@ def _point(row: Mapping[str, str]) -> FrontPoint:
         weight_bytes=int(row["weight_bytes"]),
         activation_bytes=int(row["activation_bytes"]),
         knee=row["knee"] == "True",
+        energy_mj=float(row["energy_mj"]) if row.get("energy_mj") else None,
     )
 
 
@@ -184,7 +230,7 @@ def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint
         return _within_budget(front, _number(how, value))
     if name == "index":
         return _at(front, _number(how, value))
-    raise unknown_name("pick", name, ("knee", "max-latency-ms=NUMBER", "index=NUMBER"))
+    raise unknown_name("pick", name, ("knee", "max-latency-ms=NUMBER", "index=NUMBER", "fleet"))
 
 
 def _number(how: str, value: str) -> float:

@@ -25,16 +25,18 @@ class Front:
     distances: np.ndarray
 
     @classmethod
-    def of(cls, costs: np.ndarray, distances: np.ndarray, limit: float) -> "Front":
+    def of(cls, costs: np.ndarray, distances: np.ndarray, limit: float, worst: float) -> "Front":
         """Finds the steps of a front.
 
         Args:
-            costs: Of evaluated networks, float[n].
-            distances: Of the same, float[n]; the worst is where nothing is known to be better.
+            costs: Of evaluated networks, float[n]; may be empty.
+            distances: Of the same, float[n].
             limit: Cost beyond which nothing counts.
+            worst: Distance where nothing is known to be better, and above which nothing counts.
         """
-        worst = float(distances.max())
-        kept = pareto_front(np.column_stack([costs, distances])) & (costs < limit)
+        inside = (costs < limit) & (distances <= worst)
+        costs, distances = costs[inside], distances[inside]
+        kept = pareto_front(np.column_stack([costs, distances]))
         order = np.argsort(costs[kept])
         return cls(
             np.concatenate([[-np.inf], costs[kept][order], [limit]]),

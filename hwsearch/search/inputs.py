@@ -1,7 +1,7 @@
 """What a search reads: options, tables, networks, a teacher and images, each known by its hash."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ from hwsearch.distance import (
     load_target,
 )
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import differing_fields, read_journal, sha256_of
+from hwsearch.heads import parse_ships
+from hwsearch.journal import differing_fields, read_journal
 from hwsearch.latency.table import Table, find_table
-from hwsearch.search.evaluations import FILE, KIND, match_table
+from hwsearch.search.costs import Costs
+from hwsearch.search.evaluations import FILE, KIND, Target, label_of, match_table
+from hwsearch.search.limits import DeviceLimits, Limit, read_limits
 from hwsearch.search.options import CONFIG, SearchOptions, read_options
 from hwsearch.search.teachers import find_teacher
+from hwsearch.shipped import Shipped
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -60,6 +64,26 @@ class SearchInputs:
         """Returns one of the tables by label, name or path; the only one by nothing."""
         return self.tables[self.labels.index(match_table(text, self.labels))]
 
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """What networks must keep."""
+        return read_limits(self.options.limit)
+
+    def devices(self) -> list[DeviceLimits]:
+        """Returns costs and limits on the device of each table.
+
+        Raises:
+            HwsearchError: If a table does not cover the space or lacks a cost, or no network keeps
+                the limits.
+        """
+        shipped = Shipped(self.space, parse_ships(self.options.ships))
+        every = [Costs.fit(table, shipped) for table in self.tables]
+        devices = DeviceLimits.all_of(every, self.limits)
+        for device in devices:
+            device.costs.of(self.options.against)
+            device.require_a_network(self.space)
+        return devices
+
     def distance(self) -> TeacherDistance:
         """Returns the distance to the teacher on the target images."""
         cache = self.options.out / "teacher"
@@ -74,27 +98,19 @@ class SearchInputs:
             "distance": self.kind,
             "teacher": self.teacher.fingerprint,
             "images": self.students.images.fingerprint,
+            "ships": sorted(self.options.ships),
+            "limits": sorted(self.options.limit),
+            "against": self.options.against,
             "batch": self.options.batch,
             "seed": self.options.seed,
             "tables": {label_of(table): _conditions(table) for table in self.tables},
         }
 
 
-def label_of(table: Table) -> str:
-    """Names a table among those of several devices."""
-    return f"{table.device}/{table.name}"
-
-
-def _conditions(table: Table) -> Mapping[str, str | float]:
-    return {
-        "device": table.device,
-        "runtime": table.runtime,
-        "precision": table.precision,
-        "batch": table.batch,
-        "threads": table.threads,
-        "pace_hz": table.pace_hz,
-        "sha256": sha256_of(table.path),
-    }
+def _conditions(table: Table) -> dict[str, Any]:
+    conditions = asdict(Target.of(table))
+    del conditions["table"]
+    return conditions
 
 
 def open_inputs(options: SearchOptions) -> SearchInputs:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hwsearch.errors import HwsearchError
+from hwsearch.heads import parse_ships
+from hwsearch.search.costs import Against
+from hwsearch.search.limits import read_limits
 from hwsearch.selfsup.base import Weights
 
 CONFIG = "config.toml"
@@ -38,6 +41,18 @@ class SearchOptions:
 
     task: Literal["classification", "detection", "segmentation"] = "classification"
     """What the engine is for; decides what the teacher distance compares."""
+
+    ships: tuple[str, ...] = ()
+    """What ships around the network, counted in all its costs: a head such as classifier:1000,
+    detection:80 or segmentation:21, and preprocessing such as camera:480 (pixels of a frame)."""
+
+    limit: tuple[str, ...] = ()
+    """What networks must keep, such as "latency_ms<=2" "weights_mb<=1.5"; with DEVICE/TABLE: before
+    it for one table alone. Others: latency_high_ms (upper end of the 90 % interval), images_per_s,
+    macs, peak_memory_mb, energy_mj and distance; >= for the least."""
+
+    against: Against = "latency_ms"
+    """Cost that each table's front is drawn against, beside the distance."""
 
     evaluations: int = 200
     """Networks whose distance is evaluated; a larger number later continues the search."""
@@ -74,6 +89,8 @@ class SearchOptions:
             raise HwsearchError(
                 f"--task {self.task} is not available yet", fix="Use --task classification"
             )
+        parse_ships(self.ships)
+        read_limits(self.limit)
         if not self.tables:
             raise HwsearchError(
                 "--tables names no table", fix="Measure this machine with hwsearch profile first"
@@ -107,6 +124,7 @@ def read_options(config: Path, *, out: Path) -> SearchOptions:
     try:
         values: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))
         values |= {"out": out, "tables": tuple(values["tables"])}
+        values |= {name: tuple(values.get(name, ())) for name in ("ships", "limit")}
         if "checkpoint" in values:
             values["checkpoint"] = Path(values["checkpoint"])
         return SearchOptions(**values)

@@ -1,20 +1,21 @@
 """Search: evaluate networks, journal them, and write the front of every table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.table import Table as Grid
 
 from hwsearch.config import write_config
 from hwsearch.distance import CatalogueStudents
 from hwsearch.journal import Journal
-from hwsearch.latency.fit import fit_latency
-from hwsearch.latency.lookup import LatencyModel
 from hwsearch.progress import console, track
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
+from hwsearch.search.fleet import Fleet, find_fleet, write_fleet
 from hwsearch.search.front import FILE as FRONT_FILE
-from hwsearch.search.front import FrontPoint, find_front, write_front
+from hwsearch.search.front import FrontPoint, cost_against, find_front, write_front
 from hwsearch.search.inputs import SearchInputs, open_inputs
+from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto import hypervolume
@@ -28,33 +29,39 @@ SHOWN = 12
 
 
 def search(options: SearchOptions) -> Path:
-    """Finds, for every table, the networks that trade distance for latency best.
+    """Finds, for every table, the networks that trade distance for latency best, and one for all.
 
     Every evaluation is journaled; a search that was killed goes on without repeating one
     and ends with the same evaluations and front.
 
     Returns:
-        The folder, with config.toml, evaluations.jsonl and front.csv.
+        The folder, with config.toml, evaluations.jsonl and front.csv, and fleet.csv where there are
+        several tables.
 
     Raises:
-        HwsearchError: If an input is missing or does not fit, or the folder holds a search
-            with other inputs.
+        HwsearchError: If an input is missing or does not fit, no network keeps the limits, or the
+            folder holds a search with other inputs.
     """
     inputs = open_inputs(options)
-    out, space = inputs.options.out, inputs.space
-    tables = zip(inputs.labels, inputs.tables, strict=True)
-    models = {label: fit_latency(table, space) for label, table in tables}
+    out, against = inputs.options.out, inputs.options.against
+    devices = inputs.devices()
     _tell_random_weights(inputs)
     with ending_on_sigterm(), Journal.open(out / FILE, KIND, inputs.header()) as journal:
         if journal.repaired:
             console.print(journal.repaired, markup=False)
         write_config(out / CONFIG, inputs.options, ("torch", "numpy", "pymoo", "moocore"))
-        _evaluate(inputs, journal, models)
-    evaluations = Evaluations.read(out)
-    fronts = [find_front(evaluations, label, models[label]) for label in inputs.labels]
+        _evaluate(inputs, journal, devices)
+    evaluations, most = Evaluations.read(out), most_distance(inputs.limits)
+    fronts = [
+        find_front(evaluations, device, against=against, most_distance=most) for device in devices
+    ]
     write_front([point for front in fronts for point in front], out)
-    for front in fronts:
-        console.print(_grid(evaluations, front))
+    for device, front in zip(devices, fronts, strict=True):
+        console.print(_grid(evaluations, device, front))
+    if len(devices) > 1:
+        fleet = find_fleet(evaluations, devices, fronts, against=against)
+        write_fleet(fleet, out)
+        console.print(_fleet_words(fleet), markup=False)
     console.print(f"All of it: {out / FRONT_FILE}", markup=False)
     return out
 
@@ -71,11 +78,11 @@ def _tell_random_weights(inputs: SearchInputs) -> None:
         )
 
 
-def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, LatencyModel]) -> None:
+def _evaluate(inputs: SearchInputs, journal: Journal, devices: Sequence[DeviceLimits]) -> None:
     options, space = inputs.options, inputs.space
     most = space.size if isinstance(space, Catalogue) else options.evaluations
     total, done = min(most, space.size), len(journal.rows)
-    latencies = {label: model.mean_ms for label, model in models.items()}
+    latencies = {device.costs.label: device.costs.of("latency_ms") for device in devices}
     with (
         track("search", max(total, done), start=done) as advance,
         open_score(inputs) as score,
@@ -84,11 +91,13 @@ def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, Laten
         codes, gain = pareto_search(
             space,
             distance,
-            list(latencies.values()),
+            [device.costs.of(options.against) for device in devices],
             evaluations=most,
             batch=options.batch,
             stop_gain=options.stop_gain,
             seed=options.seed,
+            excess=[device.excess for device in devices] if inputs.limits else (),
+            most_distance=most_distance(inputs.limits),
         )
     why = "no other network is left" if not gain else f"{len(codes)} networks evaluated"
     if 0 < gain < options.stop_gain:
@@ -96,23 +105,44 @@ def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, Laten
     console.print(f"{why}; {options.batch} more are expected to add {gain:.2%} to the fronts")
 
 
-def _grid(evaluations: Evaluations, front: Sequence[FrontPoint]) -> Grid:
-    table, dims = front[0].table, evaluations.space.dims
-    volume = hypervolume(evaluations.latencies(table), evaluations.distance)
+def _fleet_words(fleet: Fleet | None) -> str:
+    if fleet is None:
+        return "No evaluated network is within the budget of every table, so there is none for all"
+    first, worst = fleet.points[0], int(np.argmax(fleet.regret))
+    each = ", ".join(f"{point.latency_ms:.3f} ms on {point.table}" for point in fleet.points)
+    return (
+        f"One network for all: {first.subnet}, distance {first.distance:.4f}, {each}; at worst "
+        f"{fleet.regret[worst]:.4f} farther than the best on {fleet.points[worst].table}"
+    )
+
+
+_COLUMNS: dict[str, Callable[[FrontPoint], str]] = {
+    "weights_mb": lambda point: f"{point.weight_bytes / 1e6:.3g}",
+    "peak_memory_mb": lambda point: f"{point.activation_bytes / 1e6:.3g}",
+    "energy_mj": lambda point: f"{point.energy_mj:.3g}",
+}
+"""What is printed beside the latency if the front is drawn against it."""
+
+
+def _grid(evaluations: Evaluations, device: DeviceLimits, front: Sequence[FrontPoint]) -> Grid:
+    dims, against = evaluations.space.dims, evaluations.against
+    cost = cost_against(evaluations, device.costs, against)
     grid = Grid(
-        title=f"{table}: {len(front)} of {len(evaluations.codes)} networks on the front, "
-        f"hypervolume {volume:.3f}",
+        title=f"{device.costs.label}: {len(front)} of {len(cost)} networks on the front, "
+        f"hypervolume {hypervolume(cost, evaluations.distance):.3f}",
         caption=f"values: {', '.join(dim.name for dim in dims)}",
         title_justify="left",
         caption_justify="left",
     )
-    for name in ("index", "ms", "90 % interval", "distance", "M MACs", "M params"):
+    extra = [against] if against in _COLUMNS else []
+    for name in ("index", *extra, "ms", "90 % interval", "distance", "M MACs", "M params"):
         grid.add_column(name, justify="right")
     grid.add_column("")
     grid.add_column("values")
     for point in _shown(front):
         grid.add_row(
             str(point.index),
+            *(_COLUMNS[name](point) for name in extra),
             f"{point.latency_ms:.3f}",
             f"{point.low_ms:.3f} to {point.high_ms:.3f}",
             f"{point.distance:.4f}",

@@ -112,10 +112,11 @@ class Surrogate:
 
         Args:
             inputs: The evaluated networks.
-            distance: Their distances, not negative, float[n].
+            distance: Their distances, float[n].
             start: An earlier surrogate of fewer networks, to search from.
         """
-        offset = _OFFSET * float(np.median(distance)) or 1e-9
+        low = min(0.0, float(distance.min()))
+        offset = (_OFFSET * float(np.median(distance - low)) or 1e-9) - low
         logs = np.log(distance + offset)
         made = cls(
             inputs,
@@ -136,6 +137,10 @@ class Surrogate:
             options={"maxiter": _STEPS},
         )
         return replace(made, theta=found.x)
+
+    def covers(self, distance: np.ndarray) -> bool:
+        """Returns whether distances are on the scale that this surrogate was fitted on."""
+        return bool(distance.min() + self.offset > 0)
 
     def over(self, inputs: Inputs, distance: np.ndarray) -> "Surrogate":
         """Returns what is believed after these answers alone, with the same hyperparameters."""

@@ -28,6 +28,7 @@ from rows import add_row, open_results
 from hwsearch.block import Block
 from hwsearch.kinds import register_kind
 from hwsearch.layers import INPUT, GlobalPool
+from hwsearch.search.goal import Goal
 from hwsearch.search.pareto import pareto_front
 from hwsearch.search.searcher import Searcher
 from hwsearch.space import Dim, Part, Space, Subnet, Values
@@ -90,10 +91,15 @@ def cell_space(reference: ModuleType) -> Space:
     return space
 
 
+def goal_of(table: Any) -> Goal:
+    """Latency is known beforehand."""
+    return Goal(lambda codes: table.values[table.class_of(codes), 0])
+
+
 def search(reference: ModuleType, table: Any, space: Space, seed: int) -> tuple[Any, list[int]]:
     """Searches until the level is reached; returns the run and the classes in order."""
     run, asked = reference.Run(table), []
-    searcher = Searcher(space, [lambda codes: table.values[table.class_of(codes), 0]], seed=seed)
+    searcher = Searcher(space, [goal_of(table)], seed=seed)
     while len(asked) < MOST and (len(asked) < BUDGET or not run.done):
         codes = searcher.ask()
         classes = table.class_of(codes)
@@ -134,10 +140,7 @@ def regrets(table: Any, asked: list[int]) -> list[float]:
 
 def own_seconds(table: Any, space: Space) -> float:
     """Seconds that the searcher itself takes for some evaluations."""
-    began, searcher = (
-        time.process_time(),
-        Searcher(space, [lambda codes: table.values[table.class_of(codes), 0]]),
-    )
+    began, searcher = time.process_time(), Searcher(space, [goal_of(table)])
     for _ in range(TIMED // searcher.batch):
         codes = searcher.ask()
         searcher.tell(codes, table.values[table.class_of(codes), 1])
