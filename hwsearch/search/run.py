@@ -10,6 +10,8 @@ from hwsearch.config import write_config
 from hwsearch.distance import CatalogueStudents
 from hwsearch.journal import Journal
 from hwsearch.progress import console, track
+from hwsearch.search.confirm import confirm
+from hwsearch.search.confirmed import confirmed_devices, told, with_latencies
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.fleet import Fleet, find_fleet, write_fleet
 from hwsearch.search.front import FILE as FRONT_FILE
@@ -28,6 +30,7 @@ SHOWN = 12
 """Most rows of a front that are printed; front.csv has them all."""
 
 
+@ending_on_sigterm()
 def search(options: SearchOptions) -> Path:
     """Finds, for every table, the networks that trade distance for latency best, and one for all.
 
@@ -46,14 +49,19 @@ def search(options: SearchOptions) -> Path:
     out, against = inputs.options.out, inputs.options.against
     devices = inputs.devices()
     _tell_random_weights(inputs)
-    with ending_on_sigterm(), Journal.open(out / FILE, KIND, inputs.header()) as journal:
+    with Journal.open(out / FILE, KIND, inputs.header()) as journal:
         if journal.repaired:
             console.print(journal.repaired, markup=False)
         write_config(out / CONFIG, inputs.options, ("torch", "numpy", "pymoo", "moocore"))
         _evaluate(inputs, journal, devices)
-    evaluations, most = Evaluations.read(out), most_distance(inputs.limits)
+    alone, most = Evaluations.read(out), most_distance(inputs.limits)
+    if inputs.options.confirm:
+        confirm(inputs, alone, devices)
+    devices = confirmed_devices(out, devices, inputs.tables)
+    evaluations = with_latencies(alone, devices)
     fronts = [
-        find_front(evaluations, device, against=against, most_distance=most) for device in devices
+        told(find_front(evaluations, one, against=against, most_distance=most), alone, one)
+        for one in devices
     ]
     write_front([point for front in fronts for point in front], out)
     for device, front in zip(devices, fronts, strict=True):
