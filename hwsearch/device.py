@@ -143,14 +143,35 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 def _cpu_quotas(root: Path) -> list[int]:
     """Returns the quotas, in cores, of the control groups that this process is in."""
+    limits = [_read(folder / "cpu.max").split() for folder in _control_groups(root)]
+    first = [
+        _read(root / "sys/fs/cgroup/cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")
+    ]
+    pairs = [pair for pair in (*limits, first) if len(pair) == 2 and all(map(str.isdigit, pair))]
+    return [math.ceil(int(quota) / int(period)) for quota, period in pairs]
+
+
+def _control_groups(root: Path) -> list[Path]:
+    """Returns the folders of the control groups that this process is in."""
     base = root / "sys/fs/cgroup"
     lines = _read(root / "proc/self/cgroup").splitlines()
     group = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
-    folders = (base / group, *(base / group).parents)
-    limits = [_read(f / "cpu.max").split() for f in folders if f.is_relative_to(base)]
-    first = [_read(base / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-    pairs = [pair for pair in (*limits, first) if len(pair) == 2 and all(map(str.isdigit, pair))]
-    return [math.ceil(int(quota) / int(period)) for quota, period in pairs]
+    return [f for f in (base / group, *(base / group).parents) if f.is_relative_to(base)]
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Returns the bytes that may still be used, after container limits; None if nobody tells.
+
+    Args:
+        root: Where /proc and /sys are; tests show it other machines.
+    """
+    free = re.search(r"MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo"))
+    found = [int(free[1]) << 10] if free else []
+    for folder in _control_groups(root):
+        limit, used = _read(folder / "memory.max"), _read(folder / "memory.stat")
+        if limit.isdigit() and (taken := re.search(r"^anon (\d+)", used, re.MULTILINE)):
+            found.append(max(0, int(limit) - int(taken[1])))
+    return min(found, default=None)
 
 
 def _read(path: Path) -> str:

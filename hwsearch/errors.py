@@ -17,9 +17,12 @@ class HwsearchError(Exception):
     """
 
     def __init__(self, what: str, *, where: str | Path | None = None, fix: str = "") -> None:
+        super().__init__(what)  # and no more: processes hand errors on by their arguments
         self.what, self.where, self.fix = what, where, fix
-        place = f" ({where})" if where is not None else ""
-        super().__init__(f"{what}{place}." + (f" {fix.rstrip('.')}." if fix else ""))
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where is not None else ""
+        return f"{self.what}{place}." + (f" {self.fix.rstrip('.')}." if self.fix else "")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> HwsearchError:

@@ -113,6 +113,7 @@ def options(made: Path, out: Path, **changes: object) -> SearchOptions:
         "evaluations": BUDGET,
         "batch": 4,
         "stop_gain": 0.0,
+        "processes": 1,
         "out": out,
     }
     return SearchOptions(**given | changes)
@@ -317,7 +318,7 @@ SEARCHER = """
 import sys, time
 from pathlib import Path
 from hwsearch.journal import Journal
-from hwsearch.search.objectives import RememberedDistance
+from hwsearch.search.objectives import RememberedDistance, one_by_one
 from hwsearch.search.searcher import pareto_search
 from hwsearch.spaces import get_space
 
@@ -331,8 +332,11 @@ def distance(subnet):
 def latency(codes):
     return space.macs(codes) / 1e7
 
-with Journal.open(Path(sys.argv[1]), "search", {"space": space.name}) as journal:
-    known = RememberedDistance(space, journal, distance, {"t": latency}, lambda note: None)
+score = one_by_one(distance)
+with (
+    Journal.open(Path(sys.argv[1]), "search", {"space": space.name}) as journal,
+    RememberedDistance(space, journal, score, {"t": latency}, lambda note: None) as known,
+):
     pareto_search(space, known, [latency], evaluations=60)
 """
 

@@ -1,12 +1,14 @@
 """The teacher, and the distance of a network to it: lower is better, 0 is the teacher itself."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import Tensor
@@ -82,11 +84,13 @@ class TeacherDistance:
         self.kind: DistanceKind = kind
         self.students = students
         self._describe = _describer(kind, students)
-        self._teacher_BD = self._describe(teacher.embeddings(cache))
+        with _one_thread():
+            self._teacher_BD = self._describe(teacher.embeddings(cache))
 
     def __call__(self, subnet: Subnet) -> float:
         """Returns the distance of a network, at least 0."""
-        return self.of_embeddings(self.students.embeddings(subnet))
+        with _one_thread():
+            return self.of_embeddings(self.students.embeddings(subnet))
 
     def of_embeddings(self, embeddings_NE: np.ndarray) -> float:
         """Returns the distance of pooled features, of a network or of an engine.
@@ -95,6 +99,17 @@ class TeacherDistance:
             embeddings_NE: Output for the target images, in their order.
         """
         return cosine_distance(self._describe(embeddings_NE), self._teacher_BD)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Computes on one core: the last digits of a sum can depend on how many share it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _describer(kind: DistanceKind, students: Students) -> Callable[[np.ndarray], Tensor]:

@@ -30,6 +30,13 @@ class Prediction(NamedTuple):
     low_ms: np.ndarray
     high_ms: np.ndarray
 
+    def chance_below(self, limit_ms: float) -> np.ndarray:
+        """Returns the probability that a measurement is not above a limit, float[N]."""
+        from scipy.special import ndtr
+
+        spread = np.log(self.high_ms / self.mean_ms) / _NORMAL
+        return ndtr(np.log(limit_ms / self.mean_ms) / np.maximum(spread, 1e-9))
+
 
 class LatencyModel(Protocol):
     """What tells the latency of any network of a space on one device."""
@@ -82,9 +89,7 @@ class Lookup:
     def predict(self, codes: np.ndarray) -> Prediction:
         """Looks networks up by code int[N, D]."""
         index = tuple(np.asarray(codes).T)
-        mean_ms = self.latency_ms[index]
-        reach_ms = _NORMAL * self.stderr_rel[index] * mean_ms
-        return Prediction(mean_ms, mean_ms - reach_ms, mean_ms + reach_ms)
+        return of_measured(self.latency_ms[index], self.stderr_rel[index])
 
     def mean_ms(self, codes: np.ndarray) -> np.ndarray:
         """Looks networks up by code int[N, D], float[N]."""
@@ -106,6 +111,12 @@ class Lookup:
                 fix="Measure it: hwsearch profile with the same --ships",
             )
         return BlockTime(self.blocks_ms[block.key] - min(self.blocks_ms.values()), True)
+
+
+def of_measured(latency_ms: np.ndarray, stderr_rel: np.ndarray) -> Prediction:
+    """Returns measurements float[N] with the interval of their relative standard errors."""
+    reach_ms = _NORMAL * stderr_rel * latency_ms
+    return Prediction(latency_ms, latency_ms - reach_ms, latency_ms + reach_ms)
 
 
 def measured_networks(table: Table, space: Space) -> dict[str, Row]:

@@ -45,10 +45,15 @@ def build_at_once(
 def _prepare() -> None:
     """Ends this process with its parent, and keeps compilers from starting more of them."""
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Ends this process when the one that started it ends, however that happens."""
+    threading.Thread(target=_wait_and_exit, daemon=True).start()
+
+
+def _wait_and_exit() -> None:
     parent = parent_process()
     assert parent is not None
     wait([parent.sentinel])

@@ -32,7 +32,12 @@ COLUMNS = (
     "weight_bytes",
     "activation_bytes",
     "energy_mj",
+    "predicted_ms",
+    "measured_ms",
+    "measured_stderr_ms",
+    "within_limits",
 )
+_OPTIONAL = COLUMNS[COLUMNS.index("energy_mj") :]
 PICKS = "knee, max-latency-ms=NUMBER, index=NUMBER or fleet"
 
 
@@ -45,15 +50,19 @@ class FrontPoint:
         index: Place in the table's front, 0 is the cheapest; -1 is none.
         subnet: The network.
         distance: Teacher distance, lower is better.
-        latency_ms: Predicted latency.
-        low_ms: Lower end of the predicted 90 % interval.
-        high_ms: Upper end of the predicted 90 % interval.
+        latency_ms: Latency, as measured if the network was confirmed, else as predicted.
+        low_ms: Lower end of its 90 % interval.
+        high_ms: Upper end of its 90 % interval.
         macs: Multiply-accumulates for one image.
         params: Learned parameters.
         weight_bytes: What the engine's weights take.
         activation_bytes: Most that feature maps take at once, for a call of the table's batch.
         knee: Whether this is the front's knee.
         energy_mj: Predicted millijoules a call, or None where the table has no energies.
+        predicted_ms: What the table alone predicts, or None if nothing was confirmed.
+        measured_ms: Measured latency, what ships around the network as predicted, or None.
+        measured_stderr_ms: Standard error of the measurement, likewise.
+        within_limits: Probability that it meets all limits on latency, or None without any.
     """
 
     table: str
@@ -69,6 +78,10 @@ class FrontPoint:
     activation_bytes: int
     knee: bool
     energy_mj: float | None = None
+    predicted_ms: float | None = None
+    measured_ms: float | None = None
+    measured_stderr_ms: float | None = None
+    within_limits: float | None = None
 
 
 def find_front(
@@ -112,6 +125,11 @@ def _nothing_left(
     evaluations: Evaluations, device: DeviceLimits, most_distance: float
 ) -> HwsearchError:
     kept = device.excess(evaluations.codes) <= 0
+    if not kept.any():
+        return HwsearchError(
+            f"no evaluated network keeps the limits on {device.costs.label} as measured",
+            fix="Evaluate more with --evaluations, or relax the limits in another --out",
+        )
     nearest = float(evaluations.distance[kept].min(initial=np.inf))
     return HwsearchError(
         f"no evaluated network has --limit distance<={most_distance:g} on {device.costs.label}; "
@@ -205,7 +223,7 @@ def _point(row: Mapping[str, str]) -> FrontPoint:
         weight_bytes=int(row["weight_bytes"]),
         activation_bytes=int(row["activation_bytes"]),
         knee=row["knee"] == "True",
-        energy_mj=float(row["energy_mj"]) if row.get("energy_mj") else None,
+        **{name: float(row[name]) if row.get(name) else None for name in _OPTIONAL},
     )
 
 

@@ -16,6 +16,8 @@ from hwsearch.space import Space
 DISTANCE = "distance"
 """The one limit that is not known before an evaluation: fronts leave out what breaks it."""
 
+_LATENCIES = ("latency_ms", "latency_high_ms", "images_per_s")
+
 _LIMIT = re.compile(r"(?:(.+):)?\s*([a-z_]+)\s*(<=|>=)\s*(\S+)")
 _FORM = 'Write it like "latency_ms<=2" or "DEVICE/TABLE:weights_mb<=1.5"'
 
@@ -132,6 +134,27 @@ class DeviceLimits:
         """Returns by how much networks int[N, D] miss the hardest limit; kept if ≤ 0, float[N]."""
         missed = [self._missed(limit, codes) for limit in self.limits]
         return np.max(missed, axis=0) if missed else np.full(len(codes), -np.inf)
+
+    @property
+    def limits_latency(self) -> bool:
+        """Whether a limit is on latency or follows from it."""
+        return any(limit.name in _LATENCIES for limit in self.limits)
+
+    def chance(self, codes: np.ndarray) -> np.ndarray:
+        """Returns the probability that networks int[N, D] keep the limits, float[N].
+
+        Only their latency is uncertain.
+        """
+        latency, found = self.costs.latency.predict(codes), np.ones(len(codes))
+        for limit in self.limits:
+            if limit.name not in _LATENCIES:
+                found *= self._missed(limit, codes) <= 0
+                continue
+            speed = limit.name == "images_per_s"
+            ms = 1e3 * self.costs.target.batch / limit.number if speed else limit.number
+            below = latency.chance_below(ms)
+            found = np.minimum(found, below if limit.most != speed else 1 - below)
+        return found
 
     def _missed(self, limit: Limit, codes: np.ndarray) -> np.ndarray:
         return limit.missed_by(self.costs.of(limit.name)(codes))

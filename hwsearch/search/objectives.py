@@ -1,6 +1,6 @@
 """What a search minimises, and the distance that a journal remembers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,17 +11,34 @@ from hwsearch.space import Space, Subnet
 Objective = Callable[[np.ndarray], np.ndarray]
 """From codes int[N, D] to float[N], lower is better."""
 
+Score = Callable[[Sequence[Subnet]], Iterator[tuple[int, float]]]
+"""From subnets to pairs of a place among them and its distance, in the order they are finished."""
+
+_AHEAD = "search-ahead"
+"""Kind of the journal of results whose turn has not come."""
+
+
+def one_by_one(distance: Callable[[Subnet], float]) -> Score:
+    """Returns what scores subnets in this process, in their order."""
+
+    def score(subnets: Sequence[Subnet]) -> Iterator[tuple[int, float]]:
+        for place, subnet in enumerate(subnets):
+            yield place, distance(subnet)
+
+    return score
+
 
 class RememberedDistance:
     """The distance as an objective that a journal remembers.
 
-    A subnet found in the journal is never evaluated again; every new evaluation is in
-    the journal, with the predicted latencies, before the next one starts.
+    A subnet found in the journal is never evaluated again. New evaluations are journaled in the
+    order of the codes, with the predicted latencies, however many are made at once: those finished
+    before their turn are kept in a second journal, which is removed when it is no longer needed.
 
     Args:
         space: Space of the codes.
         journal: Where evaluations are kept.
-        distance: From a subnet to its teacher distance, lower is better.
+        score: Gives the distances of subnets, lower is better.
         latencies: Predicted milliseconds, by name of the table.
         advance: Called after each new evaluation.
     """
@@ -30,15 +47,25 @@ class RememberedDistance:
         self,
         space: Space,
         journal: Journal,
-        distance: Callable[[Subnet], float],
+        score: Score,
         latencies: Mapping[str, Objective],
         advance: Callable[..., None],
     ) -> None:
-        self.space, self.journal, self.distance = space, journal, distance
+        self.space, self.journal, self.score = space, journal, score
         self.latencies, self.advance = latencies, advance
         self.known = {
             str(space.subnet(**row["subnet"])): float(row["distance"]) for row in journal.rows
         }
+        self._early = Journal.open(journal.path.with_suffix(".ahead.jsonl"), _AHEAD, journal.header)
+        self._ahead: dict[str, float] = {row["subnet"]: row["distance"] for row in self._early}
+
+    def __enter__(self) -> "RememberedDistance":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._ahead.keys() <= self.known.keys():
+            self._early.path.unlink(missing_ok=True)
+        self._early.close()
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Returns the distances of codes int[N, D], float[N].
@@ -47,22 +74,36 @@ class RememberedDistance:
             HwsearchError: If a distance is not a finite number.
         """
         latency_ms = {name: objective(codes) for name, objective in self.latencies.items()}
-        for index, code in enumerate(codes):
-            subnet = self.space.decode(code)
-            if str(subnet) not in self.known:
-                predicted = {name: float(ms[index]) for name, ms in latency_ms.items()}
-                self._evaluate(subnet, predicted)
-        return np.array([self.known[str(self.space.decode(code))] for code in codes])
+        subnets = [self.space.decode(code) for code in codes]
+        turns = {
+            subnet: {name: float(ms[index]) for name, ms in latency_ms.items()}
+            for index, subnet in enumerate(subnets)
+            if str(subnet) not in self.known
+        }
+        missing = [subnet for subnet in turns if str(subnet) not in self._ahead]
+        self._journal_in_turn(turns)
+        for place, distance in self.score(missing):
+            self._take(missing[place], distance, its_turn=missing[place] == next(iter(turns)))
+            self._journal_in_turn(turns)
+        return np.array([self.known[str(subnet)] for subnet in subnets])
 
-    def _evaluate(self, subnet: Subnet, latency_ms: Mapping[str, float]) -> None:
-        distance = float(self.distance(subnet))
+    def _take(self, subnet: Subnet, distance: float, *, its_turn: bool) -> None:
+        """Takes a distance; one that must wait for its turn is on the disk when this returns."""
         if not np.isfinite(distance):
             raise HwsearchError(
                 f"the teacher distance of subnet {subnet} is {distance}",
                 fix="Check its weights and those of the teacher; training may have diverged",
             )
-        self.journal.append(
-            {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
-        )
-        self.known[str(subnet)] = distance
-        self.advance(note=f"distance {distance:.4f}")
+        if not its_turn:
+            self._early.append({"subnet": str(subnet), "distance": distance})
+        self._ahead[str(subnet)] = distance
+
+    def _journal_in_turn(self, turns: dict[Subnet, dict[str, float]]) -> None:
+        """Journals the first of those that have their distance, until one has none yet."""
+        while turns and str(subnet := next(iter(turns))) in self._ahead:
+            distance, latency_ms = self._ahead[str(subnet)], turns.pop(subnet)
+            self.journal.append(
+                {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
+            )
+            self.known[str(subnet)] = distance
+            self.advance(note=f"distance {distance:.4f}")

@@ -77,6 +77,20 @@ class SearchOptions:
     seed: int = 0
     """Seed of the search."""
 
+    processes: int | None = None
+    """Processes that evaluate networks, each on one core (1: the search itself does); by default
+    as many as suit the machine and its memory once a search turns out to be long."""
+
+    confirm: bool = False
+    """Measure the networks of each front that is of this device, and correct the predictions of
+    all others by it, until the whole front is measured."""
+
+    confirm_minutes: float = 3.0
+    """Most time for --confirm, all tables together."""
+
+    ray: str = ""
+    """Address of a Ray cluster that evaluates the networks instead; local starts one here."""
+
     tables_dir: Path | None = None
     """Folder of latency tables, looked into first."""
 
@@ -106,6 +120,10 @@ class SearchOptions:
             )
         if self.max_images < 2:
             raise HwsearchError("--max-images must be at least 2")
+        if self.confirm_minutes <= 0:
+            raise HwsearchError("--confirm-minutes must be above 0")
+        if self.processes is not None and self.processes < 1:
+            raise HwsearchError(f"--processes {self.processes} is too small", fix="Use 1 or more")
 
 
 def read_options(config: Path, *, out: Path) -> SearchOptions:

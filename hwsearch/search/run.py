@@ -10,6 +10,8 @@ from hwsearch.config import write_config
 from hwsearch.distance import CatalogueStudents
 from hwsearch.journal import Journal
 from hwsearch.progress import console, track
+from hwsearch.search.confirm import confirm
+from hwsearch.search.confirmed import confirmed_devices, told, with_latencies
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.fleet import Fleet, find_fleet, write_fleet
 from hwsearch.search.front import FILE as FRONT_FILE
@@ -19,7 +21,9 @@ from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto import hypervolume
+from hwsearch.search.scoring import open_score
 from hwsearch.search.searcher import pareto_search
+from hwsearch.search.stop import ending_on_sigterm
 from hwsearch.search.warm import Warm, journal_known, read_warm
 from hwsearch.spaces.catalogue import Catalogue
 
@@ -27,6 +31,7 @@ SHOWN = 12
 """Most rows of a front that are printed; front.csv has them all."""
 
 
+@ending_on_sigterm()
 def search(options: SearchOptions) -> Path:
     """Finds, for every table, the networks that trade distance for latency best, and one for all.
 
@@ -52,9 +57,14 @@ def search(options: SearchOptions) -> Path:
             console.print(journal.repaired, markup=False)
         write_config(out / CONFIG, inputs.options, ("torch", "numpy", "pymoo", "moocore"))
         _evaluate(inputs, journal, devices, warm)
-    evaluations, most = Evaluations.read(out), most_distance(inputs.limits)
+    alone, most = Evaluations.read(out), most_distance(inputs.limits)
+    if inputs.options.confirm:
+        confirm(inputs, alone, devices)
+    devices = confirmed_devices(out, devices, inputs.tables)
+    evaluations = with_latencies(alone, devices)
     fronts = [
-        find_front(evaluations, device, against=against, most_distance=most) for device in devices
+        told(find_front(evaluations, one, against=against, most_distance=most), alone, one)
+        for one in devices
     ]
     write_front([point for front in fronts for point in front], out)
     for device, front in zip(devices, fronts, strict=True):
@@ -90,8 +100,11 @@ def _evaluate(
         journal_known(journal, space, warm.known, latencies)
         console.print(f"{known} evaluations of an earlier search are taken over")
     total, done = min(most + known, space.size), len(journal.rows)
-    with track("search", max(total, done), start=done) as advance:
-        distance = RememberedDistance(space, journal, inputs.distance(), latencies, advance)
+    with (
+        track("search", max(total, done), start=done) as advance,
+        open_score(inputs) as score,
+        RememberedDistance(space, journal, score, latencies, advance) as distance,
+    ):
         codes, gain = pareto_search(
             space,
             distance,

@@ -4,7 +4,8 @@
 
 does each job once undisturbed and once killed again and again, compares the two, and adds a row a
 job to results/kills.jsonl. Half of the kills hit the command alone, half its children too. Of those
-that hit train, every other one waits until a checkpoint is being written.
+that hit train, every other one waits until a checkpoint is being written. A search is also done
+while half as many kills hit the processes that score for it.
 """
 
 import argparse
@@ -62,7 +63,13 @@ def undisturbed(words: Sequence[str]) -> None:
 
 
 def killed(
-    words: Callable[[], Sequence[str]], log: Path, kills: int, seed: int, *, in_writes: bool = False
+    words: Callable[[], Sequence[str]],
+    log: Path,
+    kills: int,
+    seed: int,
+    *,
+    in_writes: bool = False,
+    last_seconds: float = LAST_SECONDS,
 ) -> Killed:
     """Kills a command at random moments until it was killed often enough, then lets it finish.
 
@@ -72,11 +79,12 @@ def killed(
         kills: Times to kill it; fewer if it finishes before.
         seed: Of the moments.
         in_writes: Let every other kill wait for a file to be half written beside the log.
+        last_seconds: Longest time from a start to a kill.
     """
     rng, seen, torn = random.Random(seed), [], 0
     while len(seen) < kills:
         process, old = hwsearch(words()), _half_written(log.parent)
-        _wait(process, rng.uniform(FIRST_SECONDS, LAST_SECONDS))
+        _wait(process, rng.uniform(FIRST_SECONDS, last_seconds))
         if in_writes and len(seen) % 4 < 2:
             _wait_for_a_write(process, log.parent, old)
         if process.poll() is not None:
@@ -161,7 +169,7 @@ def kill_profile(folder: Path, kills: int, seed: int) -> dict[str, Any]:
 
 
 def kill_search(folder: Path, kills: int, seed: int) -> dict[str, Any]:
-    """Compares evaluations and front byte by byte with those of an undisturbed search."""
+    """Compares evaluations and fronts byte by byte with those of a search in one process."""
     images = write_canvases(folder / "images")
     training = f"train --data {images.pretrain} --space {SPACE} --epochs 1 --batch 64 --no-flip"
     undisturbed([*training.split(), "--projection-hidden", "64", "--out", str(folder / "run")])
@@ -169,15 +177,55 @@ def kill_search(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     undisturbed([*profiling.split(), "--device", "here", "--out", str(folder / "tables")])
     (table,) = (folder / "tables/here").glob("*.jsonl")
     recipe = f"search --checkpoint {folder / 'run'} --tables {table} --images {images.target}"
-    calm, rough = folder / "calm", folder / "rough"
-    words = [*recipe.split(), "--evaluations", "400"]
-    undisturbed([*words, "--out", str(calm)])
-    run = killed(lambda: [*words, "--out", str(rough)], rough / "evaluations.jsonl", kills, seed)
+    recipe += f" --max-images 48 --stop-gain 0 --evaluations {15 * kills}"
+    calm, rough, orphaned = folder / "calm", folder / "rough", folder / "orphaned"
+    undisturbed([*recipe.split(), "--processes", "1", "--out", str(calm)])
+    words = [*recipe.split(), "--processes", "2", "--out"]
+    log = rough / "evaluations.jsonl"
+    run = killed(lambda: [*words, str(rough)], log, kills, seed, last_seconds=2 * LAST_SECONDS)
     return {
         "kills": run.kills,
+        "worker_kills": without_workers([*words, str(orphaned)], orphaned, kills // 2, seed),
+        "evaluations": len(read_journal(calm / "evaluations.jsonl", "search")[1]),
         "evaluations_equal": _same(calm, rough, "evaluations.jsonl"),
         "front_equal": _same(calm, rough, "front.csv"),
+        "evaluations_equal_without_workers": _same(calm, orphaned, "evaluations.jsonl"),
+        "front_equal_without_workers": _same(calm, orphaned, "front.csv"),
     }
+
+
+def without_workers(words: Sequence[str], out: Path, kills: int, seed: int) -> int:
+    """Runs a search to its end and kills a process that scores every few evaluations.
+
+    Returns:
+        How many were killed.
+    """
+    rng, log, done = random.Random(seed), out / "evaluations.jsonl", 0
+    process, at = hwsearch(words), 0
+    while process.poll() is None and done < kills:
+        workers, lines = _scoring(process.pid), _lines(log)
+        if lines > at and workers:
+            time.sleep(rng.uniform(0, 1))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(workers), signal.SIGKILL)
+                done, at = done + 1, lines + rng.randrange(4, 12)
+        time.sleep(0.01)
+    assert process.wait() == 0, words
+    return done
+
+
+def _scoring(process: int) -> list[int]:
+    """Process ids of the children of a search that score for it."""
+    try:
+        pids = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+    except OSError:  # one has just ended
+        return []
+    return [pid for pid, line in lines.items() if b"spawn_main" in line]
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 JOBS = {"train": kill_train, "profile": kill_profile, "search": kill_search}

@@ -1,0 +1,165 @@
+"""Confirm: the networks of each front are measured on this device, until all of them are."""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hwsearch.device import fingerprint, fingerprint_difference
+from hwsearch.journal import Journal
+from hwsearch.latency.table import Table
+from hwsearch.profiling.models import Model
+from hwsearch.profiling.remeasure import Measured, remeasure
+from hwsearch.profiling.workshop import Workshop
+from hwsearch.progress import say
+from hwsearch.search.confirmed import (
+    FILE,
+    KIND,
+    confirmation,
+    confirmed_device,
+    told,
+    with_latencies,
+)
+from hwsearch.search.evaluations import Evaluations, label_of
+from hwsearch.search.front import find_front
+from hwsearch.search.inputs import SearchInputs
+from hwsearch.search.limits import DeviceLimits, most_distance
+from hwsearch.search.pareto import pareto_front
+from hwsearch.space import Subnet
+from hwsearch.spaces import get_space
+
+FIRST_SECONDS = 4.0
+"""What a round of measurements takes beside its networks."""
+
+CALLS = 200
+"""A network settles after about as many calls, though not before `LEAST_SECONDS`."""
+
+LEAST_SECONDS = 1.5
+
+LEAST_CHANCE = 0.05
+"""A network that is predicted to miss a limit on latency is measured if its chance is not less."""
+
+
+def confirm(
+    inputs: SearchInputs, evaluations: Evaluations, devices: Sequence[DeviceLimits]
+) -> None:
+    """Measures the fronts of those tables that are of this device, in turn.
+
+    Networks are measured as profiling does, in fresh processes. Each measurement also corrects what
+    is predicted of the others, so that the front moves, and what has come onto it is measured next.
+
+    Args:
+        inputs: Of the search; its time is for all tables together.
+        evaluations: All evaluated networks.
+        devices: Costs and limits, as the tables alone tell.
+
+    Raises:
+        HwsearchError: If a table's references cannot be made again, or an engine fails.
+    """
+    end = time.monotonic() + 60 * inputs.options.confirm_minutes
+    here = [(d, t) for d, t in zip(devices, inputs.tables, strict=True) if _is_here(t)]
+    with Journal.open(inputs.options.out / FILE, KIND, inputs.header()) as journal:
+        for left, (device, table) in zip(range(len(here), 0, -1), here, strict=True):
+            now = time.monotonic()
+            until = now + (end - now) / left
+            _confirm_table(inputs, evaluations, device, table, journal=journal, until=until)
+
+
+def _is_here(table: Table) -> bool:
+    """Tells whether a table is of this device; says what to do if it is not."""
+    if not (differing := fingerprint_difference(table.header.fingerprint, fingerprint())):
+        return True
+    say(
+        f"{label_of(table)} cannot be confirmed here, it is of another device "
+        f"({', '.join(differing)}): run this search with --confirm there, or measure more networks "
+        f"there with hwsearch kit --space {table.space} --runtime {table.runtime}"
+    )
+    return False
+
+
+def _confirm_table(
+    inputs: SearchInputs,
+    evaluations: Evaluations,
+    device: DeviceLimits,
+    table: Table,
+    *,
+    journal: Journal,
+    until: float,
+) -> None:
+    """Measures and refits until all that lead are measured, or until then on the clock."""
+    measured = inside = 0
+    while True:
+        known = confirmed_device(device, table, journal.rows)
+        leading = _leading(inputs, evaluations, known)
+        some, seconds = _fitting(leading, until - time.monotonic())
+        if not some:
+            break
+        found = measure(some, table, seconds)
+        for subnet, one in found.items():
+            journal.append(confirmation(table, subnet, one))
+            low_ms, high_ms = known.costs.latency.network.predict_subnet(subnet)[1:]
+            inside += bool(low_ms[0] <= one.latency_ms <= high_ms[0])
+        measured += len(found)
+    left = f"{len(leading)} are left: give more --confirm-minutes" if leading else "none is left"
+    say(
+        f"{label_of(table)}: {measured} networks measured, {inside} of them inside their predicted "
+        f"90 % intervals; of the front {left}"
+    )
+
+
+def _leading(
+    inputs: SearchInputs, evaluations: Evaluations, device: DeviceLimits
+) -> dict[Subnet, float]:
+    """Returns networks that should be measured, with their latency in ms: the knee first."""
+    now, most = with_latencies(evaluations, [device]), most_distance(inputs.limits)
+    front = find_front(now, device, against=inputs.options.against, most_distance=most)
+    front = told(front, evaluations, device)
+    bend = next(point.index for point in front if point.knee)
+    front.sort(key=lambda point: abs(point.index - bend))
+    found = {point.subnet: point.latency_ms for point in front if point.measured_ms is None}
+    latency_ms = now.latencies(device.costs.label)
+    hopeful = _hopeful(now, device, most)
+    return found | {now.space.decode(now.codes[row]): float(latency_ms[row]) for row in hopeful}
+
+
+def _hopeful(evaluations: Evaluations, device: DeviceLimits, most: float) -> np.ndarray:
+    """Returns rows of networks that may meet a limit on latency after all, and would then lead."""
+    if not device.limits_latency:
+        return np.array([], dtype=int)
+    codes, distance = evaluations.codes, evaluations.distance
+    missed = device.excess(codes) > 0
+    best = min(most, distance[~missed].min(initial=np.inf))
+    rows = np.flatnonzero(missed & (distance < best) & (device.chance(codes) >= LEAST_CHANCE))
+    points = np.column_stack([evaluations.latencies(device.costs.label)[rows], distance[rows]])
+    return rows[pareto_front(points)] if len(rows) else rows
+
+
+def _fitting(leading: Mapping[Subnet, float], seconds: float) -> tuple[list[Subnet], float]:
+    """Returns those of the networks that there is time for, and the most time they should take."""
+    each = [max(LEAST_SECONDS, CALLS * ms / 1e3) for ms in leading.values()]
+    needed = FIRST_SECONDS + np.cumsum(each)
+    count = int(np.searchsorted(needed, seconds, side="right"))
+    return list(leading)[:count], min(seconds, 2 * float(needed[count - 1])) if count else 0.0
+
+
+def measure(subnets: Sequence[Subnet], table: Table, seconds: float) -> dict[Subnet, Measured]:
+    """Builds networks, with any weights, and measures them on the scale of a table.
+
+    Args:
+        subnets: Of the table's space.
+        table: Of this device.
+        seconds: Most time for measuring.
+
+    Returns:
+        What was measured of those for which the time was enough.
+    """
+    space = get_space(table.space)
+    models = {s: Model("network", space.key(s), space.lower(s), s) for s in subnets}
+    with tempfile.TemporaryDirectory(prefix="hwsearch-") as folder:
+        workshop = Workshop(Path(folder), table.runtime, table.precision, table.batch)
+        built = workshop.build_all([*models.values()], lambda *done, **note: None)
+        engines = {str(s): built[model.job].engine for s, model in models.items()}
+        found = remeasure(engines, table, budget_seconds=seconds, every=False)
+    return {subnet: found[str(subnet)] for subnet in subnets if str(subnet) in found}
