@@ -1,12 +1,13 @@
 """Search: evaluate networks, journal them, and write the front of every table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table as Grid
 
 from hwsearch.config import write_config
-from hwsearch.distance import CatalogueStudents
+from hwsearch.distance import CatalogueStudents, Distance, Estimate, Judge
+from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.lookup import LatencyModel
@@ -19,6 +20,7 @@ from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto import hypervolume
 from hwsearch.search.searcher import pareto_search
+from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import Catalogue
 
 SHOWN = 12
@@ -75,7 +77,10 @@ def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, Laten
     total, done = min(most, space.size), len(journal.rows)
     latencies = {label: model.mean_ms for label, model in models.items()}
     with track("search", max(total, done), start=done) as advance:
-        distance = RememberedDistance(space, journal, inputs.distance(), latencies, advance)
+        judge = inputs.distance()
+        distance = RememberedDistance(
+            space, journal, judge, latencies, advance, early_stop=_early_stop(inputs, judge)
+        )
         pareto_search(
             space,
             distance,
@@ -84,6 +89,17 @@ def _evaluate(inputs: SearchInputs, journal: Journal, models: Mapping[str, Laten
             population=options.population,
             seed=options.seed,
         )
+
+
+def _early_stop(inputs: SearchInputs, judge: Judge) -> Callable[[Subnet, float], Estimate] | None:
+    if not inputs.options.early_stop:
+        return None
+    if isinstance(judge, Distance) and judge.by_image:
+        return judge.estimate
+    raise HwsearchError(
+        f"--early-stop does not work with --distance {inputs.kind}, which is no mean over images",
+        fix="Leave it out, or use --distance dense or a projection head without batch norms",
+    )
 
 
 def _grid(evaluations: Evaluations, front: Sequence[FrontPoint]) -> Grid:
