@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hwsearch.distance.base import Distance
 from hwsearch.distance.students import SeenStudents
@@ -26,6 +25,10 @@ pyramid of three levels (arXiv 1612.03144), a context head and the one beside it
 
 HELD_BYTES = 256 * 2**20
 """Most memory that relations of the teacher take between networks; more are computed again."""
+
+
+_TINY = 1e-12
+"""Least length that is divided by: a place without any feature is like no other."""
 
 
 class DenseDistance(Distance):
@@ -78,7 +81,8 @@ class DenseDistance(Distance):
         if part in self._held:
             return self._held[part]
         maps = self._teacher[part]
-        found = [relations(torch.from_numpy(maps[str(stage)])) for stage in self.stages]
+        # Copied: a product of equal matrices is equal to the last bit only in memory aligned alike.
+        found = [relations(torch.tensor(maps[str(stage)])) for stage in self.stages]
         size = sum(relations_BPP.nbytes for relations_BPP in found)
         if self._held_bytes + size <= HELD_BYTES:
             self._held[part] = found
@@ -97,13 +101,18 @@ def relation_distance(level_BCHW: Tensor, teacher_BPP: Tensor) -> Tensor:
         Squared distance between rows, averaged over rows, [B].
     """
     student_BPP = relations(to_grid(level_BCHW, isqrt(teacher_BPP.shape[1])))
-    return student_BPP.sub_(teacher_BPP).square_().sum(2).mean(1)
+    return torch.linalg.vector_norm(student_BPP.sub_(teacher_BPP), dim=2).square_().mean(1)
 
 
 def relations(map_BCGG: Tensor) -> Tensor:
     """Tells how alike any two positions of each image are, in rows of length 1, [B, P, P]."""
-    columns_BCP = F.normalize(map_BCGG.flatten(2))
-    return F.normalize(columns_BCP.transpose(1, 2) @ columns_BCP, dim=2)
+    columns_BCP = map_BCGG.flatten(2)
+    products_BPP = columns_BCP.transpose(1, 2) @ columns_BCP
+    lengths_BP = products_BPP.diagonal(dim1=1, dim2=2).sqrt()
+    # The length of its own column is the same for a whole row, and goes when the row gets length 1.
+    products_BPP *= lengths_BP.clamp(min=_TINY).reciprocal()[:, None]
+    rows_BP1 = torch.linalg.vector_norm(products_BPP, dim=2, keepdim=True)
+    return products_BPP.mul_(rows_BP1.clamp_(min=_TINY).reciprocal_())
 
 
 def default_stages(task: str, levels: int) -> tuple[int, ...]:

@@ -1,10 +1,17 @@
 """Distances and controls by name, and how each is opened."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from hwsearch.distance.base import Judge
+from hwsearch.distance.controls.fresh import with_random_weights
+from hwsearch.distance.controls.naswot import Naswot
+from hwsearch.distance.controls.score import Falling, Score
+from hwsearch.distance.controls.sizes import Chance, Sizes
+from hwsearch.distance.controls.spectrum import Spectrum
+from hwsearch.distance.controls.ssl_loss import SslLoss
+from hwsearch.distance.controls.synflow import SynFlow
+from hwsearch.distance.controls.zico import ZiCo
 from hwsearch.distance.dense import DenseDistance, default_stages
 from hwsearch.distance.pooled import TeacherDistance
 from hwsearch.distance.students import SeenStudents, Students, SupernetStudents
@@ -14,12 +21,31 @@ from hwsearch.errors import HwsearchError
 Task = Literal["classification", "detection", "segmentation"]
 """What an engine is for."""
 
-DistanceKind = Literal["projection", "relation", "queue", "dense"]
-"""What orders networks."""
+Compared = Literal["projection", "relation", "queue", "dense"]
+"""Distances to a teacher."""
+
+Control = Literal[
+    "random",
+    "parameters",
+    "macs",
+    "depth",
+    "random-weights",
+    "ssl-loss",
+    "naswot",
+    "synflow",
+    "zico",
+    "rankme",
+    "alpha-req",
+]
+"""What a distance must beat: chance, sizes, a supernet that was never trained, and scores that
+others have proposed."""
+
+DistanceKind = Literal[Compared, Control]
+"""What orders networks, lower is better."""
 
 
 def choose_kind(
-    asked: Literal["auto"] | DistanceKind, task: Task, students: Students, teacher: Teacher
+    asked: Literal["auto", DistanceKind], task: Task, students: Students, teacher: Teacher
 ) -> DistanceKind:
     """Returns the distance that was asked for, or the one that fits the task.
 
@@ -52,7 +78,8 @@ def choose_stages(
     Raises:
         HwsearchError: If the networks show no feature maps and the distance compares them.
     """
-    if kind == "dense":
+    dense = kind == "dense" or (kind == "random-weights" and task != "classification")
+    if dense:
         levels = _seen(students).levels
         dense_task = "detection" if task == "classification" else task
         return given or default_stages(dense_task, levels)
@@ -69,21 +96,72 @@ def open_judge(
     students: Students,
     teacher: Teacher,
     *,
-    stages: Sequence[int] = (),
+    stages: tuple[int, ...] = (),
     cache: Path | None = None,
+    seed: int = 0,
 ) -> Judge:
     """Opens what orders networks, lower is better.
 
     Args:
         kind: Its name.
-        students: The networks.
+        students: The networks; images of another domain make it the control for domain-awareness.
         teacher: What a distance compares them with.
         stages: Feature maps that "dense" compares.
         cache: Folder that keeps the teacher's features, or None to keep none.
+        seed: Of what a control draws at random.
+
+    Raises:
+        HwsearchError: If the networks do not give what it looks at.
     """
-    if kind == "dense":
-        return DenseDistance(_seen(students), teacher, stages, cache=cache)
-    return TeacherDistance(kind, students, teacher, cache=cache)
+    match kind:
+        case "dense":
+            return DenseDistance(_seen(students), teacher, stages, cache=cache)
+        case "projection" | "relation" | "queue":
+            return TeacherDistance(kind, students, teacher, cache=cache)
+        case "rankme":
+            return Falling(Spectrum(students).rank, students.space.maximum)
+        case "alpha-req":
+            return Spectrum(students).decay_off_one
+        case _:
+            return _open_control(kind, students, stages, seed)
+
+
+def _open_control(kind: Control, students: Students, stages: tuple[int, ...], seed: int) -> Judge:
+    """Opens a control that looks at no ready model."""
+    space, images, sizes = students.space, students.images, Sizes(students.space)
+    match kind:
+        case "random":
+            return Chance(seed)
+        case "parameters":
+            return Falling(sizes.parameters, space.maximum)
+        case "macs":
+            return Falling(sizes.macs, space.maximum)
+    supernet = _supernet(kind, students)
+    match kind:
+        case "random-weights":
+            fresh = with_random_weights(supernet, seed)
+            teacher = Teacher(fresh, space.maximum)
+            fitting = "dense" if stages else choose_kind("auto", "classification", fresh, teacher)
+            return open_judge(fitting, fresh, teacher, stages=stages)
+        case "ssl-loss":
+            return SslLoss(supernet, seed)
+    scores: dict[str, Score] = {
+        "depth": sizes.depth,
+        "naswot": Naswot(space, images, seed),
+        "synflow": SynFlow(space, seed),
+        "zico": ZiCo(space, images, seed),
+    }
+    return Falling(scores[kind], space.maximum)
+
+
+def _supernet(kind: Control, students: Students) -> SupernetStudents:
+    if isinstance(students, SupernetStudents):
+        return students
+    raise HwsearchError(
+        f"--distance {kind} does not work for ready models",
+        where=students.space.name,
+        fix="Search a supernet, or use --distance relation, rankme, parameters, macs or random",
+    )
 
 
 def _seen(students: Students) -> SeenStudents:

@@ -151,7 +151,8 @@ class SupernetStudents:
         Batch norms of the head, where it has any, take the statistics of these features, as those
         of the network take the statistics of these images.
         """
-        return self.run.method.encoder(self.weights).project(torch.from_numpy(embeddings_NE))
+        # Copied: a product of equal matrices is equal to the last bit only in memory aligned alike.
+        return self.run.method.encoder(self.weights).project(torch.tensor(embeddings_NE))
 
 
 class CatalogueStudents:

@@ -107,6 +107,8 @@ def _pooled(level_BCHW: Tensor, grid: int) -> np.ndarray:
 
 def to_grid(level_BCHW: Tensor, grid: int) -> Tensor:
     """Brings feature maps to a number of positions a side: pools larger ones, enlarges smaller."""
-    if level_BCHW.shape[-1] >= grid:
+    if level_BCHW.shape[-1] == grid:
+        return level_BCHW
+    if level_BCHW.shape[-1] > grid:
         return torch.nn.functional.adaptive_avg_pool2d(level_BCHW, grid)
     return torch.nn.functional.interpolate(level_BCHW, (grid, grid), mode="bilinear")

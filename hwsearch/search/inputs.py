@@ -66,7 +66,10 @@ class SearchInputs:
     def distance(self) -> Judge:
         """Returns the distance to the teacher on the target images."""
         cache, stages = self.options.out / "teacher", self.options.stages
-        return open_judge(self.kind, self.students, self.teacher, stages=stages, cache=cache)
+        seed = self.options.seed
+        return open_judge(
+            self.kind, self.students, self.teacher, stages=stages, cache=cache, seed=seed
+        )
 
     @property
     def distance_name(self) -> str:

@@ -35,11 +35,12 @@ class SearchOptions:
     """What networks should be close to, instead of the checkpoint's largest network: a model of
     the searched catalogue, the path of an ONNX file, timm:NAME=FILE, or a .py file as train's."""
 
-    distance: Literal["auto"] | DistanceKind = "auto"
-    """What is compared: trained projections; how similar the images are to each other, which
-    fits networks of any origin; which keys of the training's queue an image is like; or how places
-    in the image relate (dense). auto takes dense for detection and segmentation, otherwise
-    projections where there are some."""
+    distance: Literal["auto", DistanceKind] = "auto"
+    """What is compared: trained projections; how similar the images are to each other (relation),
+    which fits networks of any origin; which keys of the training's queue an image is like; or how
+    places in the image relate (dense). auto takes dense for detection and segmentation, otherwise
+    projections where there are some. The other names are controls, such as parameters or naswot:
+    what a distance must beat."""
 
     task: Task = "classification"
     """What the engine is for; decides what the teacher distance compares."""
