@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hwsearch.checkpoint import Checkpoint, Header, build_method
+from hwsearch.cli import main
 from hwsearch.deploy.run import DeployOptions, deploy
 from hwsearch.distance import DenseDistance, TeacherDistance
 from hwsearch.errors import HwsearchError
@@ -254,6 +255,41 @@ def test_dense_tasks_compare_feature_maps(
                 search=out, out=tmp_path / "engine", table="bottleneck-32-openvino-fp32-b1-t2"
             )
         )
+
+
+TEACHER = """
+from torch import nn
+
+class Maps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3 if not i else 4, 4, 3, 2, 1) for i in range(4))
+
+    def forward(self, x):
+        return [x := layer(x).relu() for layer in self.layers]
+
+def teacher():
+    import torch
+    torch.manual_seed(0)
+    return Maps()
+"""
+
+
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_a_python_file_can_be_the_teacher(made: Path, tmp_path: Path, task: str) -> None:
+    (tmp_path / "teacher.py").write_text(TEACHER)
+    given = {"teacher": str(tmp_path / "teacher.py"), "task": task, "evaluations": 8}
+    out = search(options(made, tmp_path / "out", **given))
+    assert Evaluations.read(out).distance.min() > 0
+    assert open_search(out).options.distance == "auto"
+
+
+def test_a_control_can_choose(made: Path, tmp_path: Path) -> None:
+    words = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 8"
+    words += f" --tables {made / 'tables' / 'made-up'}/bottleneck-32-openvino-fp32-b1-t2.jsonl"
+    words += f" --evaluations 8 --population 8 --distance parameters --out {tmp_path / 'out'}"
+    assert main(words.split()) == 0
+    assert read_front(tmp_path / "out")[-1].subnet == SPACE.maximum
 
 
 def test_early_stop_needs_a_mean_over_images(made: Path, tmp_path: Path) -> None:

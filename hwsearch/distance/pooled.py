@@ -63,7 +63,7 @@ class TeacherDistance(Distance):
         self._description = _description(kind, students)
         self.by_image = self._description.by_image
         embeddings_NE = teacher.embeddings(cache)
-        self._teacher_ND = torch.cat([self._describe(x) for x in self._batches(embeddings_NE)])
+        self._teacher_rows = torch.cat([self._describe(x) for x in self._batches(embeddings_NE)])
 
     def __len__(self) -> int:
         """Returns how many images there are."""
@@ -91,7 +91,7 @@ class TeacherDistance(Distance):
     def _rows(self, batches: Iterable[np.ndarray]) -> Iterator[Tensor]:
         at = 0
         for embeddings_BE in batches:
-            teacher_BD = self._teacher_ND[at : at + len(embeddings_BE)]
+            teacher_BD = self._teacher_rows[at : at + len(embeddings_BE)]
             yield self._description.compare(self._describe(embeddings_BE), teacher_BD)
             at += len(embeddings_BE)
 

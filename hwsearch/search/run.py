@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table as Grid
 
 from hwsearch.config import write_config
-from hwsearch.distance import CatalogueStudents, Distance, Estimate, Judge
+from hwsearch.distance import CatalogueStudents, Distance, Estimate, Judge, SupernetStudents
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.latency.fit import fit_latency
@@ -44,6 +44,7 @@ def search(options: SearchOptions) -> Path:
     out, space = inputs.options.out, inputs.space
     tables = zip(inputs.labels, inputs.tables, strict=True)
     models = {label: fit_latency(table, space) for label, table in tables}
+    _tell_images(inputs)
     _tell_random_weights(inputs)
     with Journal.open(out / FILE, KIND, inputs.header()) as journal:
         if journal.repaired:
@@ -57,6 +58,15 @@ def search(options: SearchOptions) -> Path:
         console.print(_grid(evaluations, front))
     console.print(f"All of it: {out / FRONT_FILE}", markup=False)
     return out
+
+
+def _tell_images(inputs: SearchInputs) -> None:
+    """Says how many images each network is judged and calibrated on: that is what it costs."""
+    students = inputs.students
+    said = f"Distance '{inputs.distance_name}' on {len(students.images)} images"
+    if isinstance(students, SupernetStudents):
+        said += f", batch norms of each network calibrated on {students.calibration_images}"
+    console.print(said, markup=False)
 
 
 def _tell_random_weights(inputs: SearchInputs) -> None:
