@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwsearch.checkpoint import Run, build_method
+from hwsearch.checkpoint import Header, Run, build_method
 from hwsearch.data.prepare import normalise_array, prepare
 from hwsearch.distance import (
     CatalogueStudents,
@@ -28,14 +28,19 @@ IMAGES = load_target("sklearn:digits", 32, limit=24)
 KINDS = pytest.mark.parametrize("kind", ["projection", "relation"])
 
 
-@pytest.fixture(scope="module")
-def run() -> Run:
+def make_run() -> Run:
     settings = MethodSettings(projection_hidden=16, queue=32)
     method = build_method(SPACE, "moco-v2", settings, seed=0).requires_grad_(False)
     for name, value in method.named_parameters():
         if name.endswith("scale"):  # a zero scale would make depth invisible
             torch.nn.init.uniform_(value, 0.5, 1.5)
-    return Run(Path("run"), SPACE, method, None, "weights")  # pyright: ignore[reportArgumentType]
+    header = Header(SPACE.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
+    return Run(Path("run"), SPACE, method, header, "weights")
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return make_run()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """How strongly training images are augmented; needs no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hwsearch.errors import HwsearchError
 
@@ -50,6 +52,26 @@ class AugmentOptions:
                 f"--jitter {self.jitter} is out of range",
                 fix="Use 0 to 1 for brightness, contrast and saturation, 0 to 0.5 for hue",
             )
+
+    @classmethod
+    def of_flags(cls, told: Mapping[str, Any]) -> "AugmentOptions":
+        """Returns what the flags of `hwsearch train` say; the defaults if they say nothing.
+
+        Raises:
+            HwsearchError: If a strength is out of range.
+        """
+        if "crop_min" not in told:
+            return cls()
+        jitter = told["jitter"]
+        return cls(
+            crop_scale=(told["crop_min"], told["crop_max"]),
+            crop_shift=told["crop_shift"],
+            crop_follow=told["crop_follow"],
+            flip_share=0.5 if told["flip"] else 0.0,
+            jitter=(jitter, jitter, jitter, told["jitter_hue"]),
+            grey_share=told["grey"],
+            blur_share=told["blur"],
+        )
 
     def weak(self) -> "AugmentOptions":
         """Returns the same crops and flips with colours and sharpness left alone."""

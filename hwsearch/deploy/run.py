@@ -24,7 +24,7 @@ from hwsearch.deploy.originals import (
 )
 from hwsearch.deploy.verify import check_distance, check_parity, parity
 from hwsearch.device import fingerprint
-from hwsearch.distance import TargetImages
+from hwsearch.distance import TargetImages, TeacherDistance
 from hwsearch.errors import HwsearchError
 from hwsearch.export.precision import converter_versions, in_precision
 from hwsearch.journal import sha256_of
@@ -85,24 +85,43 @@ def deploy(options: DeployOptions) -> Path:
             "the output folder exists", where=options.out, fix="Name another --out, or remove it"
         )
     found = open_search(options.search, tables_dir=options.tables_dir)
-    table = found.table(options.table)
+    table, distance = found.table(options.table), _distance(found)
     require_this_device(table)
     point = pick_network(options.search, label_of(table), options.pick)
     partial = options.out.with_name(options.out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    manifest = _assemble(partial, point, table, found, options.measure_seconds)
+    manifest = _assemble(partial, point, table, found, distance, seconds=options.measure_seconds)
     write_manifest(partial, manifest)
     partial.rename(options.out)
     _print(options.out, manifest)
     return options.out
 
 
+def _distance(inputs: SearchInputs) -> TeacherDistance:
+    """Returns the distance of the search, which an engine's own outputs must be able to have."""
+    distance = inputs.distance()
+    if isinstance(distance, TeacherDistance):
+        return distance
+    raise HwsearchError(
+        f"engines give pooled features, which cannot be judged by '{inputs.distance_name}', the "
+        f"distance of this search for {inputs.options.task}",
+        where=inputs.options.out,
+        fix="Deliver from a search with --distance projection or relation",
+    )
+
+
 def _assemble(
-    folder: Path, point: FrontPoint, table: Table, inputs: SearchInputs, seconds: float
+    folder: Path,
+    point: FrontPoint,
+    table: Table,
+    inputs: SearchInputs,
+    distance: TeacherDistance,
+    *,
+    seconds: float,
 ) -> Manifest:
     """Writes the engine's files and returns the manifest that describes them."""
-    students, distance = inputs.students, inputs.distance()
+    students = inputs.students
     original = write_original(
         folder,
         point.subnet,

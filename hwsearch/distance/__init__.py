@@ -1,19 +1,45 @@
 """Label-free distance of a network to a teacher on images of the target domain."""
 
-from hwsearch.distance.compare import cosine_distance, relations
+from hwsearch.distance.base import Distance, Estimate, Judge
+from hwsearch.distance.compare import cosine_distance
+from hwsearch.distance.dense import DenseDistance, default_stages
 from hwsearch.distance.images import TargetImages, load_target
-from hwsearch.distance.students import CatalogueStudents, Students, SupernetStudents
-from hwsearch.distance.teacher import DistanceKind, Teacher, TeacherDistance
+from hwsearch.distance.kinds import (
+    DistanceKind,
+    Task,
+    choose_kind,
+    choose_stages,
+    open_judge,
+)
+from hwsearch.distance.pooled import TeacherDistance
+from hwsearch.distance.relation import relations
+from hwsearch.distance.students import (
+    CatalogueStudents,
+    ExternalStudents,
+    Students,
+    SupernetStudents,
+)
+from hwsearch.distance.teacher import Teacher
 
 __all__ = [
     "CatalogueStudents",
+    "DenseDistance",
+    "Distance",
     "DistanceKind",
+    "Estimate",
+    "ExternalStudents",
+    "Judge",
     "Students",
     "SupernetStudents",
     "TargetImages",
+    "Task",
     "Teacher",
     "TeacherDistance",
+    "choose_kind",
+    "choose_stages",
     "cosine_distance",
+    "default_stages",
     "load_target",
+    "open_judge",
     "relations",
 ]

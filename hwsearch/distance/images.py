@@ -6,25 +6,35 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hwsearch.data.draws import permutation
 from hwsearch.data.images import load_images, read_prepared
 from hwsearch.data.prepare import MEAN, STD, normalise_array
 from hwsearch.data.sources import CorruptLog, Source, open_source
+from hwsearch.errors import HwsearchError
 
-BATCH = 256
-"""Images normalised at a time: floats of all of them at once could fill the memory."""
+BATCH = 64
+"""Images looked at together, where nothing else is asked for."""
+
+FEWEST = 8
+"""Images below which neither a distance nor statistics of batch norms mean anything."""
 
 
 @dataclass(frozen=True, eq=False)
 class TargetImages:
-    """Unlabelled images of the domain that the engine will see.
+    """Unlabelled images of the domain that the engine will see, in a fixed random order.
+
+    Any first part of them is a random sample: a source sorted by class must not give batches of
+    one class to batch norms, nor to a distance that is told from a first part.
 
     Attributes:
         source: Where they are read from.
         indices: Which images of the source, all readable, int64[N].
+        batch: Images that are looked at together; floats of all at once could fill the memory.
     """
 
     source: Source
     indices: np.ndarray
+    batch: int = BATCH
     _prepared: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -32,7 +42,7 @@ class TargetImages:
 
     @property
     def fingerprint(self) -> str:
-        """Names the images, whatever side they are prepared for."""
+        """Names the images and their order, whatever side they are prepared for."""
         kept = hashlib.sha256(self.indices.tobytes()).hexdigest()
         return hashlib.sha256(f"{self.source.fingerprint()}|{kept}".encode()).hexdigest()
 
@@ -57,6 +67,8 @@ class TargetImages:
         *,
         mean: float | Sequence[float] = MEAN,
         std: float | Sequence[float] = STD,
+        batch: int | None = None,
+        limit: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Yields the images as a network of that side takes them, float32[B, 3, side, side].
 
@@ -64,10 +76,12 @@ class TargetImages:
             side: Height and width in pixels.
             mean: Subtracted from pixels scaled to 0 to 1, for all channels or for each.
             std: Divides the result, likewise.
+            batch: Images at a time; `batch` of these images if None.
+            limit: How many of the images, the first ones; all if None.
         """
-        images = self.prepared(side)
-        for start in range(0, len(images), BATCH):
-            yield normalise_array(images[start : start + BATCH], mean=mean, std=std)
+        images, batch = self.prepared(side)[:limit], batch or self.batch
+        for start in range(0, len(images), batch):
+            yield normalise_array(images[start : start + batch], mean=mean, std=std)
 
 
 def load_target(source: str, side: int, *, limit: int | None = None) -> TargetImages:
@@ -77,8 +91,18 @@ def load_target(source: str, side: int, *, limit: int | None = None) -> TargetIm
         source: What `--images` takes: a folder, tar shards or a built-in set.
         side: Height and width in pixels that they are prepared for first.
         limit: Largest number of images; which are kept depends on the source alone.
+
+    Raises:
+        HwsearchError: If there are too few of them.
     """
     opened = open_source(source)
     found = load_images(opened, side, limit=limit)
-    prepared = {side: found.images.permute(0, 2, 3, 1).numpy()}
-    return TargetImages(opened, found.indices.numpy(), prepared)
+    if len(found.indices) < FEWEST:
+        raise HwsearchError(
+            f"a distance needs {FEWEST} target images or more; there are {len(found.indices)}",
+            where=source,
+            fix="Give more --images: a few hundred make a distance that can be trusted",
+        )
+    order = permutation(len(found.indices))
+    prepared = {side: found.images.permute(0, 2, 3, 1).numpy()[order]}
+    return TargetImages(opened, found.indices.numpy()[order], _prepared=prepared)

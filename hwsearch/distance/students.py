@@ -1,8 +1,8 @@
-"""Students: whatever gives embeddings of the target images for the networks of a space."""
+"""Students: whatever gives features of the target images for the networks of a space."""
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,13 +11,19 @@ from torch import Tensor
 from hwsearch.checkpoint import Run
 from hwsearch.data.prepare import MEAN, STD
 from hwsearch.distance.images import BATCH, TargetImages
+from hwsearch.errors import HwsearchError
 from hwsearch.nn import StaticNet, calibrate
+from hwsearch.nn.features import Features
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import LoadOptions
 from hwsearch.runtime.embed import embed_all
 from hwsearch.selfsup.base import Weights
+from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces.catalogue import Catalogue, OnnxModel
+
+CALIBRATION_IMAGES = 512
+"""Most target images that batch norms are calibrated on."""
 
 
 class Students(Protocol):
@@ -39,7 +45,7 @@ class Students(Protocol):
         ...
 
     def fingerprint(self, subnet: Subnet) -> str:
-        """Names everything but the images that one network's embeddings depend on."""
+        """Names everything but the images that one network's features depend on."""
         ...
 
     def embeddings(self, subnet: Subnet) -> np.ndarray:
@@ -47,27 +53,66 @@ class Students(Protocol):
         ...
 
 
+@runtime_checkable
+class SeenStudents(Students, Protocol):
+    """Networks whose feature maps can be seen, not their pooled features alone."""
+
+    @property
+    def levels(self) -> int:
+        """Returns how many feature maps each network shows."""
+        ...
+
+    def observe(self, subnet: Subnet) -> Iterator[Features]:
+        """Yields what one network says of the images, batch by batch."""
+        ...
+
+
 class SupernetStudents:
     """Networks extracted from a supernet and calibrated on the images.
+
+    Every network is calibrated on the same first images, in the same batches.
 
     Args:
         run: A training run.
         images: Of the target domain.
         weights: "online" or "ema": which of the run's weights.
+        calibration_images: How many of the images batch norms are calibrated on; a last batch
+            that is not full is left out.
     """
 
-    def __init__(self, run: Run, images: TargetImages, *, weights: Weights = "online") -> None:
+    def __init__(
+        self,
+        run: Run,
+        images: TargetImages,
+        *,
+        weights: Weights = "online",
+        calibration_images: int = CALIBRATION_IMAGES,
+    ) -> None:
         self.run, self.images, self.space = run, images, run.space
         self.weights: Weights = weights
+        self._asked = calibration_images
+        count = min(calibration_images, len(images))
+        self.calibration_images = count // BATCH * BATCH if count > BATCH else count
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Returns the checkpoint and which weights of it."""
-        return {"checkpoint": self.run.fingerprint, "weights": self.weights}
+        """Returns the checkpoint, which weights of it, and what calibrates each network."""
+        calibration = {"images": self.calibration_images, "batch": BATCH}
+        return {
+            "checkpoint": self.run.fingerprint,
+            "weights": self.weights,
+            "calibration": calibration,
+        }
 
     def fingerprint(self, subnet: Subnet) -> str:
-        """Names everything but the images that one network's embeddings depend on."""
-        return _hash(self.run.fingerprint, self.weights, subnet, MEAN, STD, BATCH)
+        """Names everything but the images that one network's features depend on."""
+        how = (self._asked, BATCH, self.images.batch)
+        return _hash(self.run.fingerprint, self.weights, subnet, MEAN, STD, *how)
+
+    @property
+    def levels(self) -> int:
+        """How many feature maps each network shows."""
+        return sum(block.tap is not None for block in self.space.lower(self.space.maximum))
 
     @property
     def has_projections(self) -> bool:
@@ -77,28 +122,37 @@ class SupernetStudents:
     def network(self, subnet: Subnet) -> StaticNet:
         """Extracts a network and calibrates it."""
         net = self.run.supernet(self.weights).extract(subnet)
-        return calibrate(net, self._inputs(net))
+        side, count = net.lowered[0].in_side, self.calibration_images
+        inputs = self.images.inputs(side, batch=BATCH, limit=count)
+        return calibrate(net, map(torch.from_numpy, inputs))
+
+    def observe(self, subnet: Subnet) -> Iterator[Features]:
+        """Yields what one network says of the images, batch by batch."""
+        return self.observe_net(self.network(subnet))
+
+    @torch.no_grad()
+    def observe_net(self, net: StaticNet) -> Iterator[Features]:
+        """Yields what an extracted and calibrated network says of the images."""
+        for x_NCHW in self.images.inputs(net.lowered[0].in_side):
+            yield net(torch.from_numpy(x_NCHW))
 
     def embeddings(self, subnet: Subnet) -> np.ndarray:
         """Computes one network's pooled features of the images, float32[N, E]."""
         return self.embeddings_of(self.network(subnet))
 
-    @torch.no_grad()
     def embeddings_of(self, net: StaticNet) -> np.ndarray:
         """Computes the pooled features of an extracted and calibrated network, float32[N, E]."""
-        return torch.cat([net(x).embedding for x in self._inputs(net)]).numpy()
+        return torch.cat([features.embedding for features in self.observe_net(net)]).numpy()
 
     @torch.no_grad()
     def project(self, embeddings_NE: np.ndarray) -> Tensor:
-        """Projects one network's pooled features of all images as in training, L2-normalised.
+        """Projects one network's pooled features as in training, L2-normalised.
 
         Batch norms of the head, where it has any, take the statistics of these features, as those
         of the network take the statistics of these images.
         """
-        return self.run.method.encoder(self.weights).project(torch.from_numpy(embeddings_NE))
-
-    def _inputs(self, net: StaticNet) -> Iterator[Tensor]:
-        return map(torch.from_numpy, self.images.inputs(net.lowered[0].in_side))
+        # Copied: a product of equal matrices is equal to the last bit only in memory aligned alike.
+        return self.run.method.encoder(self.weights).project(torch.tensor(embeddings_NE))
 
 
 class CatalogueStudents:
@@ -118,7 +172,7 @@ class CatalogueStudents:
         return {"models": {name: _hash_of(model) for name, model in self.space.models.items()}}
 
     def fingerprint(self, subnet: Subnet) -> str:
-        """Names everything but the images that one network's embeddings depend on."""
+        """Names everything but the images that one network's features depend on."""
         return _hash_of(self.space.model(subnet))
 
     def embeddings(self, subnet: Subnet) -> np.ndarray:
@@ -134,6 +188,57 @@ class CatalogueStudents:
                 output_name=model.output_name,
                 batch=model.batch,
             )
+
+
+class ExternalStudents:
+    """One network from elsewhere, whatever subnet is asked for: a teacher.
+
+    Args:
+        network: The network.
+        space: Of the networks that are compared with it.
+        images: Of the target domain.
+    """
+
+    def __init__(self, network: ExternalTeacher, space: Space, images: TargetImages) -> None:
+        self.network, self.space, self.images = network, space, images
+        self._fingerprint = network.fingerprint()
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Returns a hash of its weights and preprocessing."""
+        return {"external": self._fingerprint}
+
+    def fingerprint(self, subnet: Subnet) -> str:
+        """Names everything but the images that its features depend on."""
+        return _hash(self._fingerprint, self.images.batch)
+
+    @property
+    def levels(self) -> int:
+        """How many feature maps the network shows."""
+        return self.network.levels
+
+    @torch.no_grad()
+    def observe(self, subnet: Subnet) -> Iterator[Features]:
+        """Yields what the network says of the images, batch by batch."""
+        for x_NCHW in self.images.inputs(self.network.side):
+            yield self.network.observe(torch.from_numpy(x_NCHW))
+
+    def embeddings(self, subnet: Subnet) -> np.ndarray:
+        """Computes the network's pooled features of the images, float32[N, E]."""
+        return torch.cat([features.embedding for features in self.observe(subnet)]).numpy()
+
+
+def check_finite(features: np.ndarray, whose: str) -> None:
+    """Refuses features that are not numbers.
+
+    Raises:
+        HwsearchError: If one is infinite or no number.
+    """
+    if not np.isfinite(features).all():
+        raise HwsearchError(
+            f"some features that {whose} gives for the target images are not finite",
+            fix="Check its weights; training may have diverged",
+        )
 
 
 def _hash_of(model: OnnxModel) -> str:

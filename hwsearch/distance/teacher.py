@@ -1,24 +1,18 @@
-"""The teacher, and the distance of a network to it: lower is better, 0 is the teacher itself."""
+"""The teacher: what a network that others should be close to says of the target images."""
 
-import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 from torch import Tensor
 
-from hwsearch.distance.compare import cosine_distance, relations
-from hwsearch.distance.students import Students, SupernetStudents
-from hwsearch.journal import write_atomic
+from hwsearch.distance.cache import Arrays, FeatureCache
+from hwsearch.distance.students import SeenStudents, Students, check_finite
+from hwsearch.errors import HwsearchError
 from hwsearch.space import Subnet
-
-DistanceKind = Literal["projection", "relation"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,7 @@ class Teacher:
 
     @property
     def fingerprint(self) -> str:
-        """Names everything but the images that its embeddings depend on."""
+        """Names everything but the images that its features depend on."""
         return self.students.fingerprint(self.subnet)
 
     def embeddings(self, cache: Path | None) -> np.ndarray:
@@ -46,74 +40,75 @@ class Teacher:
 
         Returns:
             float32[N, E].
+
+        Raises:
+            HwsearchError: If one is not finite.
         """
-        if cache is None:
-            return self.students.embeddings(self.subnet)
-        parts = f"{self.fingerprint}|{self.students.images.fingerprint}"
-        path = cache / f"teacher-{hashlib.sha256(parts.encode()).hexdigest()[:16]}.safetensors"
-        try:
-            return load_file(path)["embedding"]
-        except (FileNotFoundError, SafetensorError, KeyError):
-            embeddings_NE = self.students.embeddings(self.subnet)
-        write_atomic(path, save({"embedding": np.ascontiguousarray(embeddings_NE)}))
-        return embeddings_NE
 
+        def compute() -> Iterator[Arrays]:
+            embeddings_NE = np.ascontiguousarray(self.students.embeddings(self.subnet))
+            check_finite(embeddings_NE, "the teacher")
+            yield {"embedding": embeddings_NE}
 
-class TeacherDistance:
-    """Distance of networks to a teacher, on unlabelled images and without any adapter to train.
+        kept = FeatureCache(cache, self._key("embedding"), 1)
+        kept.fill(compute)
+        return kept[0]["embedding"]
 
-    "projection" is the cosine distance of the projections that were trained together (DATA,
-    arXiv 2203.09041): student and teacher are of one supernet. "relation" compares how similar
-    the images are to each other, and takes networks of any origin and width.
-
-    Args:
-        kind: "projection" or "relation".
-        students: The networks.
-        teacher: What they are compared with; one of the same students for "projection".
-        cache: Folder that keeps the teacher's embeddings, or None to keep none.
-    """
-
-    def __init__(
-        self,
-        kind: DistanceKind,
-        students: Students,
-        teacher: Teacher,
-        *,
-        cache: Path | None = None,
-    ) -> None:
-        self.kind: DistanceKind = kind
-        self.students = students
-        self._describe = _describer(kind, students)
-        with _one_thread():
-            self._teacher_BD = self._describe(teacher.embeddings(cache))
-
-    def __call__(self, subnet: Subnet) -> float:
-        """Returns the distance of a network, at least 0."""
-        with _one_thread():
-            return self.of_embeddings(self.students.embeddings(subnet))
-
-    def of_embeddings(self, embeddings_NE: np.ndarray) -> float:
-        """Returns the distance of pooled features, of a network or of an engine.
+    def maps(self, stages: Sequence[int], grid: int, cache: Path | None) -> FeatureCache:
+        """Computes feature maps of the images, or makes sure of those in the cache.
 
         Args:
-            embeddings_NE: Output for the target images, in their order.
+            stages: Which of them, the finest is 1.
+            grid: Most positions a side; larger maps are pooled.
+            cache: Folder that keeps them, or None to keep them in memory.
+
+        Returns:
+            A part for each batch: float32[B, C, G, G] by the name of the stage.
+
+        Raises:
+            HwsearchError: If a feature is not finite.
         """
-        return cosine_distance(self._describe(embeddings_NE), self._teacher_BD)
+        images, students = self.students.images, self._seen
+
+        def compute() -> Iterator[Arrays]:
+            for features in students.observe(self.subnet):
+                yield {str(stage): _pooled(features.levels[stage - 1], grid) for stage in stages}
+
+        parts = ceil(len(images) / images.batch)
+        kept = FeatureCache(cache, self._key(f"maps {list(stages)} {grid}"), parts)
+        kept.fill(compute)
+        return kept
+
+    @property
+    def levels(self) -> int:
+        """How many feature maps it shows."""
+        return self._seen.levels
+
+    @property
+    def _seen(self) -> SeenStudents:
+        if isinstance(self.students, SeenStudents):
+            return self.students
+        raise HwsearchError(
+            "a ready ONNX model shows no feature maps, which a dense task compares",
+            fix="Leave --teacher out, give a .py file whose teacher returns a list of maps, or "
+            "use --task classification",
+        )
+
+    def _key(self, what: str) -> dict[str, str]:
+        images = self.students.images.fingerprint
+        return {"teacher": self.fingerprint, "images": images, "features": what}
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Computes on one core: the last digits of a sum can depend on how many share it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _pooled(level_BCHW: Tensor, grid: int) -> np.ndarray:
+    pooled = to_grid(level_BCHW, min(grid, level_BCHW.shape[-1])).contiguous().numpy()
+    check_finite(pooled, "the teacher")
+    return pooled
 
 
-def _describer(kind: DistanceKind, students: Students) -> Callable[[np.ndarray], Tensor]:
-    if kind == "relation":
-        return relations
-    assert isinstance(students, SupernetStudents)
-    return students.project
+def to_grid(level_BCHW: Tensor, grid: int) -> Tensor:
+    """Brings feature maps to a number of positions a side: pools larger ones, enlarges smaller."""
+    if level_BCHW.shape[-1] == grid:
+        return level_BCHW
+    if level_BCHW.shape[-1] > grid:
+        return torch.nn.functional.adaptive_avg_pool2d(level_BCHW, grid)
+    return torch.nn.functional.interpolate(level_BCHW, (grid, grid), mode="bilinear")

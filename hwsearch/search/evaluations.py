@@ -73,7 +73,7 @@ class Yardstick:
     """What distances were measured with; only those of equal ones can be compared.
 
     Attributes:
-        distance: What was compared, "projection" or "relation".
+        distance: What was compared, such as "projection" or "dense 3 4".
         teacher: Fingerprint of the teacher.
         images: Fingerprint of the target images.
     """

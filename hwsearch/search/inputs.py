@@ -9,12 +9,15 @@ from hwsearch.checkpoint import load_run
 from hwsearch.distance import (
     CatalogueStudents,
     DistanceKind,
+    Judge,
     Students,
     SupernetStudents,
     TargetImages,
     Teacher,
-    TeacherDistance,
+    choose_kind,
+    choose_stages,
     load_target,
+    open_judge,
 )
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
@@ -84,10 +87,18 @@ class SearchInputs:
             device.require_a_network(self.space)
         return devices
 
-    def distance(self) -> TeacherDistance:
+    def distance(self) -> Judge:
         """Returns the distance to the teacher on the target images."""
-        cache = self.options.out / "teacher"
-        return TeacherDistance(self.kind, self.students, self.teacher, cache=cache)
+        cache, stages = self.options.out / "teacher", self.options.stages
+        seed = self.options.seed
+        return open_judge(
+            self.kind, self.students, self.teacher, stages=stages, cache=cache, seed=seed
+        )
+
+    @property
+    def distance_name(self) -> str:
+        """Names what is compared, and of which stages if there are several."""
+        return " ".join(map(str, (self.kind, *self.options.stages)))
 
     def header(self) -> dict[str, Any]:
         """Returns what must be equal for evaluations to be of one search."""
@@ -95,7 +106,8 @@ class SearchInputs:
             "space": self.space.name,
             "task": self.options.task,
             **self.students.origin,
-            "distance": self.kind,
+            "distance": self.distance_name,
+            "early_stop": self.options.early_stop,
             "teacher": self.teacher.fingerprint,
             "images": self.students.images.fingerprint,
             "ships": sorted(self.options.ships),
@@ -134,7 +146,8 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
             fix=f"Name the --out folder of hwsearch train --space {space.name}",
         )
     teacher = find_teacher(options.teacher, students, supernet)
-    kind = _kind(options, students, teacher)
+    kind = choose_kind(options.distance, options.task, students, teacher)
+    options = replace(options, stages=choose_stages(options.stages, kind, options.task, students))
     return SearchInputs(_absolute(options, tables), tables, students, teacher, kind)
 
 
@@ -153,24 +166,12 @@ def _open_checkpoint(
     if options.checkpoint is None:
         return None
     run = load_run(options.checkpoint, space=None if isinstance(space, Catalogue) else space.name)
-    return SupernetStudents(run, images, weights=options.weights)
-
-
-def _kind(options: SearchOptions, students: Students, teacher: Teacher) -> DistanceKind:
-    projected = (
-        isinstance(students, SupernetStudents)
-        and teacher.students is students
-        and students.has_projections
+    return SupernetStudents(
+        run,
+        images,
+        weights=options.weights,
+        calibration_images=options.calibration_images,
     )
-    if options.distance == "projection" and not projected:
-        raise HwsearchError(
-            "--distance projection compares a supernet, trained with a projection head, with its "
-            "own largest network",
-            fix="Use --distance relation",
-        )
-    if options.distance == "auto":
-        return "projection" if projected else "relation"
-    return options.distance
 
 
 def _check_tables(tables: tuple[Table, ...]) -> None:
@@ -193,7 +194,7 @@ def _absolute(options: SearchOptions, tables: tuple[Table, ...]) -> SearchOption
     return replace(
         options,
         checkpoint=options.checkpoint and options.checkpoint.resolve(),
-        teacher=_absolute_path(teacher) if teacher.endswith(".onnx") else teacher,
+        teacher=_absolute_path(teacher) if teacher.endswith((".onnx", ".py")) else teacher,
         tables=tuple(str(table.path.resolve()) for table in tables),
         warm=tuple(folder.resolve() for folder in options.warm),
         images=_absolute_path(options.images),

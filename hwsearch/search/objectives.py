@@ -1,12 +1,17 @@
 """What a search minimises, and the distance that a journal remembers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.space import Space, Subnet
+
+if TYPE_CHECKING:
+    from hwsearch.distance import Estimate
 
 Objective = Callable[[np.ndarray], np.ndarray]
 """From codes int[N, D] to float[N], lower is better."""
@@ -41,6 +46,8 @@ class RememberedDistance:
         score: Gives the distances of subnets, lower is better.
         latencies: Predicted milliseconds, by name of the table.
         advance: Called after each new evaluation.
+        early_stop: The same distance with a limit above which a network is hopeless: another
+            one is closer and no slower on any device. What the journal then holds is an estimate.
     """
 
     def __init__(
@@ -50,12 +57,16 @@ class RememberedDistance:
         score: Score,
         latencies: Mapping[str, Objective],
         advance: Callable[..., None],
+        *,
+        early_stop: "Callable[[Subnet, float], Estimate] | None" = None,
     ) -> None:
         self.space, self.journal, self.score = space, journal, score
         self.latencies, self.advance = latencies, advance
+        self.early_stop = early_stop
         self.known = {
             str(space.subnet(**row["subnet"])): float(row["distance"]) for row in journal.rows
         }
+        self._images: dict[str, int] = {}
         self._early = Journal.open(journal.path.with_suffix(".ahead.jsonl"), _AHEAD, journal.header)
         self._ahead: dict[str, float] = {row["subnet"]: row["distance"] for row in self._early}
 
@@ -82,10 +93,30 @@ class RememberedDistance:
         }
         missing = [subnet for subnet in turns if str(subnet) not in self._ahead]
         self._journal_in_turn(turns)
-        for place, distance in self.score(missing):
+        for place, distance in self._scored(missing, turns):
             self._take(missing[place], distance, its_turn=missing[place] == next(iter(turns)))
             self._journal_in_turn(turns)
         return np.array([self.known[str(subnet)] for subnet in subnets])
+
+    def _scored(
+        self, subnets: Sequence[Subnet], turns: Mapping[Subnet, Mapping[str, float]]
+    ) -> Iterator[tuple[int, float]]:
+        if self.early_stop is None:
+            yield from self.score(subnets)
+            return
+        latencies = [dict(turns[subnet]) for subnet in subnets]
+        for place, (subnet, latency_ms) in enumerate(zip(subnets, latencies, strict=True)):
+            estimate = self.early_stop(subnet, self._limit(latency_ms))
+            self._images[str(subnet)] = estimate.images
+            yield place, estimate.value
+
+    def _limit(self, latency_ms: Mapping[str, float]) -> float:
+        """Returns the distance above which a network is on no front."""
+        rows = self.journal.rows
+        return max(
+            min((row["distance"] for row in rows if row["latency_ms"][name] <= ms), default=inf)
+            for name, ms in latency_ms.items()
+        )
 
     def _take(self, subnet: Subnet, distance: float, *, its_turn: bool) -> None:
         """Takes a distance; one that must wait for its turn is on the disk when this returns."""
@@ -102,8 +133,9 @@ class RememberedDistance:
         """Journals the first of those that have their distance, until one has none yet."""
         while turns and str(subnet := next(iter(turns))) in self._ahead:
             distance, latency_ms = self._ahead[str(subnet)], turns.pop(subnet)
-            self.journal.append(
-                {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
-            )
+            row = {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
+            if str(subnet) in self._images:
+                row["images"] = self._images[str(subnet)]
+            self.journal.append(row)
             self.known[str(subnet)] = distance
             self.advance(note=f"distance {distance:.4f}")

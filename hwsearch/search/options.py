@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hwsearch.distance import DistanceKind, Task
+from hwsearch.distance.images import FEWEST
+from hwsearch.distance.students import CALIBRATION_IMAGES
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
 from hwsearch.search.costs import Against
@@ -33,13 +36,16 @@ class SearchOptions:
 
     teacher: str = ""
     """What networks should be close to, instead of the checkpoint's largest network: a model of
-    the searched catalogue, or the path of an ONNX file."""
+    the searched catalogue, the path of an ONNX file, timm:NAME=FILE, or a .py file as train's."""
 
-    distance: Literal["auto", "projection", "relation"] = "auto"
-    """What is compared: trained projections, or how similar the images are to each other, which
-    fits networks of any origin; auto takes projections where there are some."""
+    distance: Literal["auto", DistanceKind] = "auto"
+    """What is compared: trained projections; how similar the images are to each other (relation),
+    which fits networks of any origin; which keys of the training's queue an image is like; or how
+    places in the image relate (dense). auto takes dense for detection and segmentation, otherwise
+    projections where there are some. The other names are controls, such as parameters or naswot:
+    what a distance must beat."""
 
-    task: Literal["classification", "detection", "segmentation"] = "classification"
+    task: Task = "classification"
     """What the engine is for; decides what the teacher distance compares."""
 
     ships: tuple[str, ...] = ()
@@ -57,6 +63,9 @@ class SearchOptions:
     warm: tuple[Path, ...] = ()
     """Folders of earlier searches of the same space: what was measured on the same images, weights
     and teacher is taken over, all else is a hint at where to look."""
+    stages: tuple[int, ...] = ()
+    """Stages whose feature maps a dense distance compares, the finest is 1; left out, the three
+    coarsest for detection and the two coarsest for segmentation."""
 
     evaluations: int = 200
     """Networks whose distance is evaluated; a larger number later continues the search."""
@@ -70,6 +79,13 @@ class SearchOptions:
 
     max_images: int = 512
     """Most images that the distance looks at."""
+
+    calibration_images: int = CALIBRATION_IMAGES
+    """How many of them batch norms of every network are calibrated on, 512 at most."""
+
+    early_stop: bool = False
+    """Stop looking at a network as soon as the images so far show, at 99 % confidence, that
+    another one is closer to the teacher and no slower on any device."""
 
     weights: Weights = "online"
     """Which of the checkpoint's weights: as trained, or their slow average."""
@@ -96,10 +112,6 @@ class SearchOptions:
 
     def __post_init__(self) -> None:
         """Refuses values that cannot work."""
-        if self.task != "classification":
-            raise HwsearchError(
-                f"--task {self.task} is not available yet", fix="Use --task classification"
-            )
         parse_ships(self.ships)
         read_limits(self.limit)
         if not self.tables:
@@ -118,12 +130,19 @@ class SearchOptions:
             raise HwsearchError(
                 f"--stop-gain {self.stop_gain} is not a share below 1", fix="Use 0 to 0.99"
             )
-        if self.max_images < 2:
-            raise HwsearchError("--max-images must be at least 2")
         if self.confirm_minutes <= 0:
             raise HwsearchError("--confirm-minutes must be above 0")
         if self.processes is not None and self.processes < 1:
             raise HwsearchError(f"--processes {self.processes} is too small", fix="Use 1 or more")
+        if self.early_stop and (self.ray or (self.processes or 1) > 1):
+            raise HwsearchError(
+                "--early-stop scores one network after the other",
+                fix="Leave it out, or --processes and --ray",
+            )
+        if self.max_images < FEWEST:
+            raise HwsearchError(f"--max-images must be at least {FEWEST}")
+        if not FEWEST <= self.calibration_images <= CALIBRATION_IMAGES:
+            raise HwsearchError(f"--calibration-images must be {FEWEST} to {CALIBRATION_IMAGES}")
 
 
 def read_options(config: Path, *, out: Path) -> SearchOptions:
@@ -141,6 +160,7 @@ def read_options(config: Path, *, out: Path) -> SearchOptions:
         values |= {"out": out, "tables": tuple(values["tables"])}
         values |= {name: tuple(values.get(name, ())) for name in ("ships", "limit")}
         values["warm"] = tuple(map(Path, values.get("warm", ())))
+        values["stages"] = tuple(values.get("stages", ()))
         if "checkpoint" in values:
             values["checkpoint"] = Path(values["checkpoint"])
         return SearchOptions(**values)

@@ -7,7 +7,8 @@ import numpy as np
 from rich.table import Table as Grid
 
 from hwsearch.config import write_config
-from hwsearch.distance import CatalogueStudents
+from hwsearch.distance import CatalogueStudents, Distance, Estimate, SupernetStudents
+from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.progress import console, track
 from hwsearch.search.confirm import confirm
@@ -25,6 +26,7 @@ from hwsearch.search.scoring import open_score
 from hwsearch.search.searcher import pareto_search
 from hwsearch.search.stop import ending_on_sigterm
 from hwsearch.search.warm import Warm, journal_known, read_warm
+from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import Catalogue
 
 SHOWN = 12
@@ -49,6 +51,7 @@ def search(options: SearchOptions) -> Path:
     inputs = open_inputs(options)
     out, against = inputs.options.out, inputs.options.against
     devices = inputs.devices()
+    _tell_images(inputs)
     _tell_random_weights(inputs)
     header = inputs.header()
     warm = read_warm(inputs.options.warm, header)
@@ -77,6 +80,15 @@ def search(options: SearchOptions) -> Path:
     return out
 
 
+def _tell_images(inputs: SearchInputs) -> None:
+    """Says how many images each network is judged and calibrated on: that is what it costs."""
+    students = inputs.students
+    said = f"Distance '{inputs.distance_name}' on {len(students.images)} images"
+    if isinstance(students, SupernetStudents):
+        said += f", batch norms of each network calibrated on {students.calibration_images}"
+    console.print(said, markup=False)
+
+
 def _tell_random_weights(inputs: SearchInputs) -> None:
     """Names models that were never trained; a catalogue is free to hold some."""
     space, teacher = inputs.space, inputs.teacher
@@ -100,10 +112,13 @@ def _evaluate(
         journal_known(journal, space, warm.known, latencies)
         console.print(f"{known} evaluations of an earlier search are taken over")
     total, done = min(most + known, space.size), len(journal.rows)
+    early_stop = _early_stop(inputs)
     with (
         track("search", max(total, done), start=done) as advance,
         open_score(inputs) as score,
-        RememberedDistance(space, journal, score, latencies, advance) as distance,
+        RememberedDistance(
+            space, journal, score, latencies, advance, early_stop=early_stop
+        ) as distance,
     ):
         codes, gain = pareto_search(
             space,
@@ -122,6 +137,18 @@ def _evaluate(
     if 0 < gain < options.stop_gain:
         why += f" of at most {total}: more would find little"
     console.print(f"{why}; {options.batch} more are expected to add {gain:.2%} to the fronts")
+
+
+def _early_stop(inputs: SearchInputs) -> Callable[[Subnet, float], Estimate] | None:
+    if not inputs.options.early_stop:
+        return None
+    judge = inputs.distance()
+    if isinstance(judge, Distance) and judge.by_image:
+        return judge.estimate
+    raise HwsearchError(
+        f"--early-stop does not work with --distance {inputs.kind}, which is no mean over images",
+        fix="Leave it out, or use --distance dense or a projection head without batch norms",
+    )
 
 
 def _fleet_words(fleet: Fleet | None) -> str:

@@ -2,18 +2,25 @@
 
 from pathlib import Path
 
-from hwsearch.distance import CatalogueStudents, Students, SupernetStudents, Teacher
+from hwsearch.distance import (
+    CatalogueStudents,
+    ExternalStudents,
+    Students,
+    SupernetStudents,
+    Teacher,
+)
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import DIM, Catalogue
+from hwsearch.spaces.timm import SCHEME
 
 
 def find_teacher(text: str, students: Students, supernet: SupernetStudents | None) -> Teacher:
     """Finds the teacher that a user means.
 
     Args:
-        text: A model of the searched catalogue, the path of an ONNX file, or nothing for the
-            largest network of the supernet.
+        text: A model of the searched catalogue, the path of an ONNX file, what
+            `hwsearch train --teacher` takes, or nothing for the largest network of the supernet.
         students: The networks that are searched.
         supernet: The networks of --checkpoint, if it was given.
 
@@ -28,11 +35,15 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
         return Teacher(students, students.space.subnet(**{DIM: text}))
     if path.suffix == ".onnx" and path.is_file():
         return _file(path.resolve(), students)
+    if path.suffix == ".py" or text.startswith(SCHEME):
+        return _module(text, students)
     if text and models:
         raise unknown_name("model of --teacher", text, tuple(models))
     if text:
         raise HwsearchError(
-            "--teacher names no ONNX file", where=text, fix="Give the path of an .onnx file"
+            "--teacher names no ONNX file",
+            where=text,
+            fix="Give the path of an .onnx file, timm:NAME=FILE.safetensors, or a .py file",
         )
     if supernet is None:
         raise HwsearchError(
@@ -40,6 +51,14 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
             fix=f"Give --checkpoint, or a model with --teacher: {', '.join(models)}",
         )
     return Teacher(supernet, supernet.space.maximum)
+
+
+def _module(text: str, students: Students) -> Teacher:
+    from hwsearch.train.teacher import open_teacher
+
+    space = students.space
+    network = open_teacher(text, space.input_shape[1])
+    return Teacher(ExternalStudents(network, space, students.images), space.maximum)
 
 
 def _file(path: Path, students: Students) -> Teacher:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hwsearch.data.prepare import MEAN, STD
 from hwsearch.errors import HwsearchError
+from hwsearch.nn.features import Features
 from hwsearch.nn.supernet import resized
 
 
@@ -18,14 +19,16 @@ class ExternalTeacher(nn.Module):
     """A network that never learns.
 
     Args:
-        net: From images [B, 3, side, side] to features [B, E]; frozen from now on.
+        net: From images [B, 3, side, side] to features [B, E], or to feature maps [B, C, H, W] in
+            a sequence, fine to coarse; frozen from now on.
         side: Height and width in pixels of the images that it takes.
         mean: Of pixels from 0 to 1, as it was trained: for all channels or for each.
         std: Likewise.
         origin: What names it, for errors.
 
     Attributes:
-        width: E.
+        width: E, or the channels of the coarsest map.
+        levels: How many maps it gives.
 
     Raises:
         HwsearchError: If it cannot take such images or gives no such features.
@@ -48,32 +51,48 @@ class ExternalTeacher(nn.Module):
         self.register_buffer("mean_311", _of_channels(mean, origin))
         self.register_buffer("std_311", _of_channels(std, origin))
         self.eval()
-        self.width = self._find_width(origin)
+        self.levels, self.width = self._find_sizes(origin)
 
     def train(self, mode: bool = True) -> "ExternalTeacher":
         """Does nothing: a teacher stays in evaluation mode."""
         return super().train(False)
 
-    @torch.no_grad()
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Computes its features [B, E], in fp32, of images that are normalised for subnets."""
-        pixels_BCHW = resized(images_BCHW * STD + MEAN, self.side)
-        return self.net((pixels_BCHW - self.mean_311) / self.std_311).float()
+        return self.observe(images_BCHW).embedding
 
-    def _find_width(self, origin: str) -> int:
+    @torch.no_grad()
+    def observe(self, images_BCHW: Tensor) -> Features:
+        """Computes its feature maps, if it gives any, and its features, the coarsest pooled."""
+        given = self._run(images_BCHW)
+        if isinstance(given, Tensor):
+            return Features((), {"embedding": given.float()})
+        levels = tuple(level.float() for level in given)
+        return Features(levels, {"embedding": levels[-1].mean((2, 3))})
+
+    def _run(self, images_BCHW: Tensor) -> Tensor | Sequence[Tensor]:
+        pixels_BCHW = resized(images_BCHW * STD + MEAN, self.side)
+        return self.net((pixels_BCHW - self.mean_311) / self.std_311)
+
+    @torch.no_grad()
+    def _find_sizes(self, origin: str) -> tuple[int, int]:
         try:
-            features = self(torch.zeros(2, 3, self.side, self.side))
+            given = self._run(torch.zeros(2, 3, self.side, self.side))
         except Exception as cause:  # of any module that a user may give
             told = " ".join(f"{type(cause).__name__}: {cause}".split())
             what = f"the teacher takes no images of {self.side} pixels: {told[:200]}"
             raise HwsearchError(what, where=origin) from cause
-        if features.dim() != 2 or len(features) != 2:
+        levels = () if isinstance(given, Tensor) else given
+        maps, dims = ([given], 2) if isinstance(given, Tensor) else (given, 4)
+        shapes = [list(found.shape) for found in maps]
+        if not shapes or any(len(shape) != dims or shape[0] != 2 for shape in shapes):
+            told = ", ".join(map(str, shapes)) or "nothing"
             raise HwsearchError(
-                f"the teacher gives {list(features.shape)} for 2 images, not [2, E]",
+                f"the teacher gives {told} for 2 images, not [2, E] nor maps [2, C, H, W]",
                 where=origin,
-                fix="Pool its feature maps to one vector an image",
+                fix="Pool its feature maps to one vector an image, or give them as a list",
             )
-        return features.shape[1]
+        return len(levels), shapes[-1][1]
 
     def fingerprint(self) -> str:
         """Names its weights and how images are prepared for it."""

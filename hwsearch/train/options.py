@@ -222,15 +222,7 @@ class TrainOptions:
         Raises:
             HwsearchError: If a strength is out of range.
         """
-        return AugmentOptions(
-            crop_scale=(self.crop_min, self.crop_max),
-            crop_shift=self.crop_shift,
-            crop_follow=self.crop_follow,
-            flip_share=0.5 if self.flip else 0.0,
-            jitter=(self.jitter, self.jitter, self.jitter, self.jitter_hue),
-            grey_share=self.grey,
-            blur_share=self.blur,
-        )
+        return AugmentOptions.of_flags(vars(self))
 
 
 def _check_least(options: TrainOptions, least: float, *names: str) -> None:

@@ -1,0 +1,1 @@
+"""Controls: what else orders networks without labels, and what a distance must beat."""

@@ -1,0 +1,53 @@
+"""SynFlow (arXiv 2006.05467): how much flows through the weights of an untrained network."""
+
+from collections.abc import Callable
+from math import log
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hwsearch.distance.controls.fresh import fresh_network
+from hwsearch.distance.controls.instead import ACTIVATIONS, Instead
+from hwsearch.nn import StaticNet
+from hwsearch.space import Space, Subnet
+
+
+class SynFlow:
+    """log Σ |w · ∂R/∂w|, R being the sum of outputs for an image of ones and absolute weights.
+
+    Nothing is negative then, so activations let all pass; norms are left out.
+
+    Args:
+        space: Of the networks.
+        seed: Chooses the random weights.
+    """
+
+    def __init__(self, space: Space, seed: int = 0) -> None:
+        self._space, self._seed = space, seed
+
+    def __call__(self, subnet: Subnet) -> float:
+        """Returns the score of a network, higher is better."""
+        return log(flow(fresh_network(self._space, subnet, self._seed)))
+
+
+def flow(net: StaticNet) -> float:
+    """Sums |w · ∂R/∂w| over the weights of all convolutions and linear layers.
+
+    Args:
+        net: Its weights are replaced by their absolute values, in float64.
+    """
+    net.eval().double()
+    for parameter in net.parameters():
+        parameter.data.abs_()
+    side = net.lowered[0].in_side
+    with Instead((*ACTIVATIONS, F.layer_norm), _pass_on):
+        net(torch.ones(1, 3, side, side, dtype=torch.float64)).embedding.sum().backward()
+    weights = [part.weight for part in net.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    gradients = ((weight.detach(), weight.grad) for weight in weights if weight.grad is not None)
+    return sum(float((weight * gradient).abs().sum()) for weight, gradient in gradients)
+
+
+def _pass_on(_: Callable[..., Tensor], x: Tensor, *args: object, **kwargs: object) -> Tensor:
+    del args, kwargs
+    return x

@@ -1,0 +1,28 @@
+"""Classification: the cosine distance of the projections that were trained together."""
+
+import numpy as np
+from torch import Tensor, nn
+
+from hwsearch.distance.compare import row_distance
+from hwsearch.distance.students import SupernetStudents
+
+
+class Projection:
+    """1 − cos of the L2-normalised projections of each image (DATA, arXiv 2203.09041).
+
+    Student and teacher are of one supernet, which has a projection head.
+
+    Args:
+        students: The networks.
+    """
+
+    compare = staticmethod(row_distance)
+
+    def __init__(self, students: SupernetStudents) -> None:
+        self._students = students
+        head = students.run.method.encoder(students.weights).projector
+        self.by_image = not any(isinstance(part, nn.BatchNorm1d) for part in head.modules())
+
+    def describe(self, embeddings_BE: np.ndarray) -> Tensor:
+        """Returns projections, [B, D]."""
+        return self._students.project(embeddings_BE)
