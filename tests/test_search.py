@@ -348,7 +348,7 @@ def test_a_python_file_can_be_the_teacher(made: Path, tmp_path: Path, task: str)
 def test_a_control_can_choose(made: Path, tmp_path: Path) -> None:
     words = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 8"
     words += f" --tables {made / 'tables' / 'made-up'}/bottleneck-32-openvino-fp32-b1-t2.jsonl"
-    words += f" --evaluations 8 --population 8 --distance parameters --out {tmp_path / 'out'}"
+    words += f" --evaluations 8 --distance parameters --out {tmp_path / 'out'}"
     assert main(words.split()) == 0
     assert read_front(tmp_path / "out")[-1].subnet == SPACE.maximum
 
