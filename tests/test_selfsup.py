@@ -23,8 +23,9 @@ from hwsearch.checkpoint import Checkpoint, Header, Run, load_run
 from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance, load_target
 from hwsearch.errors import HwsearchError
 from hwsearch.nn import Supernet, calibrate
+from hwsearch.selfsup.densecl import dense_info_nce
 from hwsearch.selfsup.heads import Encoder
-from hwsearch.selfsup.losses import nt_xent
+from hwsearch.selfsup.losses import info_nce, nt_xent
 from hwsearch.selfsup.queue import KeyQueue
 from hwsearch.selfsup.teacher import EmaTeacher
 
@@ -61,16 +62,17 @@ def test_no_method_keeps_running_statistics(name):
 @pytest.mark.parametrize("subnets", [1, 3])
 def test_teacher_and_queue_move_once_a_step(name, subnets):
     method, views = make_method(name), make_views(1)
+    train_step(method, make_views(0), [TINY.maximum])  # or teacher and student would be equal
     teachers = parts(method, EmaTeacher)
     before = copy.deepcopy([list(teacher.module.parameters()) for teacher in teachers])
     train_step(method, views, [TINY.maximum] * subnets)
-    online = [p for name, p in method.named_parameters() if p.requires_grad]
+    online = [p for p in method.parameters() if p.requires_grad]
     for teacher, olds in zip(teachers, before, strict=True):
         keep = teacher.decay_at(views.progress)
         for old, mine, new in zip(olds, teacher.module.parameters(), online, strict=False):
             torch.testing.assert_close(mine, keep * old + (1 - keep) * new)
     for queue in parts(method, KeyQueue):
-        assert queue.owners_K.tolist() == [*views.indices_B.tolist(), *[-1] * 2 * BATCH]
+        assert queue.owners_K.tolist() == [*range(2 * BATCH), *[-1] * BATCH]
 
 
 @every_method
@@ -193,6 +195,46 @@ def test_a_method_goes_on_bit_by_bit_where_its_checkpoint_stands(name, tmp_path)
 def test_a_slow_average_that_is_not_kept_is_refused(name):
     with pytest.raises(HwsearchError, match=f"'{name}' keeps no slow average.*--weights online"):
         make_method(name).embedder(TINY.minimum, "ema")
+
+
+@pytest.mark.parametrize("name", ["byol", "simsiam"])
+def test_each_view_predicts_the_other_one(name):
+    method, views = make_method(name), make_views()
+    encoder, predictor = method.encoder("online"), method.student.predictor
+    teacher = method.teacher.module if name == "byol" else encoder
+    cosines = []
+    for seen, other in [(views.query_BCHW, views.key_BCHW), (views.key_BCHW, views.query_BCHW)]:
+        features = encoder.supernet(seen, TINY.minimum).embedding
+        prediction = predictor(encoder.projector(features))
+        cosines.append(F.cosine_similarity(prediction, teacher(other, TINY.maximum)).mean())
+    expected = 4 - 2 * sum(cosines) if name == "byol" else -sum(cosines) / 2
+    found = method(views, method.targets(views), TINY.minimum)
+    torch.testing.assert_close(found["loss"], expected)
+
+
+@pytest.mark.parametrize("name", ["moco-v2", "ressl"])
+def test_queries_are_of_the_query_view_and_in_order(name):
+    method, views = make_method(name), make_views()
+    queries = method.online(views.query_BCHW, TINY.minimum, 2)
+    targets = method.targets(views)
+    found = method(views, targets, TINY.minimum)["loss"]
+    torch.testing.assert_close(found, method.compare(queries, targets))
+
+
+def test_half_of_densecls_loss_is_of_images_and_half_of_positions():
+    method, views = make_method("densecl"), make_views()
+    targets = method.targets(views)
+    image_BD, position_BPD, _ = method.student(views.query_BCHW, TINY.minimum, 2)
+    images = info_nce(image_BD, targets.image_BD, targets.other_images, 0.2)
+    query = F.normalize(position_BPD, dim=-1)
+    positions = dense_info_nce(query, targets.position_BPD, targets.other_positions, 0.2)
+    found = method(views, targets, TINY.minimum)["loss"]
+    torch.testing.assert_close(found, (images + positions) / 2)
+    teacher = method.teacher.module
+    order = torch.randperm(BATCH, generator=torch.Generator().manual_seed(0))
+    image_BD, position_BPD, _ = teacher(views.key_BCHW[order], TINY.maximum, 2)
+    torch.testing.assert_close(targets.image_BD[order], image_BD)
+    torch.testing.assert_close(targets.position_BPD[order], F.normalize(position_BPD, dim=-1))
 
 
 def test_simclr_can_take_the_maximum_for_its_target():

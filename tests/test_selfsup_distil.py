@@ -36,6 +36,7 @@ def test_a_teacher_sees_images_of_its_own_side_and_normalisation():
     expected = (resized(pixels, 4) - wide[0]) / wide[1]
     torch.testing.assert_close(teacher((pixels - MEAN) / STD), expected.flatten(1))
     assert teacher.width == 48
+    assert not teacher.train().training
 
 
 @every_taught

@@ -50,16 +50,18 @@ class Mlp(nn.Module):
         super().__init__()
         self.shape = shape
 
-        def after(size: int) -> list[nn.Module]:
-            norm = [nn.BatchNorm1d(size, track_running_stats=running)] * shape.hidden_norm
-            return [*norm, nn.ReLU()]
+        hidden = shape.hidden
 
-        inner = after(shape.hidden)
+        def after_hidden() -> list[nn.Module]:
+            norm = nn.BatchNorm1d(hidden, track_running_stats=running)
+            return [norm, nn.ReLU()] if shape.hidden_norm else [nn.ReLU()]
+
+        inner = after_hidden()
         for _ in range(shape.layers - 2):
-            inner += [nn.Linear(shape.hidden, shape.hidden), *after(shape.hidden)]
-        self.first = nn.Linear(width, shape.hidden)
+            inner += [nn.Linear(hidden, hidden), *after_hidden()]
+        self.first = nn.Linear(width, hidden)
         self.inner = nn.Sequential(*inner)
-        self.second = nn.Linear(shape.hidden, shape.out)
+        self.second = nn.Linear(hidden, shape.out)  # the last; checkpoints have that name
         self.out_norm = (
             nn.BatchNorm1d(shape.out, affine=False, track_running_stats=running)
             if shape.out_norm

@@ -34,7 +34,7 @@ class Judge:
 
     def __call__(self, net: StaticNet) -> dict[str, float]:
         """Calibrates a network on training images and returns the accuracy by judge."""
-        calibrate(net, map(normalise, self._train.images[:CALIBRATION].split(BATCH)))
+        self.calibrated(net)
         (train, labels), (test, expected) = (
             (features(net, images), images.labels.numpy()) for images in (self._train, self._test)
         )
@@ -44,6 +44,10 @@ class Judge:
             "knn": nearest.accuracy,
             "linear": float((linear.predict(test) == expected).mean()),
         }
+
+    def calibrated(self, net: StaticNet) -> StaticNet:
+        """Gives a network the batch-norm statistics of the first training images."""
+        return calibrate(net, map(normalise, self._train.images[:CALIBRATION].split(BATCH)))
 
 
 @torch.inference_mode()

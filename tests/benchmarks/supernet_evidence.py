@@ -10,11 +10,14 @@ units that have a row are not run again. The claims:
     teacher   a teacher that stays at the largest network, against one with the query's own shape
     alone     subnets as they come from the supernet, against the same networks trained alone
     family    every family of networks, beside its random weights
+    method    every method, beside the same
+    external  a frozen larger network, trained alone for twice as long, as the only teacher
 
 Without --data it only prints what the journal holds: means over seeds with 95 % intervals.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -28,13 +31,16 @@ from rows import add_row, open_results
 
 from hwsearch.checkpoint import build_method, load_run
 from hwsearch.nn import StaticNet
-from hwsearch.selfsup.settings import MethodSettings
+from hwsearch.selfsup.settings import DEFAULTS, MethodSettings
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions, train
 
-SPACE, SEEDS, EPOCHS = "bottleneck-32", (0, 1, 2), 20
+SPACE, SEEDS = "bottleneck-32", (0, 1, 2)
+EPOCHS, SHORT, LONG = 20, 5, 40
 FAMILIES = ("basic-32", "inverted-32", "vit-32")
+METHODS = ("byol", "densecl", "ressl", "simclr", "simsiam")
+TUTOR = Path(__file__).with_name("tutor.py")
 SIZES = ("min", "middle", "max")
 
 
@@ -47,12 +53,14 @@ class Unit:
         space: Space to train.
         method: Method to train with; empty means random weights, which are not trained.
         seed: Of weights, order, augmentation and random networks.
+        epochs: Passes over the images.
     """
 
     name: str
     space: str
     method: str
     seed: int
+    epochs: int = EPOCHS
 
 
 def plan() -> Iterator[Unit]:
@@ -64,8 +72,12 @@ def plan() -> Iterator[Unit]:
         yield Unit(f"teacher-own-{seed}", SPACE, own_teacher.NAME, seed)
     for size, network in networks_of(get_space(SPACE)).items():
         yield Unit(f"alone-{size}-0", f"{SPACE}[{network}]", "moco-v2", 0)
-    for name in FAMILIES:
-        yield Unit(f"family-{name}-0", name, "moco-v2", 0)
+    for name in (SPACE, *FAMILIES):
+        yield Unit(f"family-{name}-0", name, "moco-v2", 0, SHORT)
+    for method in METHODS:
+        yield Unit(f"method-{method}-0", SPACE, method, 0, SHORT)
+    yield Unit("tutor-0", "basic-32[max]", "moco-v2", 0, LONG)
+    yield Unit("external-0", SPACE, "distil", 0)
 
 
 def networks_of(space: Space) -> dict[str, Subnet]:
@@ -76,24 +88,27 @@ def networks_of(space: Space) -> dict[str, Subnet]:
     return dict(zip(SIZES, (space.minimum, space.subnet(**middle), space.maximum), strict=True))
 
 
-def options_of(unit: Unit, data: Path, out: Path, device: str) -> TrainOptions:
-    """Differs from MoCo v2's recipe where 20 epochs of 20,000 small images need it."""
+def options_of(unit: Unit, data: Path, keep: Path, device: str) -> TrainOptions:
+    """Differs from the papers' recipes where a few epochs of 20,000 small images need it."""
+    out = keep / unit.name
+    ours = {"queue": 0, "ema": 0.99, "ema_end": None, "projection_hidden": 512, "projection": 128}
+    known = DEFAULTS.get(unit.method, DEFAULTS["moco-v2"])
     return TrainOptions(
         data=str(data / "train-*.tar.gz"),
         space=unit.space,
         method=unit.method,
         out=out,
         resume=out.exists(),
-        epochs=EPOCHS,
+        epochs=unit.epochs,
         batch=256,
         optimizer="adamw",
         lr=0.002,
-        queue=0,
-        ema=0.99,
-        projection_hidden=512,
         residual_scale=1.0,
+        teacher=str(TUTOR) if unit.method == "distil" else None,
         seed=unit.seed,
         device=device,
+        tensorboard=False,
+        **{name: value for name, value in ours.items() if name in known},
     )
 
 
@@ -103,14 +118,16 @@ def run(unit: Unit, data: Path, keep: Path, device: str) -> dict[str, Any]:
     if not unit.method:
         taken, training = _random(space), {}
     else:
-        out = train(options_of(unit, data, keep / unit.name, device))
+        os.environ |= {"TUTOR_RUN": str(keep / "tutor-0"), "TUTOR_IMAGES": str(data)}
+        out = train(options_of(unit, data, keep, device))
         taken, training = load_run(out).supernet().extract, _training(out)
     results = {size: judge(taken(network)) for size, network in networks_of(space).items()}
     return asdict(unit) | training | {"results": results}
 
 
 def _random(space: Space) -> Callable[[Subnet], StaticNet]:
-    method = build_method(space, "moco-v2", MethodSettings(16, queue=0), seed=0, residual_scale=1.0)
+    settings = MethodSettings(projection_hidden=16, queue=0)
+    method = build_method(space, "moco-v2", settings, seed=0, residual_scale=1.0)
     return method.encoder("online").supernet.extract
 
 

@@ -37,7 +37,8 @@ from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.data.loader import Loader, LoaderOptions
 from hwsearch.data.sources import open_source
 from hwsearch.nn import StaticNet, Supernet
-from hwsearch.selfsup.base import MethodSettings, Views
+from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 from hwsearch.train.hardware import Hardware
