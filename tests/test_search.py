@@ -19,6 +19,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
+from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import read_front
@@ -234,6 +235,44 @@ def test_limited_search_finds_one_network_for_all(made: Path, tmp_path: Path) ->
     with pytest.raises(HwsearchError, match=r"no network keeps --limit .*the nearest is"):
         search(options(made, tmp_path / "none", limit=("weights_mb<=0.001",)))
     assert not (tmp_path / "none").exists()
+
+
+def test_warm_start_takes_over_what_was_measured_alike(
+    made: Path, found: Path, tmp_path: Path, calls: list[Subnet]
+) -> None:
+    given = {"limit": ("macs<=2e7",), "warm": (found,), "evaluations": 3}
+    out = search(options(made, tmp_path / "out", **given))
+    assert 0 < len(calls) <= 3
+    before, now = Evaluations.read(found), Evaluations.read(out)
+    assert len(now.codes) == len(before.codes) + len(calls)
+    assert set(calls).isdisjoint(map(SPACE.decode, before.codes))
+    assert max(point.macs for point in read_front(out)) <= 2e7
+    assert open_search(out).options.warm == ()
+
+
+def test_fronts_against_another_cost_are_no_picture_of_latency(
+    made: Path, found: Path, tmp_path: Path
+) -> None:
+    given = {"against": "weights_mb", "warm": (found,), "evaluations": 2}
+    out = search(options(made, tmp_path, **given))
+    front = read_front(out)
+    weights = [point.weight_bytes for point in front if point.table == front[0].table]
+    assert weights == sorted(set(weights))
+    with pytest.raises(HwsearchError, match=r"drawn against weights_mb.*--against latency_ms"):
+        report(ReportOptions(directory=out))
+
+
+def test_warm_start_from_another_checkpoint_mixes_no_distances(
+    made: Path, found: Path, tmp_path: Path, calls: list[Subnet]
+) -> None:
+    other = write_checkpoint(tmp_path / "run", seed=1)
+    given = {"checkpoint": other, "warm": (found,), "evaluations": 12}
+    out = search(options(made, tmp_path / "out", **given))
+    assert len(calls) == len(Evaluations.read(out).codes) == 12
+    with pytest.raises(HwsearchError, match="--warm names the folder of --out"):
+        options(made, found, warm=(found,))
+    with pytest.raises(HwsearchError, match="no search found"):
+        search(options(made, tmp_path / "none", warm=(made,)))
 
 
 def test_search_is_opened_again_with_what_it_read(made: Path, found: Path) -> None:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from hwsearch.errors import HwsearchError
 from hwsearch.search.pareto import hypervolume, knee, pareto_front
 from hwsearch.search.searcher import pareto_search
+from hwsearch.search.sight import Archive
 from hwsearch.space import Dim, Part, Space
 from hwsearch.spaces import get_space
 
@@ -100,6 +102,49 @@ def test_larger_budget_continues_the_smaller_one() -> None:
         pareto_search(TWIN, twin_distance, [macs_ms], evaluations=count)[0] for count in (40, 70)
     )
     np.testing.assert_array_equal(short, long[:40])
+
+
+def other_distance(codes: np.ndarray) -> np.ndarray:
+    """What another checkpoint might give: alike in rank, of another scale."""
+    missing = 1 - codes / (np.array(TWIN.shape) - 1)
+    weights = np.array([0.08, 0.03, 0.15, 0.15, 0.15, 0.1, 0.05, 0.2, 0.09])
+    return 0.4 * (missing**1.2 @ weights + 0.1 * missing[:, 2] * missing[:, 7])
+
+
+def test_an_earlier_search_saves_evaluations() -> None:
+    old, _ = pareto_search(TWIN, other_distance, [macs_ms], evaluations=100, seed=9)
+    earlier, every = [Archive(old, other_distance(old))], TWIN.all_codes()
+    cold, warm = (
+        pareto_search(TWIN, twin_distance, [macs_ms], evaluations=count, earlier=hints)[0]
+        for count, hints in ((46, []), (36, earlier))
+    )
+    covered = [hypervolume(macs_ms(codes), twin_distance(codes)) for codes in (cold, warm)]
+    assert covered[1] > covered[0] > 0.9 * hypervolume(macs_ms(every), twin_distance(every))
+
+
+def test_known_networks_are_told_and_not_chosen_again() -> None:
+    known = TWIN.all_codes()[::1500]
+    codes, _ = pareto_search(TWIN, twin_distance, [macs_ms], evaluations=12, known=known)
+    assert len(np.unique(codes, axis=0)) == len(codes) == len(known) + 12
+    np.testing.assert_array_equal(codes[: len(known)], known)
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (lambda codes: np.full(len(codes), np.nan), r"distance of network stem=.* is nan"),
+        (lambda codes: 1 / 0, r"distance of 10 networks from stem=.*failed: ZeroDivisionError"),
+        (lambda codes: np.zeros(3), r"array of shape \(3,\).*float\[10\]"),
+    ],
+)
+def test_objective_that_fails_is_told_in_one_line(objective, message: str) -> None:
+    with pytest.raises(HwsearchError, match=message):
+        pareto_search(TWIN, objective, [macs_ms], evaluations=20)
+
+
+def test_cost_that_is_no_number_is_refused() -> None:
+    with pytest.raises(HwsearchError, match=r"cost of network stem=8,.* is nan"):
+        pareto_search(TWIN, twin_distance, [lambda codes: -macs_ms(codes)], evaluations=20)
 
 
 def test_order_follows_the_seed() -> None:

@@ -34,9 +34,17 @@ class Search:
         """Reads what a search has written.
 
         Raises:
-            HwsearchError: If it is not finished.
+            HwsearchError: If it is not finished, or its fronts are against another cost.
         """
-        return cls(folder, Evaluations.read(folder), read_front(folder))
+        evaluations = Evaluations.read(folder)
+        if evaluations.against != "latency_ms":
+            raise HwsearchError(
+                f"the fronts of this search are drawn against {evaluations.against}",
+                where=folder,
+                fix="Pictures are of latency: search with --against latency_ms in another --out, "
+                "and --warm with this one",
+            )
+        return cls(folder, evaluations, read_front(folder))
 
     @property
     def is_catalogue(self) -> bool:

@@ -18,7 +18,7 @@ from hwsearch.distance import (
 )
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
-from hwsearch.journal import differing_fields, read_journal
+from hwsearch.journal import differing_fields, read_journal, sha256_of
 from hwsearch.latency.table import Table, find_table
 from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import FILE, KIND, Target, label_of, match_table
@@ -101,6 +101,7 @@ class SearchInputs:
             "ships": sorted(self.options.ships),
             "limits": sorted(self.options.limit),
             "against": self.options.against,
+            "warm": [sha256_of(_existing(folder / FILE)) for folder in self.options.warm],
             "batch": self.options.batch,
             "seed": self.options.seed,
             "tables": {label_of(table): _conditions(table) for table in self.tables},
@@ -194,6 +195,7 @@ def _absolute(options: SearchOptions, tables: tuple[Table, ...]) -> SearchOption
         checkpoint=options.checkpoint and options.checkpoint.resolve(),
         teacher=_absolute_path(teacher) if teacher.endswith(".onnx") else teacher,
         tables=tuple(str(table.path.resolve()) for table in tables),
+        warm=tuple(folder.resolve() for folder in options.warm),
         images=_absolute_path(options.images),
         out=options.out.resolve(),
         tables_dir=None,
@@ -217,11 +219,11 @@ def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs
         HwsearchError: If the folder holds no search, or what it has read is gone or changed.
     """
     header, _ = read_journal(_existing(folder / FILE), KIND)
-    options = read_options(_existing(folder / CONFIG), out=folder)
+    options = replace(read_options(_existing(folder / CONFIG), out=folder), warm=())
     if tables_dir is not None:
         options = replace(options, tables=tuple(header["tables"]), tables_dir=tables_dir)
     inputs = open_inputs(options)
-    if changed := differing_fields(header, inputs.header()):
+    if changed := differing_fields(header | {"warm": []}, inputs.header()):
         raise HwsearchError(
             f"what the search has read was changed since ({'; '.join(changed)})",
             where=folder,

@@ -54,6 +54,10 @@ class SearchOptions:
     against: Against = "latency_ms"
     """Cost that each table's front is drawn against, beside the distance."""
 
+    warm: tuple[Path, ...] = ()
+    """Folders of earlier searches of the same space: what was measured on the same images, weights
+    and teacher is taken over, all else is a hint at where to look."""
+
     evaluations: int = 200
     """Networks whose distance is evaluated; a larger number later continues the search."""
 
@@ -102,6 +106,8 @@ class SearchOptions:
             raise HwsearchError(
                 "--tables names no table", fix="Measure this machine with hwsearch profile first"
             )
+        if self.out.resolve() in [folder.resolve() for folder in self.warm]:
+            raise HwsearchError("--warm names the folder of --out", fix="Search into another --out")
         if self.batch < 1:
             raise HwsearchError(f"--batch {self.batch} is too small", fix="Use 1 or more")
         if self.evaluations < 2:
@@ -134,6 +140,7 @@ def read_options(config: Path, *, out: Path) -> SearchOptions:
         values: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))
         values |= {"out": out, "tables": tuple(values["tables"])}
         values |= {name: tuple(values.get(name, ())) for name in ("ships", "limit")}
+        values["warm"] = tuple(map(Path, values.get("warm", ())))
         if "checkpoint" in values:
             values["checkpoint"] = Path(values["checkpoint"])
         return SearchOptions(**values)

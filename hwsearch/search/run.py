@@ -24,6 +24,7 @@ from hwsearch.search.pareto import hypervolume
 from hwsearch.search.scoring import open_score
 from hwsearch.search.searcher import pareto_search
 from hwsearch.search.stop import ending_on_sigterm
+from hwsearch.search.warm import Warm, journal_known, read_warm
 from hwsearch.spaces.catalogue import Catalogue
 
 SHOWN = 12
@@ -49,11 +50,13 @@ def search(options: SearchOptions) -> Path:
     out, against = inputs.options.out, inputs.options.against
     devices = inputs.devices()
     _tell_random_weights(inputs)
-    with Journal.open(out / FILE, KIND, inputs.header()) as journal:
+    header = inputs.header()
+    warm = read_warm(inputs.options.warm, header)
+    with Journal.open(out / FILE, KIND, header) as journal:
         if journal.repaired:
             console.print(journal.repaired, markup=False)
         write_config(out / CONFIG, inputs.options, ("torch", "numpy", "pymoo", "moocore"))
-        _evaluate(inputs, journal, devices)
+        _evaluate(inputs, journal, devices, warm)
     alone, most = Evaluations.read(out), most_distance(inputs.limits)
     if inputs.options.confirm:
         confirm(inputs, alone, devices)
@@ -86,11 +89,17 @@ def _tell_random_weights(inputs: SearchInputs) -> None:
         )
 
 
-def _evaluate(inputs: SearchInputs, journal: Journal, devices: Sequence[DeviceLimits]) -> None:
+def _evaluate(
+    inputs: SearchInputs, journal: Journal, devices: Sequence[DeviceLimits], warm: Warm
+) -> None:
     options, space = inputs.options, inputs.space
     most = space.size if isinstance(space, Catalogue) else options.evaluations
-    total, done = min(most, space.size), len(journal.rows)
     latencies = {device.costs.label: device.costs.of("latency_ms") for device in devices}
+    known = 0 if warm.known is None else len(warm.known.codes)
+    if warm.known is not None:
+        journal_known(journal, space, warm.known, latencies)
+        console.print(f"{known} evaluations of an earlier search are taken over")
+    total, done = min(most + known, space.size), len(journal.rows)
     with (
         track("search", max(total, done), start=done) as advance,
         open_score(inputs) as score,
@@ -106,6 +115,8 @@ def _evaluate(inputs: SearchInputs, journal: Journal, devices: Sequence[DeviceLi
             seed=options.seed,
             excess=[device.excess for device in devices] if inputs.limits else (),
             most_distance=most_distance(inputs.limits),
+            known=None if warm.known is None else warm.known.codes,
+            earlier=warm.earlier,
         )
     why = "no other network is left" if not gain else f"{len(codes)} networks evaluated"
     if 0 < gain < options.stop_gain:

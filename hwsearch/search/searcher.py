@@ -127,7 +127,7 @@ class Searcher:
         size = np.mean([goal.cost(self._pool) for goal in self.goals], axis=0)
         away = np.zeros(len(size))
         if self._sight.beliefs:
-            hinted = self._sight.expected(self._pool)
+            hinted = self._sight.inputs(self._pool).hints.mean(axis=1)
             away[~pareto_front(np.column_stack([size, hinted]))] = np.ptp(size)
         places = np.arange(1, FIRST - 1)
         rng = np.random.default_rng((self.seed, 0))

@@ -52,16 +52,8 @@ class Sight:
         own = self._own(codes)
         if not self.beliefs:
             return own
-        return replace(own, features=np.column_stack([own.features, self._earlier(own)]))
-
-    def expected(self, codes: np.ndarray) -> np.ndarray:
-        """Returns the mean over earlier searches of the standardised log distance, float[N]."""
-        return self._earlier(self._own(codes)).mean(axis=1)
-
-    def _earlier(self, own: Inputs) -> np.ndarray:
-        """Standardised logarithms of the distances in earlier searches, float[N, E]."""
-        logs = ((one.predict(own)[0] - one.centre) / one.scale for one in self.beliefs)
-        return np.column_stack(list(logs))
+        logs = [(one.predict(own)[0] - one.centre) / one.scale for one in self.beliefs]
+        return replace(own, hints=np.column_stack(logs))
 
     def _own(self, codes: np.ndarray) -> Inputs:
         return Inputs.of(self.space, codes, (self._sizes(codes) - self._mean) / self._scale)

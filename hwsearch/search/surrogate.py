@@ -37,15 +37,17 @@ class Inputs:
             a choice, √½ or 0, so that any two choices are 1 apart.
         dims: Which dimension each of these columns belongs to, int[C].
         features: float[N, F], of comparable scale, such as standardised log sizes.
+        hints: Standardised log distances as E earlier searches let one expect, float[N, E].
     """
 
     codes: np.ndarray
     dims: np.ndarray
     features: np.ndarray
+    hints: np.ndarray
 
     @classmethod
     def of(cls, space: Space, codes: np.ndarray, features: np.ndarray) -> "Inputs":
-        """Turns codes int[N, D] and features float[N, F] into inputs."""
+        """Turns codes int[N, D] and features float[N, F] into inputs without hints."""
         columns, dims = [], []
         for dim, choice in enumerate(codes.T):
             top = space.shape[dim] - 1
@@ -55,15 +57,20 @@ class Inputs:
                 found = [choice / max(top, 1)]
             columns += found
             dims += [dim] * len(found)
-        return cls(np.column_stack(columns).astype(float), np.array(dims), features)
+        found = np.column_stack(columns).astype(float)
+        return cls(found, np.array(dims), features, np.empty((len(codes), 0)))
 
     def __getitem__(self, rows: np.ndarray) -> "Inputs":
-        return Inputs(self.codes[rows], self.dims, self.features[rows])
+        return Inputs(self.codes[rows], self.dims, self.features[rows], self.hints[rows])
 
     def joined(self, other: "Inputs") -> "Inputs":
         """Returns these networks and then those."""
-        codes = np.concatenate([self.codes, other.codes])
-        return Inputs(codes, self.dims, np.concatenate([self.features, other.features]))
+        return Inputs(
+            np.concatenate([self.codes, other.codes]),
+            self.dims,
+            np.concatenate([self.features, other.features]),
+            np.concatenate([self.hints, other.hints]),
+        )
 
     @property
     def parameters(self) -> int:
@@ -86,7 +93,8 @@ class Surrogate:
     """A Gaussian process over codes and features (Rasmussen and Williams 2006, chapters 2, 5).
 
     The kernel is `s₁·exp(-Σ aᵢ·Δcodeᵢ² - Σ bⱼ·Δfeatureⱼ²) + s₂·exp(-Σ bⱼ·Δfeatureⱼ²)`: networks of
-    equal sizes are similar, and more so if they have them in the same places.
+    equal sizes are similar, and more so if they have them in the same places. The mean is linear
+    in the hints.
 
     Attributes:
         inputs: The evaluated networks.
@@ -95,6 +103,7 @@ class Surrogate:
         offset: What is added to a distance before its logarithm is taken.
         centre: Mean of those logarithms.
         scale: Their standard deviation.
+        slopes: What a hint of 1 adds to the standardised logarithm, float[E].
     """
 
     inputs: Inputs
@@ -103,6 +112,7 @@ class Surrogate:
     offset: float
     centre: float
     scale: float
+    slopes: np.ndarray
 
     @classmethod
     def fit(
@@ -118,13 +128,15 @@ class Surrogate:
         low = min(0.0, float(distance.min()))
         offset = (_OFFSET * float(np.median(distance - low)) or 1e-9) - low
         logs = np.log(distance + offset)
+        centre, scale = float(logs.mean()), float(logs.std()) or 1.0
         made = cls(
             inputs,
             distance,
             start.theta if start else _prior(inputs),
             offset,
-            float(logs.mean()),
-            float(logs.std()) or 1.0,
+            centre,
+            scale,
+            _slopes(inputs.hints, (logs - centre) / scale),
         )
         partings, prior = inputs.partings(), _prior(inputs)
         dims = int(inputs.dims[-1]) + 1
@@ -153,8 +165,9 @@ class Surrogate:
 
     @property
     def targets(self) -> np.ndarray:
-        """Standardised log distances, float[n]."""
-        return (np.log(self.distance + self.offset) - self.centre) / self.scale
+        """Standardised log distances, less what the hints say, float[n]."""
+        standard = (np.log(self.distance + self.offset) - self.centre) / self.scale
+        return standard - self.inputs.hints @ self.slopes
 
     @cached_property
     def _factor(self) -> tuple[np.ndarray, bool]:
@@ -164,7 +177,7 @@ class Surrogate:
     def predict(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and standard deviation of `log(distance + offset)`, float[N] each."""
         cross = _kernel(self.theta, inputs, self.inputs)
-        mean = cross @ cho_solve(self._factor, self.targets)
+        mean = cross @ cho_solve(self._factor, self.targets) + inputs.hints @ self.slopes
         explained = (solve_triangular(self._factor[0], cross.T, lower=True) ** 2).sum(axis=0)
         variance = np.exp(self.theta[-3:-1]).sum() - explained
         spread = np.sqrt(np.maximum(variance, 1e-9))
@@ -173,6 +186,11 @@ class Surrogate:
     def median(self, inputs: Inputs) -> np.ndarray:
         """Returns the distances that networks are as likely to exceed as to stay below."""
         return np.exp(self.predict(inputs)[0]) - self.offset
+
+
+def _slopes(hints: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Ridge regression of targets float[n] on hints float[n, E], with the penalty of one answer."""
+    return np.linalg.solve(hints.T @ hints + np.eye(hints.shape[1]), hints.T @ targets)
 
 
 def _prior(inputs: Inputs) -> np.ndarray:
