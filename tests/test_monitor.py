@@ -18,7 +18,7 @@ from hwsearch.data.loader import Loader, LoaderOptions
 from hwsearch.data.sources import open_source
 from hwsearch.data.sources.digits import DigitsSource
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.train import pace, train
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import TENSORBOARD_NAME, Metrics
