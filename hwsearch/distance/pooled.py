@@ -64,7 +64,8 @@ class TeacherDistance(Distance):
         self.by_image = self._description.by_image
         with one_thread():
             embeddings_NE = teacher.embeddings(cache)
-        self._teacher_rows = torch.cat([self._describe(x) for x in self._batches(embeddings_NE)])
+            described = [self._describe(x) for x in self._batches(embeddings_NE)]
+        self._teacher_rows = torch.cat(described)
 
     def __len__(self) -> int:
         """Returns how many images there are."""
@@ -83,7 +84,8 @@ class TeacherDistance(Distance):
         Args:
             embeddings_NE: Output for the target images, in their order.
         """
-        return float(torch.cat(list(self._rows(self._batches(embeddings_NE)))).mean())
+        with one_thread():
+            return float(torch.cat(list(self._rows(self._batches(embeddings_NE)))).mean())
 
     def _batches(self, embeddings_NE: np.ndarray) -> Iterator[np.ndarray]:
         batch = self.students.images.batch if self.by_image else len(embeddings_NE)
