@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hwsearch.distance.base import Distance
+from hwsearch.distance.base import Distance, one_thread
 from hwsearch.distance.students import SeenStudents
 from hwsearch.distance.teacher import Teacher, to_grid
 from hwsearch.errors import HwsearchError
@@ -61,7 +61,8 @@ class DenseDistance(Distance):
     ) -> None:
         _check(students, teacher, stages)
         self.students, self.stages = students, tuple(stages)
-        self._teacher = teacher.maps(self.stages, GRID, cache)
+        with one_thread():
+            self._teacher = teacher.maps(self.stages, GRID, cache)
         self._held: dict[int, list[Tensor]] = {}
         self._held_bytes = 0
 
