@@ -3,22 +3,26 @@
 import csv
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic_device import SyntheticDevice
 
 from hwsearch.checkpoint import Checkpoint, Header, build_method
 from hwsearch.cli import main
 from hwsearch.deploy.run import DeployOptions, deploy
 from hwsearch.distance import DenseDistance, TeacherDistance
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import read_journal
+from hwsearch.journal import Journal, read_journal
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
 from hwsearch.report.run import ReportOptions, report
@@ -384,6 +388,42 @@ def test_impossible_options_are_refused(
 ) -> None:
     with pytest.raises(HwsearchError, match=message):
         options(made, tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--limit latency_ms<=1 --limit latency_ms>=2", "contradict each other"),
+        ("--limit latency_ms<=0.01", "no network keeps --limit latency_ms<=0.01.*the nearest is"),
+        ("--limit energy_mj<=5", "has no energies"),
+        ("--ships classifier:10 detection:3", "more than one head"),
+        ("--tables basic.jsonl openvino.jsonl", "--tables are of several spaces"),
+        ("--warm basic", "of space 'basic-32', not 'bottleneck-32'"),
+        ("--warm nowhere", "no search found"),
+    ],
+)
+def test_bad_input_ends_in_one_line(
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = get_space("basic-32")
+    replace(SyntheticDevice(other).table(1, blocks=False), path=Path("basic.jsonl")).write()
+    shutil.copy(made / f"tables/made-up/{SPACE.name}-openvino-fp32-b1-t2.jsonl", "openvino.jsonl")
+    with Journal.open(Path("basic/evaluations.jsonl"), "search", {"space": other.name}) as journal:
+        subnet = other.maximum.as_dict()
+        journal.append({"subnet": subnet, "distance": 0.0, "latency_ms": {}})
+    given = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 4 --out out"
+    tables = "" if "--tables" in words else " --tables openvino.jsonl"
+    assert main(f"{given}{tables} {words}".split()) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert re.search(message, said)
+    assert not Path("out").exists()
 
 
 SEARCHER = """

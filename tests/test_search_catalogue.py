@@ -11,6 +11,7 @@ from test_search import write_checkpoint
 
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_network, seeded_network
+from hwsearch.latency.table import Table
 from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
@@ -82,6 +83,16 @@ def test_every_model_is_evaluated_on_images_of_its_side(made, tmp_path, capsys):
     assert (str(last.subnet), last.distance) == ("model=large", 0.0)
     assert opened.distance()(last.subnet) == 0.0
     assert opened.teacher.subnet == last.subnet
+
+
+def test_a_table_that_lacks_a_model_is_refused(made, tmp_path):
+    table = Table.read(made / "models.jsonl")
+    kept = tuple(row for row in table.rows if row.subnet.get("model") != "small")
+    replace(table, path=tmp_path / "short.jsonl", rows=kept).write()
+    short = {"tables": (str(tmp_path / "short.jsonl"),), "teacher": "large"}
+    with pytest.raises(HwsearchError, match=r"1 models.*not measured: small.*hwsearch profile"):
+        search(options(made, tmp_path / "out", **short))
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_onnx_file_can_teach_a_supernet(made, tmp_path):
