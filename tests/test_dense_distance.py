@@ -190,6 +190,14 @@ def test_images_of_any_size_and_number_of_channels_are_taken(tmp_path: Path, run
     assert to_maximum(students)(SPACE.minimum) > 0
 
 
+def test_every_network_is_calibrated_on_equal_batches_of_the_same_images(run: Run):
+    images = load_target("sklearn:digits", 32, limit=100)
+    for asked, expected in ((512, (100, 50)), (97, (96, 48)), (64, (64, 64)), (9, (9, 9))):
+        students = SupernetStudents(run, images, calibration_images=asked)
+        told = {"images": expected[0], "batch": expected[1]}
+        assert students.origin["calibration"] == told
+
+
 def test_images_are_looked_at_in_an_order_that_does_not_follow_the_source():
     assert sorted(IMAGES.indices) != list(IMAGES.indices)
     again = load_target("sklearn:digits", 32, limit=24)

@@ -101,7 +101,7 @@ def deploy(options: DeployOptions) -> Path:
 def _distance(inputs: SearchInputs) -> TeacherDistance:
     """Returns the distance of the search, which an engine's own outputs must be able to have."""
     distance = inputs.distance()
-    if isinstance(distance, TeacherDistance):
+    if isinstance(distance, TeacherDistance) and distance.students is inputs.students:
         return distance
     raise HwsearchError(
         f"engines give pooled features, which cannot be judged by '{inputs.distance_name}', the "

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from math import ceil
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -76,8 +77,8 @@ class SupernetStudents:
         run: A training run.
         images: Of the target domain.
         weights: "online" or "ema": which of the run's weights.
-        calibration_images: How many of the images batch norms are calibrated on; a last batch
-            that is not full is left out.
+        calibration_images: How many of the images batch norms are calibrated on, in equal batches
+            of `BATCH` images at most; what is left over is left out.
     """
 
     def __init__(
@@ -92,12 +93,14 @@ class SupernetStudents:
         self.weights: Weights = weights
         self._asked = calibration_images
         count = min(calibration_images, len(images))
-        self.calibration_images = count // BATCH * BATCH if count > BATCH else count
+        batches = ceil(count / BATCH)
+        self.calibration_batch = count // batches
+        self.calibration_images = batches * self.calibration_batch
 
     @property
     def origin(self) -> dict[str, Any]:
         """Returns the checkpoint, which weights of it, and what calibrates each network."""
-        calibration = {"images": self.calibration_images, "batch": BATCH}
+        calibration = {"images": self.calibration_images, "batch": self.calibration_batch}
         return {
             "checkpoint": self.run.fingerprint,
             "weights": self.weights,
@@ -123,7 +126,7 @@ class SupernetStudents:
         """Extracts a network and calibrates it."""
         net = self.run.supernet(self.weights).extract(subnet)
         side, count = net.lowered[0].in_side, self.calibration_images
-        inputs = self.images.inputs(side, batch=BATCH, limit=count)
+        inputs = self.images.inputs(side, batch=self.calibration_batch, limit=count)
         return calibrate(net, map(torch.from_numpy, inputs))
 
     def observe(self, subnet: Subnet) -> Iterator[Features]:

@@ -66,8 +66,11 @@ def measure(
     side = students.space.input_side(subnet)
     judge = open_judge(kind, students, teacher, stages=stages)
     scored, calibrating = (
-        [torch.from_numpy(x) for x in students.images.inputs(side, batch=BATCH, limit=limit)]
-        for limit in (None, students.calibration_images)
+        [torch.from_numpy(x) for x in students.images.inputs(side, batch=batch, limit=limit)]
+        for batch, limit in (
+            (BATCH, None),
+            (students.calibration_batch, students.calibration_images),
+        )
     )
     plain = students.network(subnet)
     training = students.run.supernet().extract(subnet).train()
