@@ -403,6 +403,7 @@ def test_impossible_options_are_refused(
     ],
 )
 def test_bad_input_ends_in_one_line(
+    *,
     made: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
