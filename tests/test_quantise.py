@@ -66,7 +66,7 @@ def skeleton(path: Path) -> list[object]:
 @each_runtime
 @pytest.mark.parametrize("space", ["bottleneck-32", "inverted-32", "vit-32"])
 def test_profiling_graph_equals_the_deployed_one(tmp_path: Path, digits, runtime, space) -> None:
-    (images,) = digits.inputs(32)
+    images = np.concatenate([*digits.inputs(32)])
     deployed = exported(tmp_path / "deployed.onnx", space, torch.from_numpy(images), seed=1)
     profiled = exported(tmp_path / "profiled.onnx", space, torch.randn(16, 3, 32, 32), seed=0)
     first = quantise(deployed, tmp_path / "a.onnx", runtime, image_feeds("image", images[:9], 1))
@@ -97,7 +97,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, digits, runtime) ->
 @each_runtime
 @pytest.mark.parametrize("space", ["basic-32", "inverted-32", "vit-32"])
 def test_int8_engines_compute_nearly_what_the_network_does(tmp_path, digits, runtime, space):
-    (images,) = digits.inputs(32)
+    images = np.concatenate([*digits.inputs(32)])
     model = exported(tmp_path / "m.onnx", space, torch.from_numpy(images), seed=0)
     feeds = image_feeds("image", images[:64], 1)
     quantised = quantise(model, tmp_path / "q.onnx", runtime, feeds)
