@@ -418,7 +418,7 @@ def test_bad_input_ends_in_one_line(
     with Journal.open(Path("basic/evaluations.jsonl"), "search", {"space": other.name}) as journal:
         subnet = other.maximum.as_dict()
         journal.append({"subnet": subnet, "distance": 0.0, "latency_ms": {}})
-    given = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 4 --out out"
+    given = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 8 --out out"
     tables = "" if "--tables" in words else " --tables openvino.jsonl"
     assert main(f"{given}{tables} {words}".split()) == 2
     said = capsys.readouterr().err
