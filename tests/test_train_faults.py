@@ -83,6 +83,8 @@ def test_a_signal_stops_between_steps(options, finished, tmp_path, number, chang
 
 def test_a_second_signal_acts_at_once_unless_it_is_an_echo(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
+    # A shell makes what it starts in the background deaf to SIGINT.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     with StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -90,6 +92,7 @@ def test_a_second_signal_acts_at_once_unless_it_is_an_echo(monkeypatch):
         monkeypatch.setattr("hwsearch.train.stop.ECHO_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, former)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
