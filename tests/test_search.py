@@ -415,7 +415,8 @@ def test_bad_input_ends_in_one_line(
     other = get_space("basic-32")
     replace(SyntheticDevice(other).table(1, blocks=False), path=Path("basic.jsonl")).write()
     shutil.copy(made / f"tables/made-up/{SPACE.name}-openvino-fp32-b1-t2.jsonl", "openvino.jsonl")
-    with Journal.open(Path("basic/evaluations.jsonl"), "search", {"space": other.name}) as journal:
+    header = {"space": other.name, "tables": {}}
+    with Journal.open(Path("basic/evaluations.jsonl"), "search", header) as journal:
         subnet = other.maximum.as_dict()
         journal.append({"subnet": subnet, "distance": 0.0, "latency_ms": {}})
     given = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 8 --out out"
