@@ -80,10 +80,12 @@ def test_ready_models_are_refused(tmp_path: Path) -> None:
         profile(options)
 
 
-def test_missing_compiler_gets_the_command_that_installs_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no-such-compiler"))
+def test_missing_compiler_gets_the_command_that_installs_it(tmp_path: Path) -> None:
     model = export_block_program(SPACE.lower(SPACE.minimum)[0], tmp_path / "block.pt2")
-    with pytest.raises(HwsearchError, match=r"needs a C\+\+ compiler.*Install g\+\+.*CXX"):
+    # Its own patch: pytest's would delete the setting afterwards.
+    missing = torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler")})
+    refused = pytest.raises(HwsearchError, match=r"needs a C\+\+ compiler.*Install g\+\+.*CXX")
+    with missing, refused:
         get_runtime("torch-aoti").build(model, tmp_path / "out", BuildOptions())
 
 
