@@ -37,10 +37,7 @@ class Shipped:
             From codes int[N, D] to float[N].
         """
         parts = (*self._before, *self._after) or (_NOTHING,)
-        gathered = replace(self.space, parts=parts).tabulate(
-            lambda blocks: np.array([float(sum(map(count, blocks)))])
-        )
-        return lambda codes: gathered(codes)[:, 0]
+        return replace(self.space, parts=parts).total(lambda blocks: float(sum(map(count, blocks))))
 
     @cached_property
     def whole(self) -> Space:

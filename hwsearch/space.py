@@ -252,8 +252,7 @@ class Space:
 
         Args:
             features: From the blocks of one part to float[F].
-            combine: How features of parts become those of the network, such as their sum; it
-                joins what came before, float[N, F], with the next part.
+            combine: Joins what came before, float[N, F], with the next part, such as by a sum.
 
         Returns:
             From codes int[N, D] to features of the networks, float[N, F], without a walk over each.
@@ -262,40 +261,38 @@ class Space:
             (part, np.stack([features(blocks) for blocks in self.combinations(part)]))
             for part in self.parts
         ]
+        return lambda codes: reduce(
+            combine, (table[self.combination_index(part, codes)] for part, table in tables)
+        )
 
-        def gathered(codes: np.ndarray) -> np.ndarray:
-            rows = (table[self.combination_index(part, codes)] for part, table in tables)
-            return reduce(combine, rows)
-
-        return gathered
-
-    def _tabulated(
-        self, count: Callable[[tuple[Block, ...]], int], combine: np.ufunc = np.add
+    def total(
+        self, count: Callable[[tuple[Block, ...]], float], combine: np.ufunc = np.add
     ) -> Callable[[np.ndarray], np.ndarray]:
+        """Likewise for one number a part; returns a function from codes int[N, D] to [N]."""
         gathered = self.tabulate(lambda blocks: np.array([count(blocks)]), combine)
         return lambda codes: gathered(codes)[:, 0]
 
     @cached_property
     def macs(self) -> Callable[[np.ndarray], np.ndarray]:
         """Multiply-accumulates of many networks for one image, int[N] from codes int[N, D]."""
-        return self._tabulated(total_macs)
+        return self.total(total_macs)
 
     @cached_property
     def params(self) -> Callable[[np.ndarray], np.ndarray]:
         """Learned parameters of many networks, int[N] from codes int[N, D]."""
-        return self._tabulated(total_params)
+        return self.total(total_params)
 
     @cached_property
     def weight_elements(self) -> Callable[[np.ndarray], np.ndarray]:
         """Numbers that the engines of many networks hold, int[N] from codes int[N, D]."""
-        return self._tabulated(total_weights)
+        return self.total(total_weights)
 
     @cached_property
     def block_counts(self) -> Callable[[np.ndarray], np.ndarray]:
         """Blocks of many networks, int[N] from codes int[N, D]."""
-        return self._tabulated(len)
+        return self.total(len)
 
     @cached_property
     def peak_elements(self) -> Callable[[np.ndarray], np.ndarray]:
         """Most elements of feature maps alive at once in many networks, for one image, likewise."""
-        return self._tabulated(peak_elements, np.maximum)
+        return self.total(peak_elements, np.maximum)

@@ -22,7 +22,7 @@ from hwsearch.distance import (
     default_stages,
     load_target,
 )
-from hwsearch.distance.dense import relation_distance, relations
+from hwsearch.distance.dense import position_distance, position_relations
 from hwsearch.distance.teacher import to_grid
 from hwsearch.errors import HwsearchError
 from hwsearch.nn import Supernet
@@ -55,7 +55,7 @@ def test_the_maximum_alone_is_at_distance_zero(students: SupernetStudents):
 
 def test_relations_are_those_of_the_paper():
     level_BCHW = torch.randn(2, 5, 3, 3).double()
-    for image, found in zip(level_BCHW, relations(level_BCHW), strict=True):
+    for image, found in zip(level_BCHW, position_relations(level_BCHW), strict=True):
         columns = [image[:, y, x] for y in range(3) for x in range(3)]
         cosines = np.array(
             [[float(a @ b / (a.norm() * b.norm())) for b in columns] for a in columns]
@@ -66,18 +66,19 @@ def test_relations_are_those_of_the_paper():
 
 def test_neither_order_nor_scale_nor_number_of_channels_matters():
     level = torch.randn(3, 6, 5, 5).double()
-    teacher = relations(to_grid(torch.randn(3, 9, 5, 5).double(), 4))
-    found = relation_distance(level, teacher)
+    teacher = position_relations(to_grid(torch.randn(3, 9, 5, 5).double(), 4))
+    found = position_distance(level, teacher)
     permuted = 7 * level[:, torch.randperm(6)]
-    torch.testing.assert_close(relation_distance(permuted, teacher), found)
+    torch.testing.assert_close(position_distance(permuted, teacher), found)
     twice = torch.cat([level, level], dim=1)
-    torch.testing.assert_close(relation_distance(twice, teacher), found)
-    assert (relation_distance(level.flip(3), teacher) - found).abs().min() > 1e-3
+    torch.testing.assert_close(position_distance(twice, teacher), found)
+    assert (position_distance(level.flip(3), teacher) - found).abs().min() > 1e-3
 
 
 def test_places_without_any_feature_are_no_trouble():
     dead = torch.zeros(2, 4, 3, 3)
-    assert torch.isfinite(relation_distance(dead, relations(torch.randn(2, 8, 3, 3)))).all()
+    alive = position_relations(torch.randn(2, 8, 3, 3))
+    assert torch.isfinite(position_distance(dead, alive)).all()
 
 
 @pytest.mark.parametrize("kind", ["projection", "relation", "dense"])

@@ -13,10 +13,10 @@ from hwsearch.distance import (
     SupernetStudents,
     Teacher,
     TeacherDistance,
-    cosine_distance,
     load_target,
-    relations,
 )
+from hwsearch.distance.compare import row_distance
+from hwsearch.distance.relation import Relation
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.nn import Supernet, calibrate
 from hwsearch.selfsup.settings import MethodSettings
@@ -64,8 +64,8 @@ def test_the_maximum_alone_is_at_distance_zero(run: Run, weights, kind):
 def test_distance_is_one_minus_cosine():
     student, teacher = torch.randn(2, 5, 8)
     student, teacher = (torch.nn.functional.normalize(x) for x in (student, teacher))
-    expected = (1 - torch.nn.functional.cosine_similarity(student, teacher)).mean()
-    assert cosine_distance(student, teacher) == pytest.approx(float(expected), abs=1e-6)
+    expected = 1 - torch.nn.functional.cosine_similarity(student, teacher)
+    torch.testing.assert_close(row_distance(student, teacher), expected)
 
 
 def test_relations_know_images_but_neither_width_nor_basis():
@@ -75,7 +75,8 @@ def test_relations_know_images_but_neither_width_nor_basis():
     wider = np.pad(3 * turned + 5, ((0, 0), (0, 7)))
 
     def to_teacher(student: np.ndarray) -> float:
-        return cosine_distance(relations(student), relations(teacher))
+        rows = map(Relation().describe, (student, teacher))
+        return float(row_distance(*rows).mean())
 
     assert to_teacher(teacher) == 0.0
     assert to_teacher(wider) < 1e-10

@@ -1,6 +1,5 @@
 """Two real processes under torchrun: their gradients, and what the death of one leaves."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,19 +7,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import together
 import torch
-from PIL import Image
+from runs import read_metrics, small_options, words_of, write_images
 from safetensors.torch import load_file
-from tiny_space import NAME
 
 from hwsearch.checkpoint import Checkpoint
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.keyed import KeyTargets
 from hwsearch.selfsup.queue import OtherKeys
-from hwsearch.train import TrainOptions, train
+from hwsearch.train import train
 
 TESTS = Path(__file__).parent
 
@@ -81,37 +78,14 @@ def test_norms_per_rank_give_the_mean_of_gradients_computed_rank_by_rank(compute
 
 @pytest.fixture
 def options(tmp_path):
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for index in range(24):
-        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "images" / f"{index:02d}.png")
-    return TrainOptions(
-        data=str(tmp_path / "images"),
-        space=NAME,
-        out=tmp_path / "alone",
-        epochs=4,
-        batch=8,
-        projection_hidden=16,
-        norm="sync",
-        amp="fp32",
-        threads=1,
-        checkpoint_steps=2,
-        log_steps=1,
-    )
-
-
-def words_of(options: TrainOptions, out: Path) -> list[str]:
-    fields = {**vars(options), "out": out}
-    names = ("data", "space", "out", "epochs", "batch", "projection_hidden", "norm", "amp")
-    names += ("threads", "checkpoint_steps", "log_steps")
-    return [word for n in names for word in (f"--{n.replace('_', '-')}", str(fields[n]))]
+    images, alone = write_images(tmp_path / "images", 24), tmp_path / "alone"
+    return small_options(images, alone, epochs=4, norm="sync", checkpoint_steps=2)
 
 
 def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
     out = tmp_path / "together"
     started = time.monotonic()
-    died = torchrun(5, *words_of(options, out))
+    died = torchrun(5, *words_of(replace(options, out=out)))
     assert died.returncode != 0
     assert time.monotonic() - started < 60
     told = [line for line in died.stderr.splitlines() if line.startswith("hwsearch: error")]
@@ -119,15 +93,11 @@ def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
     assert "process 0 of 2 lost another one" in told[0]
     assert "Traceback" not in died.stderr.partition(told[0])[0]
     assert Checkpoint.load(out).header.step == 4
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in read_metrics(out)] == [1, 2, 3, 4, 5]
 
-    train(TrainOptions(**{**vars(options), "out": out, "resume": True}))
+    train(replace(options, out=out, resume=True))
     alone = train(options)
-    rows, expected = (
-        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        for run in (out, alone)
-    )
+    rows, expected = map(read_metrics, (out, alone))
     assert [row["step"] for row in rows] == list(range(1, 13))
     for row, other in zip(rows, expected, strict=True):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from runs import small_options, write_images
 from selfsup_steps import small_settings
-from tiny_space import NAME, TINY
+from tiny_space import TINY
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, build_method
 from hwsearch.errors import HwsearchError
@@ -16,7 +16,7 @@ from hwsearch.nn.supernet import recompute_activations
 from hwsearch.selfsup.base import Views
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
-from hwsearch.train import TrainOptions, train
+from hwsearch.train import train
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import make_optimiser
 from hwsearch.train.passes import Passes, PassSettings
@@ -113,17 +113,10 @@ def test_lars_equals_its_formula():
 
 @pytest.fixture
 def options(tmp_path):
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for index in range(24):
-        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "images" / f"{index:02d}.png")
-    return TrainOptions(
-        data=str(tmp_path / "images"),
-        space=NAME,
-        out=tmp_path / "run",
+    return small_options(
+        write_images(tmp_path / "images", 24),
+        tmp_path / "run",
         epochs=4,
-        batch=8,
         method="byol",
         optimizer="lars",
         clip_norm=1.0,
@@ -132,10 +125,7 @@ def options(tmp_path):
         follow_max=0.5,
         random_subnets=2,
         checkpoint_activations=True,
-        projection_hidden=16,
         predictor_hidden=16,
-        amp="fp32",
-        threads=1,
         checkpoint_steps=2,
     )
 

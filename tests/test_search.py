@@ -3,126 +3,29 @@
 import csv
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_device import SyntheticDevice
+from searches import BUDGET, SPACE, made, options, write_checkpoint, write_table
 
-from hwsearch.checkpoint import Checkpoint, Header, build_method
-from hwsearch.cli import main
-from hwsearch.deploy.run import DeployOptions, deploy
-from hwsearch.distance import DenseDistance, TeacherDistance
+from hwsearch.distance import TeacherDistance
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal, read_journal
-from hwsearch.latency.rows import Reference, Row, TableHeader
-from hwsearch.latency.table import Table
+from hwsearch.journal import read_journal
 from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
-from hwsearch.search.options import SearchOptions
 from hwsearch.search.run import search
-from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Subnet
-from hwsearch.spaces import get_space
 
-SPACE = get_space("bottleneck-32")
-RUNTIMES = ("onnxruntime", "openvino")
-BUDGET = 16
-
-
-def write_table(folder: Path, runtime: str, device: str = "made-up", seed: int = 0) -> Path:
-    """Writes a table whose networks cost what their MACs and their depth cost together."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for subnet in [SPACE.minimum, SPACE.maximum, *(SPACE.sample(rng) for _ in range(28))]:
-        code = SPACE.encode(subnet)
-        per_block = 0.02 if runtime == "onnxruntime" else 0.05
-        ms = SPACE.macs(code[None])[0] / 2e7 + per_block * len(SPACE.lower(subnet))
-        values = subnet.as_dict()
-        rows.append(
-            Row(
-                kind="network",
-                key=str(subnet),
-                latency_ms=float(ms),
-                stderr_rel=0.005,
-                passes=5,
-                p10_ms=float(ms),
-                p50_ms=float(ms),
-                p90_ms=float(ms),
-                p99_ms=float(ms),
-                pass_ratios=(1.0,),
-                engine_sha256="",
-                subnet=values,
-                split="evidence",
-            )
-        )
-    header = TableHeader(
-        space=SPACE.name,
-        runtime=runtime,
-        precision="fp32",
-        batch=1,
-        threads=2,
-        device=device,
-        fingerprint={},
-        versions={},
-        provider="CPU",
-        references=(Reference("small", "", 0.2), Reference("large", "", 2.0)),
-        exponents=(0.5, 0.5),
-        seed=seed,
-        date="2026-01-01",
-        visits=0,
-        build_seconds=0.0,
-        measure_seconds=0.0,
-        ended="settled",
-    )
-    path = folder / device / f"{header.name}.jsonl"
-    Table(path, header, tuple(rows)).write()
-    return path
-
-
-def write_checkpoint(run: Path, seed: int = 0) -> Path:
-    settings = MethodSettings(projection_hidden=32, queue=8)
-    method = build_method(SPACE, "moco-v2", settings, seed=seed)
-    header = Header(SPACE.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
-    run.mkdir()
-    Checkpoint(header, method.state_dict(), {}).save(run)
-    return run
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("search")
-    write_checkpoint(folder / "run")
-    for runtime in RUNTIMES:
-        write_table(folder / "tables", runtime)
-    return folder
-
-
-def options(made: Path, out: Path, **changes: object) -> SearchOptions:
-    given = {
-        "checkpoint": made / "run",
-        "tables": tuple(f"{SPACE.name}-{runtime}-fp32-b1-t2" for runtime in RUNTIMES),
-        "tables_dir": made / "tables",
-        "images": "sklearn:digits",
-        "max_images": 8,
-        "evaluations": BUDGET,
-        "batch": 4,
-        "stop_gain": 0.0,
-        "processes": 1,
-        "out": out,
-    }
-    return SearchOptions(**given | changes)
+__all__ = ["made"]
 
 
 @pytest.fixture(scope="module")
@@ -302,130 +205,6 @@ def test_changed_checkpoint_is_noticed_when_opened_again(made: Path, tmp_path: P
     write_checkpoint(run, seed=1)
     with pytest.raises(HwsearchError, match=r"changed since \(checkpoint: "):
         open_search(out)
-
-
-@pytest.mark.parametrize(
-    ("task", "named"), [("detection", "dense 2 3 4"), ("segmentation", "dense 3 4")]
-)
-def test_dense_tasks_compare_feature_maps(
-    made: Path, tmp_path: Path, task: str, named: str
-) -> None:
-    out = search(options(made, tmp_path / "out", task=task, evaluations=8))
-    assert read_front(out)[-1].subnet == SPACE.maximum
-    assert read_front(out)[-1].distance == 0.0
-    assert Evaluations.read(out).yardstick.distance == named
-    assert isinstance(open_search(out).distance(), DenseDistance)
-    with pytest.raises(HwsearchError, match=rf"judged by '{named}', .* for {task}"):
-        deploy(
-            DeployOptions(
-                search=out, out=tmp_path / "engine", table="bottleneck-32-openvino-fp32-b1-t2"
-            )
-        )
-
-
-TEACHER = """
-from torch import nn
-
-class Maps(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Conv2d(3 if not i else 4, 4, 3, 2, 1) for i in range(4))
-
-    def forward(self, x):
-        return [x := layer(x).relu() for layer in self.layers]
-
-def teacher():
-    import torch
-    torch.manual_seed(0)
-    return Maps()
-"""
-
-
-@pytest.mark.parametrize("task", ["classification", "detection"])
-def test_a_python_file_can_be_the_teacher(made: Path, tmp_path: Path, task: str) -> None:
-    (tmp_path / "teacher.py").write_text(TEACHER)
-    given = {"teacher": str(tmp_path / "teacher.py"), "task": task, "evaluations": 8}
-    out = search(options(made, tmp_path / "out", **given))
-    assert Evaluations.read(out).distance.min() > 0
-    assert open_search(out).options.distance == "auto"
-
-
-def test_a_control_can_choose(made: Path, tmp_path: Path) -> None:
-    words = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 8"
-    words += f" --tables {made / 'tables' / 'made-up'}/bottleneck-32-openvino-fp32-b1-t2.jsonl"
-    words += f" --evaluations 8 --distance parameters --out {tmp_path / 'out'}"
-    assert main(words.split()) == 0
-    assert read_front(tmp_path / "out")[-1].subnet == SPACE.maximum
-
-
-def test_early_stop_needs_a_mean_over_images(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(HwsearchError, match="--early-stop does not work with --distance relation"):
-        search(options(made, tmp_path, early_stop=True, distance="relation"))
-
-
-def test_early_stop_finds_the_same_front(made: Path, tmp_path: Path) -> None:
-    given = {"max_images": 96, "evaluations": 8, "task": "segmentation"}
-    whole = search(options(made, tmp_path / "whole", **given))
-    early = search(options(made, tmp_path / "early", early_stop=True, **given))
-    assert (early / "front.csv").read_bytes() == (whole / "front.csv").read_bytes()
-    _, rows = read_journal(early / "evaluations.jsonl", "search")
-    assert {row["images"] for row in rows} == {64, 96}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"max_images": 7}, "--max-images must be at least 8"),
-        ({"calibration_images": 513}, "--calibration-images must be 8 to 512"),
-        ({"tables": ()}, "--tables names no table"),
-        ({"evaluations": 1}, "--evaluations 1 is too small"),
-        ({"batch": 0}, "--batch 0 is too small"),
-        ({"stop_gain": 1.0}, "--stop-gain 1.0 is not a share"),
-    ],
-)
-def test_impossible_options_are_refused(
-    made: Path, tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
-    with pytest.raises(HwsearchError, match=message):
-        options(made, tmp_path, **changes)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("--limit latency_ms<=1 --limit latency_ms>=2", "contradict each other"),
-        ("--limit latency_ms<=0.01", "no network keeps --limit latency_ms<=0.01.*the nearest is"),
-        ("--limit energy_mj<=5", "has no energies"),
-        ("--ships classifier:10 detection:3", "more than one head"),
-        ("--tables basic.jsonl openvino.jsonl", "--tables are of several spaces"),
-        ("--warm basic", "of space 'basic-32', not 'bottleneck-32'"),
-        ("--warm nowhere", "no search found"),
-    ],
-)
-def test_bad_input_ends_in_one_line(
-    *,
-    made: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    words: str,
-    message: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    other = get_space("basic-32")
-    replace(SyntheticDevice(other).table(1, blocks=False), path=Path("basic.jsonl")).write()
-    shutil.copy(made / f"tables/made-up/{SPACE.name}-openvino-fp32-b1-t2.jsonl", "openvino.jsonl")
-    header = {"space": other.name, "tables": {}}
-    with Journal.open(Path("basic/evaluations.jsonl"), "search", header) as journal:
-        subnet = other.maximum.as_dict()
-        journal.append({"subnet": subnet, "distance": 0.0, "latency_ms": {}})
-    given = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 8 --out out"
-    tables = "" if "--tables" in words else " --tables openvino.jsonl"
-    assert main(f"{given}{tables} {words}".split()) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert re.search(message, said)
-    assert not Path("out").exists()
 
 
 SEARCHER = """

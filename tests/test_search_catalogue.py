@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from searches import write_checkpoint
 from synthetic_device import SyntheticDevice
-from test_search import write_checkpoint
 
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_network, seeded_network

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from searches import write_checkpoint
 from synthetic_device import SyntheticDevice, network_ms
-from test_search import write_checkpoint
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
@@ -53,14 +53,14 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[Subnet]]]:
     """What was measured, round by round; latencies are true but for noise."""
     found, rng, clock = [], np.random.default_rng(0), [0.0]
 
-    def measure(subnets: list[Subnet], table: Table, seconds: float) -> dict[Subnet, Measured]:
+    def measure(subnets: list[Subnet], table: Table, **_: object) -> dict[Subnet, Measured]:
         found.append(list(subnets))
         clock[0] += confirm.FIRST_SECONDS + confirm.LEAST_SECONDS * len(subnets)
         noise = rng.normal(0, NOISE, len(subnets))
         pairs = zip(subnets, np.exp(noise), strict=True)
         return {s: Measured(true_ms(s) * float(factor), NOISE, 9, ()) for s, factor in pairs}
 
-    monkeypatch.setattr(confirm, "measure", measure)
+    monkeypatch.setattr(confirm, "remeasure_networks", measure)
     monkeypatch.setattr(confirm.time, "monotonic", lambda: clock[0])
     return found
 

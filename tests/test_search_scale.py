@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import scored
 import torch
-from test_search import made, options
+from searches import made, options
 
 from hwsearch.device import free_memory
 from hwsearch.errors import HwsearchError

@@ -1,16 +1,13 @@
 """Training runs: what they write, how they resume, and what they refuse."""
 
 import dataclasses
-import json
-import multiprocessing
 import random
 import signal
 import time
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from runs import BATCH, IMAGES, read_metrics, small_options, start, words_of, write_images
 from tiny_space import NAME, TINY
 
 from hwsearch.arguments import parse_options
@@ -25,57 +22,24 @@ from hwsearch.train.pace import FIGURES
 from hwsearch.train.schedule import Schedule
 from hwsearch.train.trainer import StepSettings, Trainer
 
-IMAGES, BATCH, EPOCHS = 40, 8, 8
+EPOCHS = 8
 STEPS = IMAGES // BATCH * EPOCHS
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["hwsearch.train.loop"])
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for index in range(IMAGES):
-        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
-    return folder
+    return write_images(tmp_path_factory.mktemp("made") / "images")
 
 
 @pytest.fixture(scope="module")
 def options(images, tmp_path_factory):
-    return TrainOptions(
-        data=str(images),
-        space=NAME,
-        out=tmp_path_factory.mktemp("runs") / "whole",
-        epochs=EPOCHS,
-        batch=BATCH,
-        projection_hidden=16,
-        amp="fp32",
-        threads=1,
-        checkpoint_steps=3,
-        log_steps=1,
-        tensorboard=False,
-    )
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return small_options(images, out, epochs=EPOCHS, checkpoint_steps=3)
 
 
 @pytest.fixture(scope="module")
 def finished(options):
     return train(options)
-
-
-def start(options):
-    """Trains in a process of its own, which imports this file and so knows the tiny space."""
-    process = SPAWN.Process(target=run_in_child, args=(options,))
-    process.start()
-    return process
-
-
-def run_in_child(options):
-    train(options)
-
-
-def read_metrics(run):
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_run_says_what_it_did_and_can_be_used(options, finished):
@@ -104,14 +68,15 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(options, finished, 
     killed = dataclasses.replace(options, out=tmp_path / "killed", resume=True)
     log, rng = killed.out / "metrics.jsonl", random.Random(0)
     for kill in range(4):
-        process, steps = start(killed), rng.uniform(kill, kill + 1) * STEPS / 5
+        process = start(words_of(killed), tmp_path / "said")
+        steps = rng.uniform(kill, kill + 1) * STEPS / 5
         while process.is_alive() and (not log.exists() or log.read_bytes().count(b"\n") < steps):
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.02))
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    process = start(killed)
+    process = start(words_of(killed), tmp_path / "said")
     process.join()
     assert process.exitcode == 0
     expected = (finished / CHECKPOINT_NAME).read_bytes()

@@ -1,7 +1,6 @@
 """Label-free distance of a network to a teacher on images of the target domain."""
 
 from hwsearch.distance.base import Distance, Estimate, Judge
-from hwsearch.distance.compare import cosine_distance
 from hwsearch.distance.dense import DenseDistance, default_stages
 from hwsearch.distance.images import TargetImages, load_target
 from hwsearch.distance.kinds import (
@@ -12,7 +11,6 @@ from hwsearch.distance.kinds import (
     open_judge,
 )
 from hwsearch.distance.pooled import TeacherDistance
-from hwsearch.distance.relation import relations
 from hwsearch.distance.students import (
     CatalogueStudents,
     ExternalStudents,
@@ -37,9 +35,7 @@ __all__ = [
     "TeacherDistance",
     "choose_kind",
     "choose_stages",
-    "cosine_distance",
     "default_stages",
     "load_target",
     "open_judge",
-    "relations",
 ]

@@ -16,8 +16,3 @@ def row_distance(student_BD: Tensor, teacher_BD: Tensor) -> Tensor:
         [B].
     """
     return (student_BD - teacher_BD).square().sum(1) / 2
-
-
-def cosine_distance(student_BD: Tensor, teacher_BD: Tensor) -> float:
-    """Mean of `row_distance` over images."""
-    return float(row_distance(student_BD, teacher_BD).mean())

@@ -76,14 +76,14 @@ class DenseDistance(Distance):
         for part, features in enumerate(self.students.observe(subnet)):
             levels = [features.levels[stage - 1] for stage in self.stages]
             pairs = zip(levels, self._relations_of_teacher(part), strict=True)
-            yield torch.stack([relation_distance(*pair) for pair in pairs]).mean(0)
+            yield torch.stack([position_distance(*pair) for pair in pairs]).mean(0)
 
     def _relations_of_teacher(self, part: int) -> list[Tensor]:
         if part in self._held:
             return self._held[part]
         maps = self._teacher[part]
         # Copied: a product of equal matrices is equal to the last bit only in memory aligned alike.
-        found = [relations(torch.tensor(maps[str(stage)])) for stage in self.stages]
+        found = [position_relations(torch.tensor(maps[str(stage)])) for stage in self.stages]
         size = sum(relations_BPP.nbytes for relations_BPP in found)
         if self._held_bytes + size <= HELD_BYTES:
             self._held[part] = found
@@ -91,21 +91,21 @@ class DenseDistance(Distance):
         return found
 
 
-def relation_distance(level_BCHW: Tensor, teacher_BPP: Tensor) -> Tensor:
+def position_distance(level_BCHW: Tensor, teacher_BPP: Tensor) -> Tensor:
     """Compares a feature map with the relations of a teacher.
 
     Args:
         level_BCHW: A map of any size.
-        teacher_BPP: What `relations` tells of the teacher's map.
+        teacher_BPP: What `position_relations` tells of the teacher's map.
 
     Returns:
         Squared distance between rows, averaged over rows, [B].
     """
-    student_BPP = relations(to_grid(level_BCHW, isqrt(teacher_BPP.shape[1])))
+    student_BPP = position_relations(to_grid(level_BCHW, isqrt(teacher_BPP.shape[1])))
     return torch.linalg.vector_norm(student_BPP.sub_(teacher_BPP), dim=2).square_().mean(1)
 
 
-def relations(map_BCGG: Tensor) -> Tensor:
+def position_relations(map_BCGG: Tensor) -> Tensor:
     """Tells how alike any two positions of each image are, in rows of length 1, [B, P, P]."""
     columns_BCP = map_BCGG.flatten(2)
     products_BPP = columns_BCP.transpose(1, 2) @ columns_BCP

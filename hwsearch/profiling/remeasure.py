@@ -1,7 +1,7 @@
 """Remeasure: engines on the scale of an existing table, by the same protocol."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.measurement import Job, Scale, Settings, Visit, summarise
 from hwsearch.plain import Ticker
-from hwsearch.profiling.models import reference_models
+from hwsearch.profiling.models import Model, reference_models
 from hwsearch.profiling.summary import flags_of
 from hwsearch.profiling.workshop import Workshop
 from hwsearch.progress import say, track
 from hwsearch.runtime import get_runtime
+from hwsearch.space import Subnet
+from hwsearch.spaces import get_space
 
 MIN_SECONDS = 2.0
 """Few engines make short rounds: more of them spread the visits over time."""
@@ -83,6 +85,33 @@ def remeasure(
         )
         for name, estimate in estimates.items()
     }
+
+
+def remeasure_networks(
+    subnets: Sequence[Subnet], table: Table, *, budget_seconds: float, every: bool = True
+) -> dict[Subnet, Measured]:
+    """Builds networks, with any weights, and measures them on the scale of a table.
+
+    Args:
+        subnets: Of the table's space.
+        table: As `remeasure` takes it.
+        budget_seconds: Likewise.
+        every: Likewise.
+
+    Returns:
+        What was measured of those for which the time was enough.
+
+    Raises:
+        HwsearchError: As `remeasure` does.
+    """
+    space = get_space(table.space)
+    models = {s: Model("network", space.key(s), space.lower(s), s) for s in subnets}
+    with tempfile.TemporaryDirectory(prefix="hwsearch-") as folder:
+        workshop = Workshop(Path(folder), table.runtime, table.precision, table.batch)
+        built = workshop.build_all([*models.values()], lambda *done, **note: None)
+        engines = {str(s): built[model.job].engine for s, model in models.items()}
+        found = remeasure(engines, table, budget_seconds=budget_seconds, every=every)
+    return {subnet: found[str(subnet)] for subnet in subnets if str(subnet) in found}
 
 
 def _order(models: Mapping[str, Path], table: Table, folder: Path, seconds: float) -> Order:

@@ -1,18 +1,14 @@
 """Confirm: the networks of each front are measured on this device, until all of them are."""
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from hwsearch.device import fingerprint, fingerprint_difference
 from hwsearch.journal import Journal
 from hwsearch.latency.table import Table
-from hwsearch.profiling.models import Model
-from hwsearch.profiling.remeasure import Measured, remeasure
-from hwsearch.profiling.workshop import Workshop
+from hwsearch.profiling.remeasure import remeasure_networks
 from hwsearch.progress import say
 from hwsearch.search.confirmed import (
     FILE,
@@ -28,7 +24,6 @@ from hwsearch.search.inputs import SearchInputs
 from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.pareto import pareto_front
 from hwsearch.space import Subnet
-from hwsearch.spaces import get_space
 
 FIRST_SECONDS = 4.0
 """What a round of measurements takes beside its networks."""
@@ -96,7 +91,7 @@ def _confirm_table(
         some, seconds = _fitting(leading, until - time.monotonic())
         if not some:
             break
-        found = measure(some, table, seconds)
+        found = remeasure_networks(some, table, budget_seconds=seconds, every=False)
         for subnet, one in found.items():
             journal.append(confirmation(table, subnet, one))
             low_ms, high_ms = known.costs.latency.network.predict_subnet(subnet)[1:]
@@ -142,24 +137,3 @@ def _fitting(leading: Mapping[Subnet, float], seconds: float) -> tuple[list[Subn
     needed = FIRST_SECONDS + np.cumsum(each)
     count = int(np.searchsorted(needed, seconds, side="right"))
     return list(leading)[:count], min(seconds, 2 * float(needed[count - 1])) if count else 0.0
-
-
-def measure(subnets: Sequence[Subnet], table: Table, seconds: float) -> dict[Subnet, Measured]:
-    """Builds networks, with any weights, and measures them on the scale of a table.
-
-    Args:
-        subnets: Of the table's space.
-        table: Of this device.
-        seconds: Most time for measuring.
-
-    Returns:
-        What was measured of those for which the time was enough.
-    """
-    space = get_space(table.space)
-    models = {s: Model("network", space.key(s), space.lower(s), s) for s in subnets}
-    with tempfile.TemporaryDirectory(prefix="hwsearch-") as folder:
-        workshop = Workshop(Path(folder), table.runtime, table.precision, table.batch)
-        built = workshop.build_all([*models.values()], lambda *done, **note: None)
-        engines = {str(s): built[model.job].engine for s, model in models.items()}
-        found = remeasure(engines, table, budget_seconds=seconds, every=False)
-    return {subnet: found[str(subnet)] for subnet in subnets if str(subnet) in found}

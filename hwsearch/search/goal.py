@@ -51,7 +51,7 @@ def require_numbers(space: Space, codes: np.ndarray, values: np.ndarray, what: s
     Args:
         space: Space of the codes.
         codes: What was asked for, int[N, D].
-        values: The answer; infinities below 0 stand for a cost without limits.
+        values: The answer; -∞ is allowed, the excess of a device without limits.
         what: Name of the objective.
 
     Raises:

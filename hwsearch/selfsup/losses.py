@@ -96,9 +96,7 @@ def relation_cross_entropy(
 def relation_distance(student_BE: Tensor, teacher_BT: Tensor) -> Tensor:
     """How differently two networks see the images of a batch relate to each other.
 
-    Both embeddings are centred over the batch and L2-normalised, and each row of F Fᵀ, which has
-    B columns whatever the width, has length 1 (DATA, arXiv 2203.09041, over images). Neither
-    width nor rotation nor scale matter, so that no head is needed. Computed in fp32 also under
+    Both are compared by their `relations`, so that no head is needed. Computed in fp32 also under
     autocast.
 
     Args:
@@ -109,11 +107,23 @@ def relation_distance(student_BE: Tensor, teacher_BT: Tensor) -> Tensor:
         Mean of 1 − cos over rows, from 0 for equal relations.
     """
     with torch.autocast(student_BE.device.type, enabled=False):
-        student_BB, teacher_BB = map(_relations, (student_BE.float(), teacher_BT.float()))
+        student_BB, teacher_BB = map(relations, (student_BE.float(), teacher_BT.float()))
         return (student_BB - teacher_BB).square().sum(1).mean() / 2
 
 
-def _relations(embedding_BE: Tensor) -> Tensor:
+def relations(embedding_BE: Tensor) -> Tensor:
+    """Tells how similar each image is to every other one, for networks of any width.
+
+    The relation matrix of DATA (arXiv 2203.09041) is taken over images instead of positions:
+    embeddings are centred over the images and L2-normalised, and each row of F Fᵀ has length 1.
+    Width, rotation and scale of the embeddings do not matter.
+
+    Args:
+        embedding_BE: Pooled features.
+
+    Returns:
+        [B, B].
+    """
     unit_BE = F.normalize(embedding_BE - embedding_BE.mean(0))
     return F.normalize(unit_BE @ unit_BE.T)
 

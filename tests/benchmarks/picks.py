@@ -10,7 +10,6 @@ all of them again in a new process and adds a row a table to results/picks.jsonl
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,7 @@ from rows import add_row, open_results
 
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import FOLDER, Table
-from hwsearch.profiling.models import Model
-from hwsearch.profiling.remeasure import Measured, remeasure
-from hwsearch.profiling.workshop import Workshop
+from hwsearch.profiling.remeasure import Measured, remeasure_networks
 from hwsearch.progress import say
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
@@ -41,18 +38,6 @@ def picked(table: Table, budgets: int) -> dict[str, list[tuple[float, Subnet]]]:
         pairs = zip(limits, best, strict=True)
         picks[rule] = [(float(limit), space.decode(codes[index])) for limit, index in pairs]
     return picks
-
-
-def measured(table: Table, subnets: list[Subnet], seconds: float) -> dict[Subnet, Measured]:
-    """Builds networks and measures them on the scale of a table."""
-    space = get_space(table.space)
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop(Path(folder), table.runtime, table.precision, table.batch)
-        models = {s: Model("network", space.key(s), space.lower(s), s) for s in subnets}
-        built = workshop.build_all([*models.values()], lambda *done, **note: None)
-        engines = {str(s): built[model.job].engine for s, model in models.items()}
-        found = remeasure(engines, table, budget_seconds=seconds)
-    return {subnet: found[str(subnet)] for subnet in subnets}
 
 
 def judged(pairs: list[tuple[float, Subnet]], found: dict[Subnet, Measured]) -> dict[str, Any]:
@@ -86,7 +71,7 @@ def main() -> None:
             table = Table.read(path)
             picks = picked(table, arguments.budgets)
             subnets = list(dict.fromkeys(s for pairs in picks.values() for _, s in pairs))
-            found = measured(table, subnets, 60 * arguments.minutes)
+            found = remeasure_networks(subnets, table, budget_seconds=60 * arguments.minutes)
             rules = {rule: judged(pairs, found) for rule, pairs in picks.items()}
             flagged = sum(bool(one.flags) for one in found.values())
             add_row(journal, {"table": table.name, "flagged": flagged, "rules": rules})

@@ -22,7 +22,6 @@ import torch
 from rows import add_row, open_results
 
 from hwsearch.deploy.verify import parity
-from hwsearch.distance.compare import cosine_distance, relations
 from hwsearch.distance.images import load_target
 from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network, seeded_network
 from hwsearch.export.precision import in_precision
@@ -35,6 +34,7 @@ from hwsearch.progress import track
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Engine, LoadOptions, Portable
 from hwsearch.runtime.embed import embed
+from hwsearch.selfsup.losses import relation_distance
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 
@@ -127,7 +127,7 @@ def figures(cohort: Cohort, images: np.ndarray, folder: Path, seconds: float) ->
             exact, other = outputs[number, "fp32"], outputs[number, precision]
             ratios.append(ms[number, precision] / ms[number, "fp32"])
             errors.append(parity(other, exact, "fp32").relative_error)
-            distances.append(cosine_distance(relations(other), relations(exact)))
+            distances.append(float(relation_distance(*map(torch.from_numpy, (other, exact)))))
         found[precision] = {
             "latency_ratio": spread(ratios),
             "relative_error": spread(errors),

@@ -21,7 +21,7 @@ from hwsearch.latency.fit import fit_latency
 from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.options import SearchOptions
 from hwsearch.search.searcher import pareto_search
-from hwsearch.selfsup.base import MethodSettings
+from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 

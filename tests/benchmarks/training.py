@@ -10,26 +10,26 @@ takes ratios, all sides in turns in one run, and adds a row to results/training.
                augments image by image in 0 or 2 workers (training_peers.py says how to get it)
     sandwich   one step with three networks, over three steps with one each
     loader     our loader alone, over a bare decode loop
-    resnet50   with --device cuda: a supervised step of our ResNet-50 over timm's
+    resnet50   with --resnet50 SIDE: a supervised step of our ResNet-50, alone and through the
+               supernet, over timm's
 
-A ratio is of seconds: below 1 we are faster. On a GPU also images/s, memory and MFU.
+A ratio is of seconds: below 1 we are faster.
 """
 
 import argparse
-import io
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from rounds import Seconds, ratio, take_turns
+from rounds import ratio
 from rows import add_row, open_results
 from torch import Tensor
+from training_loader import time_loader
 from training_peers import LightlyMoco, PlainMoco, have_lightly, lightly_batches
+from training_resnet50 import time_resnet50
+from training_setting import Setting
 
 from hwsearch.checkpoint import build_method
 from hwsearch.data.augment import augment
@@ -46,46 +46,6 @@ from hwsearch.train.schedule import Schedule
 from hwsearch.train.trainer import StepSettings, Trainer
 
 HIDDEN, QUEUE = 512, 4096
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all sides share.
-
-    Attributes:
-        space: Family of networks.
-        batch: Images a step.
-        hardware: Where and in which arithmetic.
-        rounds: How often each side is timed.
-    """
-
-    space: Space
-    batch: int
-    hardware: Hardware
-    rounds: int
-
-    @property
-    def side(self) -> int:
-        """Height and width of the images in pixels."""
-        return self.space.input_shape[1]
-
-    def settle(self) -> None:
-        """Waits for the GPU."""
-        if self.hardware.device == "cuda":
-            torch.cuda.synchronize()
-
-    def images(self) -> Tensor:
-        """Returns random normalised images."""
-        x = torch.randn(self.batch, 3, self.side, self.side, device=self.hardware.device)
-        return x.contiguous(memory_format=self.hardware.memory_format)
-
-    def placed(self, net: Any) -> Any:
-        """Moves a network to the device, in the layout of the images."""
-        return net.to(self.hardware.device).to(memory_format=self.hardware.memory_format)
-
-    def time(self, **contestants: Callable[[], object]) -> Seconds:
-        """Times contestants in turns."""
-        return take_turns(contestants, self.rounds, self.settle)
 
 
 def alone(space: Space) -> Space:
@@ -227,47 +187,6 @@ def time_sandwich(setting: Setting) -> dict[str, Any]:
     return {"sandwich over three steps": ratio(found, "together", "apart")}
 
 
-def time_loader(setting: Setting, data: str) -> dict[str, Any]:
-    """Reads the same images by our loader and by a bare loop over the archives."""
-    source = open_source(data)
-    options = LoaderOptions(batch=setting.batch, side=setting.side, cache_mb=0, workers=0)
-    loader = iter_for_ever(Loader(source, options))
-    blobs = bare_blobs(data, 20 * setting.batch)
-    rng = np.random.default_rng(0)
-
-    def bare() -> None:
-        picked = rng.permutation(len(blobs))[: setting.batch]
-        np.stack([np.asarray(Image.open(io.BytesIO(blobs[i])).convert("RGB")) for i in picked])
-
-    found = setting.time(loader=lambda: next(loader), bare=bare)
-    rate = {name: setting.batch / float(np.median(seconds)) for name, seconds in found.items()}
-    return {
-        "loader over bare loop": ratio(found, "loader", "bare"),
-        "loader images per second": rate,
-    }
-
-
-def iter_for_ever(loader: Loader) -> Iterator[Any]:
-    """Goes through epoch after epoch."""
-    while True:
-        yield from loader
-
-
-def bare_blobs(data: str, most: int) -> list[bytes]:
-    """Reads encoded images from archives into memory."""
-    blobs: list[bytes] = []
-    for path in sorted(Path(data).parent.glob(Path(data).name)):
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if member.name.endswith((".png", ".jpg", ".jpeg")):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    blobs.append(file.read())
-                if len(blobs) == most:
-                    return blobs
-    return blobs
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -278,6 +197,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--threads", type=int, help="by default all cores")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--resnet50", type=int, default=0, metavar="SIDE", help="0 leaves it out")
     parser.add_argument("--amp", default="fp32", choices=("fp32", "bf16"))
     chosen = parser.parse_args()
     if chosen.threads:
@@ -289,6 +209,7 @@ def main() -> None:
         lambda: time_step(setting),
         lambda: time_sandwich(setting),
         lambda: time_loader(setting, chosen.data),
+        *([lambda: time_resnet50(setting, chosen.resnet50)] if chosen.resnet50 else []),
         *([lambda: time_images(setting, chosen.data)] if have_lightly() else []),
     )
     figures: dict[str, Any] = {

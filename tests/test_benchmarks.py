@@ -1,0 +1,15 @@
+"""Benchmarks are run by hand: that each can still be started is tested here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+def test_every_benchmark_can_be_imported():
+    names = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+    program = f"import importlib\nfor name in {names}: importlib.import_module(name)"
+    words = [sys.executable, "-W", "ignore", "-c", program]
+    ran = subprocess.run(words, cwd=BENCHMARKS, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -1,0 +1,86 @@
+"""What networks of a search are judged by: tasks, other teachers, controls, the first images."""
+
+from pathlib import Path
+
+import pytest
+from searches import SPACE, made, options
+
+from hwsearch.cli import main
+from hwsearch.deploy.run import DeployOptions, deploy
+from hwsearch.distance import DenseDistance
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import read_journal
+from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.front import read_front
+from hwsearch.search.inputs import open_search
+from hwsearch.search.run import search
+
+__all__ = ["made"]
+
+
+@pytest.mark.parametrize(
+    ("task", "named"), [("detection", "dense 2 3 4"), ("segmentation", "dense 3 4")]
+)
+def test_dense_tasks_compare_feature_maps(
+    made: Path, tmp_path: Path, task: str, named: str
+) -> None:
+    out = search(options(made, tmp_path / "out", task=task, evaluations=8))
+    assert read_front(out)[-1].subnet == SPACE.maximum
+    assert read_front(out)[-1].distance == 0.0
+    assert Evaluations.read(out).yardstick.distance == named
+    assert isinstance(open_search(out).distance(), DenseDistance)
+    with pytest.raises(HwsearchError, match=rf"judged by '{named}', .* for {task}"):
+        deploy(
+            DeployOptions(
+                search=out, out=tmp_path / "engine", table="bottleneck-32-openvino-fp32-b1-t2"
+            )
+        )
+
+
+TEACHER = """
+from torch import nn
+
+class Maps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3 if not i else 4, 4, 3, 2, 1) for i in range(4))
+
+    def forward(self, x):
+        return [x := layer(x).relu() for layer in self.layers]
+
+def teacher():
+    import torch
+    torch.manual_seed(0)
+    return Maps()
+"""
+
+
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_a_python_file_can_be_the_teacher(made: Path, tmp_path: Path, task: str) -> None:
+    (tmp_path / "teacher.py").write_text(TEACHER)
+    given = {"teacher": str(tmp_path / "teacher.py"), "task": task, "evaluations": 8}
+    out = search(options(made, tmp_path / "out", **given))
+    assert Evaluations.read(out).distance.min() > 0
+    assert open_search(out).options.distance == "auto"
+
+
+def test_a_control_can_choose(made: Path, tmp_path: Path) -> None:
+    words = f"search --checkpoint {made / 'run'} --images sklearn:digits --max-images 8"
+    words += f" --tables {made / 'tables' / 'made-up'}/bottleneck-32-openvino-fp32-b1-t2.jsonl"
+    words += f" --evaluations 8 --distance parameters --out {tmp_path / 'out'}"
+    assert main(words.split()) == 0
+    assert read_front(tmp_path / "out")[-1].subnet == SPACE.maximum
+
+
+def test_early_stop_needs_a_mean_over_images(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(HwsearchError, match="--early-stop does not work with --distance relation"):
+        search(options(made, tmp_path, early_stop=True, distance="relation"))
+
+
+def test_early_stop_finds_the_same_front(made: Path, tmp_path: Path) -> None:
+    given = {"max_images": 96, "evaluations": 8, "task": "segmentation"}
+    whole = search(options(made, tmp_path / "whole", **given))
+    early = search(options(made, tmp_path / "early", early_stop=True, **given))
+    assert (early / "front.csv").read_bytes() == (whole / "front.csv").read_bytes()
+    _, rows = read_journal(early / "evaluations.jsonl", "search")
+    assert {row["images"] for row in rows} == {64, 96}
