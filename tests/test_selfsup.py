@@ -222,7 +222,7 @@ def test_queries_are_of_the_query_view_and_in_order(name):
 
 
 def test_half_of_densecls_loss_is_of_images_and_half_of_positions():
-    method, views = make_method("densecl"), make_views()
+    method, views = make_method("densecl"), replace(make_views(), progress=0.1)
     targets = method.targets(views)
     image_BD, position_BPD, _ = method.student(views.query_BCHW, TINY.minimum, 2)
     images = info_nce(image_BD, targets.image_BD, targets.other_images, 0.2)
@@ -235,6 +235,8 @@ def test_half_of_densecls_loss_is_of_images_and_half_of_positions():
     image_BD, position_BPD, _ = teacher(views.key_BCHW[order], TINY.maximum, 2)
     torch.testing.assert_close(targets.image_BD[order], image_BD)
     torch.testing.assert_close(targets.position_BPD[order], F.normalize(position_BPD, dim=-1))
+    early = replace(views, progress=0.09)
+    torch.testing.assert_close(method(early, targets, TINY.minimum)["loss"], images)
 
 
 def test_simclr_can_take_the_maximum_for_its_target():

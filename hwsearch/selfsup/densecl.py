@@ -21,6 +21,9 @@ from hwsearch.space import Subnet
 
 _DENSE_SHARE = 0.5
 """Share of the loss that positions have; images have the rest."""
+_DENSE_FROM = 0.1
+"""Share of the run after which positions count; before, their matches are those of random weights
+and all of an image's positions would be drawn to one."""
 
 
 class DenseEncoder(nn.Module):
@@ -139,7 +142,8 @@ class DenseCl(Method[DenseTargets]):
             targets.other_positions,
             temperature,
         )
-        loss = (1 - _DENSE_SHARE) * image_loss + _DENSE_SHARE * dense_loss
+        share = _DENSE_SHARE if views.progress >= _DENSE_FROM else 0.0
+        loss = (1 - share) * image_loss + share * dense_loss
         return outputs(loss, image_BD, embedding_BE)
 
     def after_step(self) -> None:

@@ -13,7 +13,8 @@ takes ratios, all sides in turns in one run, and adds a row to results/training.
     resnet50   with --resnet50 SIDE: a supervised step of our ResNet-50, alone and through the
                supernet, over timm's
 
-A ratio is of seconds: below 1 we are faster.
+A ratio is of seconds: below 1 we are faster. With --peak-tflops, the device's dense peak in that
+arithmetic, speeds come with the share of it that was used (MFU); on a GPU also with its memory.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from hwsearch.data.augment import augment
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.data.loader import Loader, LoaderOptions
 from hwsearch.data.sources import open_source
+from hwsearch.kinds import total_macs
 from hwsearch.nn import StaticNet, Supernet
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.settings import MethodSettings
@@ -46,6 +48,8 @@ from hwsearch.train.schedule import Schedule
 from hwsearch.train.trainer import StepSettings, Trainer
 
 HIDDEN, QUEUE = 512, 4096
+FORWARDS_OF_MOCO = 4
+"""The teacher's forward, the query's, and a backward that takes as much as two."""
 
 
 def alone(space: Space) -> Space:
@@ -106,11 +110,11 @@ def time_step(setting: Setting) -> dict[str, Any]:
             net = setting.placed(StaticNet(space.lower(space.maximum)))
             made = peer(net, width, HIDDEN, QUEUE, setting.hardware.device)
             sides[name] = lambda made=made: made.step(query, key, setting.hardware.autocast())
-    found = setting.time(**sides)
-    rate = {name: setting.batch / float(np.median(seconds)) for name, seconds in found.items()}
+    found, macs = setting.time(**sides), total_macs(space.lower(space.maximum))
     return {
         **{f"step over {name}": ratio(found, "ours", name) for name in sides if name != "ours"},
-        "step images per second": rate,
+        "step speed": setting.speeds(found, FORWARDS_OF_MOCO * macs),
+        "step memory in MiB": setting.peak_memory(sides),
     }
 
 
@@ -199,11 +203,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--resnet50", type=int, default=0, metavar="SIDE", help="0 leaves it out")
     parser.add_argument("--amp", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--peak-tflops", type=float, default=0, help="of the device; 0: not known")
     chosen = parser.parse_args()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     hardware = Hardware(chosen.device, chosen.amp, channels_last=True)
-    setting = Setting(get_space(chosen.space), chosen.batch, hardware, chosen.rounds)
+    setting = Setting(
+        get_space(chosen.space), chosen.batch, hardware, chosen.rounds, chosen.peak_tflops
+    )
     parts: Sequence[Callable[[], dict[str, Any]]] = (
         lambda: time_elastic(setting),
         lambda: time_step(setting),

@@ -10,10 +10,12 @@ from torch.nn import functional as F
 from training_setting import Setting
 
 from hwsearch.export.timm_package import import_timm
+from hwsearch.kinds import total_macs
 from hwsearch.nn import Supernet
 from hwsearch.spaces import get_space
 
 CLASSES, WIDTH = 1000, 2048
+OURS = ("supernet", "static")
 R50 = "stem=64,width1=64,width2=128,width3=256,width4=512,depth1=3,depth2=4,depth3=6,depth4=3"
 
 
@@ -34,12 +36,14 @@ def time_resnet50(setting: Setting, side: int) -> dict[str, Any]:
     images = torch.randn(setting.batch, 3, side, side, device=setting.hardware.device)
     images = images.contiguous(memory_format=setting.hardware.memory_format)
     labels = torch.randint(CLASSES, (setting.batch,), device=images.device)
-    found = setting.time(
-        **{name: lambda step=step: step(images, labels) for name, step in steps.items()}
-    )
-    ours = {f"resnet50 {name} over timm": ratio(found, name, "timm") for name in steps}
-    del ours["resnet50 timm over timm"]
-    return {"resnet50 side": side, **ours}
+    sides = {name: lambda step=step: step(images, labels) for name, step in steps.items()}
+    found, macs = setting.time(**sides), total_macs(space.lower(network))
+    return {
+        "resnet50 side": side,
+        **{f"resnet50 {name} over timm": ratio(found, name, "timm") for name in OURS},
+        "resnet50 speed": setting.speeds(found, 3 * macs),
+        "resnet50 memory in MiB": setting.peak_memory(sides),
+    }
 
 
 def supervised(
