@@ -97,7 +97,7 @@ def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
             "alpha": 0.75,
             "linewidths": 0,
         }
-        macs = series.search.evaluations.million_macs
+        macs = series.million_macs
         axes.scatter(*series.points.T, c=macs, norm=norm, cmap="viridis", **looks)
         axes.scatter([], [], color=ANY, label=legend_text(panel, series), **looks)
     front = _draw_front(axes, panel)
@@ -173,7 +173,7 @@ def _scale(axes: Axes, latency_ms: np.ndarray) -> None:
 
 
 def _norm(panels: Sequence[Panel]) -> LogNorm:
-    every = [series.search.evaluations.million_macs for p in panels for series in p.series]
+    every = [series.million_macs for p in panels for series in p.series]
     macs = np.concatenate(every)
     return LogNorm(macs.min(), macs.max())
 

@@ -13,6 +13,7 @@ from hwsearch.search.front import FrontPoint, read_front
 from hwsearch.search.pareto import knee, pareto_front
 from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import DIM, Catalogue
+from hwsearch.spaces.precisions import without_precision
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,22 @@ class Series:
 
     @cached_property
     def points(self) -> np.ndarray:
-        """Latency in milliseconds and distance of all evaluated networks, float[N, 2]."""
+        """Latency in milliseconds and distance of all networks that run on it, float[n, 2]."""
         found = self.search.evaluations
-        return np.column_stack([found.latencies(self.target.table), found.distance])
+        points = np.column_stack([found.latencies(self.target.table), found.distance])
+        return points[found.runs_on(self.target)]
+
+    @property
+    def million_macs(self) -> np.ndarray:
+        """Their multiply-accumulates for one image in millions, float[n]."""
+        found = self.search.evaluations
+        return found.million_macs[found.runs_on(self.target)]
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Their codes, int[n, D]."""
+        found = self.search.evaluations
+        return found.codes[found.runs_on(self.target)]
 
     @property
     def front(self) -> list[FrontPoint]:
@@ -90,17 +104,19 @@ class Series:
         found = self.search.evaluations
         if not self.search.is_catalogue:
             return {}
-        names = (model_name(found.space.decode(code)) for code in found.codes)
+        names = (model_name(found.space.decode(code)) for code in self.codes)
         return dict(zip(names, self.points, strict=True))
 
     @property
     def ends(self) -> dict[str, np.ndarray]:
         """The same of a supernet's smallest and largest network; of a catalogue none."""
-        found, space = self.search.evaluations, self.search.evaluations.space
+        space = self.search.evaluations.space
         if self.search.is_catalogue:
             return {}
-        codes = {"MIN": space.encode(space.minimum), "MAX": space.encode(space.maximum)}
-        rows = {name: np.flatnonzero((found.codes == code).all(1)) for name, code in codes.items()}
+        networks = without_precision(space, self.codes)
+        ends = np.stack([space.encode(space.minimum), space.encode(space.maximum)])
+        codes = dict(zip(("MIN", "MAX"), without_precision(space, ends), strict=True))
+        rows = {name: np.flatnonzero((networks == code).all(1)) for name, code in codes.items()}
         return {name: self.points[row[0]] for name, row in rows.items() if len(row)}
 
 
@@ -117,7 +133,7 @@ class Delivered:
         table: Label of the table that it was chosen on.
         predicted_ms: Latency that the table promised.
         measured_ms: Latency of the engine itself.
-        predicted_distance: Teacher distance of the float network.
+        predicted_distance: Teacher distance that the search found.
         measured_distance: Teacher distance of the engine's own outputs.
     """
 

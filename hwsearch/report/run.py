@@ -85,7 +85,7 @@ def _delivered(engines: Sequence[Path], searches: Sequence[Search]) -> list[Deli
             table=match_table(manifest.table, labels),
             predicted_ms=manifest.latency.predicted_ms,
             measured_ms=manifest.latency.measured_ms,
-            predicted_distance=manifest.distance.float_net,
+            predicted_distance=manifest.distance.searched,
             measured_distance=manifest.distance.engine,
         )
         for manifest in manifests

@@ -1,7 +1,7 @@
 """Front: the non-dominated networks of a search, for each table, and how one is picked."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -119,6 +119,20 @@ def cost_against(evaluations: Evaluations, costs: Costs, against: str) -> np.nda
     if against == "latency_ms":
         return evaluations.latencies(costs.label)
     return costs.of(against)(evaluations.codes)
+
+
+def cost_of(point: FrontPoint, against: str) -> float:
+    """Returns what a point costs: what its front is drawn against."""
+    return _COST_OF[against](point)
+
+
+_COST_OF: dict[str, Callable[[FrontPoint], float]] = {
+    "latency_ms": lambda point: point.latency_ms,
+    "macs": lambda point: float(point.macs),
+    "weights_mb": lambda point: point.weight_bytes / 1e6,
+    "peak_memory_mb": lambda point: point.activation_bytes / 1e6,
+    "energy_mj": lambda point: point.energy_mj or 0.0,
+}
 
 
 def _nothing_left(
@@ -240,7 +254,11 @@ def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint
         HwsearchError: If the words cannot be read or no network fits.
     """
     label = match_table(table, (point.table for point in points))
-    front = [point for point in points if point.table == label]
+    return choose([point for point in points if point.table == label], how)
+
+
+def choose(front: Sequence[FrontPoint], how: str) -> FrontPoint:
+    """Picks one network from a front; see `pick_point`."""
     if how == "knee":
         return next(point for point in front if point.knee)
     name, _, value = how.partition("=")

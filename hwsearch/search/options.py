@@ -60,6 +60,10 @@ class SearchOptions:
     against: Against = "latency_ms"
     """Cost that each table's front is drawn against, beside the distance."""
 
+    joint: bool = False
+    """Look for one front for each device over all its tables: runtime and precision are chosen
+    together with the network. hwsearch deploy takes from it with --table DEVICE."""
+
     warm: tuple[Path, ...] = ()
     """Folders of earlier searches of the same space: what was measured on the same images, weights
     and teacher is taken over, all else is a hint at where to look."""

@@ -1,0 +1,77 @@
+"""How a search prints its fronts."""
+
+from collections.abc import Callable, Sequence
+
+from rich.table import Table as Grid
+
+from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.front import FrontPoint, cost_against
+from hwsearch.search.limits import DeviceLimits
+from hwsearch.search.pareto import hypervolume
+
+SHOWN = 12
+"""Most rows of a front that are printed; front.csv has them all."""
+
+_COLUMNS: dict[str, Callable[[FrontPoint], str]] = {
+    "weights_mb": lambda point: f"{point.weight_bytes / 1e6:.3g}",
+    "peak_memory_mb": lambda point: f"{point.activation_bytes / 1e6:.3g}",
+    "energy_mj": lambda point: f"{point.energy_mj:.3g}",
+}
+"""What is printed beside the latency if the front is drawn against it."""
+
+
+def table_grid(evaluations: Evaluations, device: DeviceLimits, front: Sequence[FrontPoint]) -> Grid:
+    """Returns the front of one table as it is printed."""
+    runs = evaluations.runs_on(device.costs.target)
+    cost = cost_against(evaluations, device.costs, evaluations.against)[runs]
+    volume = hypervolume(cost, evaluations.distance[runs])
+    title = (
+        f"{device.costs.label}: {len(front)} of {len(cost)} networks on the front, "
+        f"hypervolume {volume:.3f}"
+    )
+    return _grid(title, front, evaluations.against)
+
+
+def joint_grid(device: str, front: Sequence[FrontPoint], against: str) -> Grid:
+    """Returns the front of a device over all its tables as it is printed."""
+    title = f"{device}: {len(front)} networks on the front of all its tables"
+    return _grid(title, front, against, with_table=True)
+
+
+def _grid(
+    title: str, front: Sequence[FrontPoint], against: str, *, with_table: bool = False
+) -> Grid:
+    names = [name for name, _ in front[0].subnet.values]
+    grid = Grid(
+        title=title,
+        caption=f"values: {', '.join(names)}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    extra = [against] if against in _COLUMNS else []
+    for name in ("index", *extra, "ms", "90 % interval", "distance", "M MACs", "M params"):
+        grid.add_column(name, justify="right")
+    for name in ("", *(["table"] if with_table else []), "values"):
+        grid.add_column(name)
+    for point in _shown(front):
+        grid.add_row(
+            str(point.index),
+            *(_COLUMNS[name](point) for name in extra),
+            f"{point.latency_ms:.3f}",
+            f"{point.low_ms:.3f} to {point.high_ms:.3f}",
+            f"{point.distance:.4f}",
+            f"{point.macs / 1e6:.1f}",
+            f"{point.params / 1e6:.2f}",
+            "knee" if point.knee else "",
+            *([point.table.split("/")[1]] if with_table else []),
+            " ".join(str(value) for _, value in point.subnet.values),
+            style="bold" if point.knee else None,
+        )
+    return grid
+
+
+def _shown(front: Sequence[FrontPoint]) -> list[FrontPoint]:
+    """Keeps the ends, the knee and points spread evenly between."""
+    step = max(1, (len(front) - 1) / (SHOWN - 2))
+    kept = {round(step * number) for number in range(SHOWN - 1)}
+    return [point for point in front if point.index in kept or point.knee]
