@@ -17,6 +17,7 @@ from hwsearch.search.fleet import Fleet, find_fleet, write_fleet
 from hwsearch.search.front import FILE as FRONT_FILE
 from hwsearch.search.front import FrontPoint, find_front, write_front
 from hwsearch.search.inputs import SearchInputs, open_inputs
+from hwsearch.search.joint import FILE as JOINT_FILE
 from hwsearch.search.joint import by_device, joint_fronts, with_networks, write_joint
 from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.objectives import Objective, RememberedDistance
@@ -61,7 +62,8 @@ def search(options: SearchOptions) -> Path:
         write_config(inputs.options.out / CONFIG, inputs.options, versions)
         _evaluate(inputs, journal, devices, aims, warm)
     _give_fronts(inputs, devices)
-    console.print(f"All of it: {inputs.options.out / FRONT_FILE}", markup=False)
+    shown = JOINT_FILE if inputs.options.joint else FRONT_FILE
+    console.print(f"All of it: {inputs.options.out / shown}", markup=False)
     return inputs.options.out
 
 
@@ -82,10 +84,10 @@ def _give_fronts(inputs: SearchInputs, devices: list[DeviceLimits]) -> None:
     write_front([point for front in fronts for point in front], out)
     if joint:
         _give_joint(fronts, against, out)
-    else:
-        for device, front in zip(devices, fronts, strict=True):
-            console.print(table_grid(evaluations, device, front))
-    if len(devices) == len(inputs.tables) > 1:
+        return
+    for device, front in zip(devices, fronts, strict=True):
+        console.print(table_grid(evaluations, device, front))
+    if len(devices) > 1:
         fleet = find_fleet(evaluations, devices, fronts, against=against)
         write_fleet(fleet, out)
         console.print(_fleet_words(fleet), markup=False)

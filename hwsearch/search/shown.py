@@ -8,6 +8,7 @@ from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import FrontPoint, cost_against
 from hwsearch.search.limits import DeviceLimits
 from hwsearch.search.pareto import hypervolume
+from hwsearch.spaces.precisions import PRECISION
 
 SHOWN = 12
 """Most rows of a front that are printed; front.csv has them all."""
@@ -41,7 +42,7 @@ def joint_grid(device: str, front: Sequence[FrontPoint], against: str) -> Grid:
 def _grid(
     title: str, front: Sequence[FrontPoint], against: str, *, with_table: bool = False
 ) -> Grid:
-    names = [name for name, _ in front[0].subnet.values]
+    names = [name for name, _ in front[0].subnet.values if not with_table or name != PRECISION]
     grid = Grid(
         title=title,
         caption=f"values: {', '.join(names)}",
@@ -63,11 +64,17 @@ def _grid(
             f"{point.macs / 1e6:.1f}",
             f"{point.params / 1e6:.2f}",
             "knee" if point.knee else "",
-            *([point.table.split("/")[1]] if with_table else []),
-            " ".join(str(value) for _, value in point.subnet.values),
+            *([_conditions(point)] if with_table else []),
+            " ".join(str(point.subnet[name]) for name in names),
             style="bold" if point.knee else None,
         )
     return grid
+
+
+def _conditions(point: FrontPoint) -> str:
+    """Names a table without its device and space."""
+    space = point.subnet.space.partition("~")[0]
+    return point.table.split("/")[-1].removeprefix(f"{space}-")
 
 
 def _shown(front: Sequence[FrontPoint]) -> list[FrontPoint]:
