@@ -2,9 +2,9 @@
 
     python tests/benchmarks/quantised_distance.py --checkpoint RUN --images SRC
 
-takes random networks of a trained supernet, smallest and largest among them, builds engines of them
-as `deploy` does, and compares their outputs and distances with those that a search gets by rounding.
-Adds a row for each runtime and precision to results/quantised_distance.jsonl:
+takes random networks of a trained supernet, the smallest and the largest among them, builds engines
+as `deploy` does, and compares their outputs and distances with those that a search gets by
+rounding. Adds a row for each runtime and precision to results/quantised_distance.jsonl:
 
     shift      by how much an engine's distance differs from the float network's, mean of |.|
     error      by how much it differs from what a search believes, likewise
