@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.errors import HwsearchError
-from hwsearch.search.evaluations import Evaluations, Target
+from hwsearch.search.evaluations import LATENCY, Evaluations, Target
 from hwsearch.search.front import FrontPoint, read_front
-from hwsearch.search.pareto import knee, pareto_front
+from hwsearch.search.pareto import front_and_knee
 from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import DIM, Catalogue
 from hwsearch.spaces.precisions import without_precision
@@ -38,9 +38,9 @@ class Search:
             HwsearchError: If it is not finished, or its fronts are against another cost.
         """
         evaluations = Evaluations.read(folder)
-        if evaluations.against != "latency_ms":
+        if evaluations.against != LATENCY:
             raise HwsearchError(
-                f"the fronts of this search are drawn against {evaluations.against}",
+                f"the fronts of this search are drawn against {' and '.join(evaluations.against)}",
                 where=folder,
                 fix="Pictures are of latency: search with --against latency_ms in another --out, "
                 "and --warm with this one",
@@ -162,12 +162,10 @@ class Panel:
     def front(self) -> list[tuple[Series, FrontPoint]]:
         """The non-dominated networks of all searches, fastest first, with one knee."""
         every = [(series, point) for series in self.series for point in series.front]
-        values = np.array([(point.latency_ms, point.distance) for _, point in every])
-        rows = np.flatnonzero(pareto_front(values))
-        rows = rows[np.argsort(values[rows, 0])]
-        bend = knee(*values[rows].T)
+        latency_ms, distance = np.array([(p.latency_ms, p.distance) for _, p in every]).T
+        rows, bend = front_and_knee(latency_ms[:, None], distance)
         return [
-            (every[row][0], replace(every[row][1], index=index, knee=index == bend))
+            (every[row][0], replace(every[row][1], index=index, knee=row == bend))
             for index, row in enumerate(rows)
         ]
 

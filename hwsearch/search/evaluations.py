@@ -19,6 +19,9 @@ KIND = "search"
 FILE = "evaluations.jsonl"
 """Name of the journal in the folder of a search."""
 
+LATENCY = ("latency_ms",)
+"""What fronts are drawn against unless something else is asked for."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -95,7 +98,7 @@ class Evaluations:
         codes: int[N, D].
         distance: Teacher distance, lower is better, float[N].
         latency_ms: Predicted milliseconds, float[N, T].
-        against: Cost that the fronts of the search are drawn against.
+        against: Costs that the fronts of the search are drawn against.
     """
 
     space: Space
@@ -104,7 +107,7 @@ class Evaluations:
     codes: np.ndarray
     distance: np.ndarray
     latency_ms: np.ndarray
-    against: str = "latency_ms"
+    against: tuple[str, ...] = LATENCY
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluations":
@@ -132,7 +135,7 @@ class Evaluations:
             codes=np.array([space.encode(space.subnet(**row["subnet"])) for row in rows]),
             distance=np.array([row["distance"] for row in rows], dtype=float),
             latency_ms=np.array([[row["latency_ms"][t.table] for t in targets] for row in rows]),
-            against=header.get("against", "latency_ms"),
+            against=tuple(header.get("against", LATENCY)),
         )
 
     @property

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.errors import HwsearchError
-from hwsearch.search.evaluations import Evaluations, match_table
+from hwsearch.search.evaluations import LATENCY, Evaluations, match_table
 from hwsearch.search.front import (
     FrontPoint,
-    cost_against,
+    costs_against,
     describe,
     pick_point,
     read_front,
@@ -43,7 +43,7 @@ def find_fleet(
     devices: Sequence[DeviceLimits],
     fronts: Sequence[Sequence[FrontPoint]],
     *,
-    against: str = "latency_ms",
+    against: Sequence[str] = LATENCY,
 ) -> Fleet | None:
     """Finds the network of least worst-case regret.
 
@@ -57,7 +57,7 @@ def find_fleet(
         evaluations: All evaluated networks.
         devices: Costs and limits of each.
         fronts: Of each device, with one knee.
-        against: Cost that the fronts are drawn against.
+        against: Costs that the fronts are drawn against.
 
     Returns:
         The network, or None if none is within every budget.
@@ -84,14 +84,18 @@ def find_fleet(
 
 
 def _regret(
-    evaluations: Evaluations, device: DeviceLimits, front: Sequence[FrontPoint], against: str
+    evaluations: Evaluations,
+    device: DeviceLimits,
+    front: Sequence[FrontPoint],
+    against: Sequence[str],
 ) -> np.ndarray:
     """Regret of every evaluated network on one device, infinite over its budget, float[N]."""
     space, affordable = evaluations.space, device.excess(evaluations.codes) <= 0
     if not device.limits:
         bend = next(point for point in front if point.knee)
-        cost, code = cost_against(evaluations, device.costs, against), space.encode(bend.subnet)
-        affordable = cost <= cost[(evaluations.codes == code).all(axis=1)]
+        costs, code = costs_against(evaluations, device.costs, against), space.encode(bend.subnet)
+        its = costs[(evaluations.codes == code).all(axis=1)]
+        affordable &= (costs <= its).all(axis=1)
     best = evaluations.distance[affordable].min(initial=np.inf)
     return np.where(affordable, evaluations.distance - best, np.inf)
 

@@ -84,7 +84,8 @@ class SearchInputs:
         every = [Costs.fit(table, shipped) for table in self.tables]
         devices = DeviceLimits.all_of(every, self.limits)
         for device in devices:
-            device.costs.of(self.options.against)
+            for name in self.options.against:
+                device.costs.of(name)
             device.require_a_network(self.space)
         return devices
 
@@ -113,7 +114,7 @@ class SearchInputs:
             "images": self.students.images.fingerprint,
             "ships": sorted(self.options.ships),
             "limits": sorted(self.options.limit),
-            "against": self.options.against,
+            "against": list(self.options.against),
             "joint": self.options.joint,
             "warm": [sha256_of(_existing(folder / FILE)) for folder in self.options.warm],
             "batch": self.options.batch,

@@ -10,6 +10,7 @@ from hwsearch.distance import CatalogueStudents, Distance, Estimate, SupernetStu
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.progress import console, track
+from hwsearch.search.aims import Aim, OneDevice, by_device
 from hwsearch.search.confirm import confirm
 from hwsearch.search.confirmed import confirmed_devices, told, with_latencies
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
@@ -18,9 +19,9 @@ from hwsearch.search.front import FILE as FRONT_FILE
 from hwsearch.search.front import FrontPoint, find_front, write_front
 from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.joint import FILE as JOINT_FILE
-from hwsearch.search.joint import by_device, joint_fronts, with_networks, write_joint
+from hwsearch.search.joint import joint_fronts, with_networks, write_joint
 from hwsearch.search.limits import DeviceLimits, most_distance
-from hwsearch.search.objectives import Objective, RememberedDistance
+from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.scoring import open_score
 from hwsearch.search.searcher import pareto_search
@@ -93,23 +94,20 @@ def _give_fronts(inputs: SearchInputs, devices: list[DeviceLimits]) -> None:
         console.print(_fleet_words(fleet), markup=False)
 
 
-def _give_joint(fronts: Sequence[Sequence[FrontPoint]], against: str, out: Path) -> None:
+def _give_joint(fronts: Sequence[Sequence[FrontPoint]], against: Sequence[str], out: Path) -> None:
     joint = joint_fronts(fronts, against)
     write_joint(joint, out)
     for name, front in joint.items():
         console.print(joint_grid(name, front, against))
 
 
-Aim = tuple[Objective, Objective]
-"""Cost and missed limits behind one front that a search enlarges."""
-
-
 def _aims(inputs: SearchInputs, devices: Sequence[DeviceLimits]) -> list[Aim]:
-    """Returns an aim for each table, or for each device over all its tables."""
+    """Returns what to enlarge for each table, or for each device over all its tables."""
     against = inputs.options.against
+    choices = [OneDevice((table,), against) for table in devices]
     if inputs.options.joint:
-        return [(one.cost, one.excess) for one in by_device(devices, against).values()]
-    return [(device.costs.of(against), device.excess) for device in devices]
+        choices = by_device(devices, against)
+    return [aim for one in choices for aim in one.aims(inputs.space)]
 
 
 def _tell_images(inputs: SearchInputs) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table as Grid
 
 from hwsearch.search.evaluations import Evaluations
-from hwsearch.search.front import FrontPoint, cost_against
+from hwsearch.search.front import FrontPoint, costs_against
 from hwsearch.search.limits import DeviceLimits
 from hwsearch.search.pareto import hypervolume
 from hwsearch.spaces.precisions import PRECISION
@@ -18,29 +18,29 @@ _COLUMNS: dict[str, Callable[[FrontPoint], str]] = {
     "peak_memory_mb": lambda point: f"{point.activation_bytes / 1e6:.3g}",
     "energy_mj": lambda point: f"{point.energy_mj:.3g}",
 }
-"""What is printed beside the latency if the front is drawn against it."""
+"""What is printed beside the latency if the front is drawn against it; MACs always are."""
 
 
 def table_grid(evaluations: Evaluations, device: DeviceLimits, front: Sequence[FrontPoint]) -> Grid:
     """Returns the front of one table as it is printed."""
     runs = evaluations.runs_on(device.costs.target)
-    cost = cost_against(evaluations, device.costs, evaluations.against)[runs]
-    volume = hypervolume(cost, evaluations.distance[runs])
+    costs = costs_against(evaluations, device.costs, evaluations.against)[runs]
+    volume = hypervolume(costs, evaluations.distance[runs])
     title = (
-        f"{device.costs.label}: {len(front)} of {len(cost)} networks on the front, "
+        f"{device.costs.label}: {len(front)} of {len(costs)} networks on the front, "
         f"hypervolume {volume:.3f}"
     )
     return _grid(title, front, evaluations.against)
 
 
-def joint_grid(device: str, front: Sequence[FrontPoint], against: str) -> Grid:
+def joint_grid(device: str, front: Sequence[FrontPoint], against: Sequence[str]) -> Grid:
     """Returns the front of a device over all its tables as it is printed."""
     title = f"{device}: {len(front)} networks on the front of all its tables"
     return _grid(title, front, against, with_table=True)
 
 
 def _grid(
-    title: str, front: Sequence[FrontPoint], against: str, *, with_table: bool = False
+    title: str, front: Sequence[FrontPoint], against: Sequence[str], *, with_table: bool = False
 ) -> Grid:
     names = [name for name, _ in front[0].subnet.values if not with_table or name != PRECISION]
     grid = Grid(
@@ -49,7 +49,7 @@ def _grid(
         title_justify="left",
         caption_justify="left",
     )
-    extra = [against] if against in _COLUMNS else []
+    extra = [name for name in against if name in _COLUMNS]
     for name in ("index", *extra, "ms", "90 % interval", "distance", "M MACs", "M params"):
         grid.add_column(name, justify="right")
     for name in ("", *(["table"] if with_table else []), "values"):

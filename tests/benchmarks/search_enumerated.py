@@ -4,9 +4,9 @@
 
 computes the teacher distance of all 1,944 networks of a part of `bottleneck-32`, once, in units
 that each leave a row in results/search_enumerated.jsonl (an interrupted run goes on). Then, or at
-once where the rows are there, it searches for the front of each table with several seeds. A row a
-table tells the share of the true front's hypervolume after 5 % of the space, by the search and by random
-networks, and the evaluations after which 99 % were found.
+once where the rows are there, it searches for the front of each table with several seeds. A row
+a table tells the share of the true front's hypervolume after 5 % of the space, by the search and by
+random networks, and the evaluations after which 99 % were found.
 """
 
 import argparse
