@@ -103,6 +103,11 @@ def test_the_joint_front_is_that_of_all_tables(joint: Path) -> None:
     assert {point.subnet["precision"] for point in points} == {"int8", "fp32"}
 
 
+def test_the_joint_front_is_drawn(joint: Path) -> None:
+    names = {file.name for file in report(ReportOptions(directory=joint))}
+    assert {"made-up--joint.png", "board--joint.svg"} < names
+
+
 def test_a_device_is_picked_from_its_joint_front(joint: Path) -> None:
     front = [p for p in read_points(joint / "joint.csv") if p.table.startswith("made-up/")]
     assert pick_network(joint, "made-up", "knee") == next(p for p in front if p.knee)

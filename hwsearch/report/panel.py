@@ -10,6 +10,7 @@ import numpy as np
 from hwsearch.errors import HwsearchError
 from hwsearch.search.evaluations import LATENCY, Evaluations, Target
 from hwsearch.search.front import FrontPoint, read_front
+from hwsearch.search.joint import FILE as JOINT_FILE
 from hwsearch.search.pareto import front_and_knee
 from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import DIM, Catalogue
@@ -58,7 +59,8 @@ class Search:
         name = self.evaluations.space.name
         scheme, colon, folder = name.partition(":")
         if not colon:
-            return name
+            plain, _, precisions = name.partition("~")
+            return f"{plain} in {precisions.replace('+', ', ')}" if precisions else plain
         return f"catalogue {Path(folder).name}" if scheme == "catalogue" else f"{scheme} models"
 
 
@@ -152,11 +154,13 @@ class Panel:
         target: Device and conditions.
         series: The networks of each search that has this target.
         delivered: Engines built for this target.
+        joint: Whether the series are of one search, for all tables of the target's device.
     """
 
     target: Target
     series: tuple[Series, ...]
     delivered: Sequence[Delivered] = ()
+    joint: bool = False
 
     @cached_property
     def front(self) -> list[tuple[Series, FrontPoint]]:
@@ -170,9 +174,32 @@ class Panel:
         ]
 
     @property
+    def ends(self) -> list[tuple[str, np.ndarray]]:
+        """Smallest and largest networks by name, with latency and distance; too many if joint."""
+        return [] if self.joint else [end for one in self.series for end in one.ends.items()]
+
+    @property
     def knee(self) -> FrontPoint:
         """The knee of the front."""
         return next(point for _, point in self.front if point.knee)
+
+
+def joint_panels(search: Search, delivered: Sequence[Delivered] = ()) -> list[Panel]:
+    """Returns a panel for each device of a joint search, of all its tables; of others none."""
+    if not (search.folder / JOINT_FILE).is_file():
+        return []
+    devices: dict[str, list[Target]] = {}
+    for target in search.evaluations.targets:
+        devices.setdefault(target.device, []).append(target)
+    panels = []
+    for device, targets in devices.items():
+        every = [Series(search, target) for target in targets]
+        series = tuple(one for one in every if len(one.points))
+        tables = {one.target.table for one in series}
+        its = [engine for engine in delivered if engine.table in tables]
+        whole = replace(targets[0], table=f"{device}/joint")
+        panels.append(Panel(whole, series, its, joint=True))
+    return panels
 
 
 _OTHER = {"distance": "another --distance", "teacher": "another teacher", "images": "other images"}
