@@ -124,6 +124,16 @@ def test_a_killed_joint_search_goes_on(joint: Path, tables: Path, tmp_path: Path
         assert (tmp_path / name).read_bytes() == (joint / name).read_bytes()
 
 
+def test_a_search_in_fp32_is_a_warm_start(tables: Path, tmp_path: Path) -> None:
+    plain = search(asked(tables, tmp_path / "plain", tables=(f"made-up/{FP32}",)))
+    warm = search(asked(tables, tmp_path / "warm", warm=(plain,), evaluations=2))
+    before, after = Evaluations.read(plain), Evaluations.read(warm)
+    known = after.codes[: len(before.codes)]
+    kept = {str(before.space.decode(code)) for code in before.codes}
+    assert {str(network_of(SPACES, SPACES.decode(code))) for code in known} == kept
+    assert len(after.codes) == len(before.codes) + 2
+
+
 def test_unlike_calls_are_no_joint_front(tables: Path, tmp_path: Path) -> None:
     other = write_table(tables / "tables", "onnxruntime", seed=3, batch=8)
     words = ["search", "--joint", "--checkpoint", f"{tables}/run", "--images", "sklearn:digits"]
