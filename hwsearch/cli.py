@@ -158,9 +158,13 @@ VERBS = {
         module="hwsearch.evaluate.probe",
         options="ProbeOptions",
         function="probe",
-        summary="Judge features by the labels of their nearest neighbours.",
+        summary="Judge an engine, or networks of a supernet, with labelled images.",
         example=(
             "hwsearch probe --engine engines/photos --train labelled/train --test labelled/test"
+        ),
+        more_examples=(
+            "hwsearch probe --checkpoint runs/photos --subnet max min --data labelled/train "
+            "--judge knn linear --out probes/photos",
         ),
     ),
 }
