@@ -167,6 +167,18 @@ VERBS = {
             "--judge knn linear --out probes/photos",
         ),
     ),
+    "correlate": Verb(
+        group="research",
+        module="hwsearch.correlation.run",
+        options="CorrelateOptions",
+        function="correlate",
+        summary="Find out whether a distance orders networks of equal latency as labels do.",
+        example=(
+            "hwsearch correlate --checkpoint runs/photos --images photos --data labelled/train "
+            "--table bottleneck-32-onnxruntime-fp32-b1-t2 --distances auto parameters random "
+            "--bins 2 --per-bin 20 --out studies/photos"
+        ),
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from hwsearch.checkpoint import Run, load_run
-from hwsearch.distance import SupernetStudents, load_target
+from hwsearch.distance import SupernetStudents, TargetImages, load_target
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.judges import JudgeName, open_judges
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
@@ -66,8 +67,12 @@ def judge_subnets(options: ProbeOptions) -> tuple[Summary, ...]:
     """
     assert options.out is not None
     run, subnets = _open_run(options)
-    images = load_labelled(options.data, run.space.input_shape[1], limit=options.limit)
-    students = open_students(run, options.images, images, options)
+    side = run.space.input_shape[1]
+    images = load_labelled(options.data, side, limit=options.limit)
+    target = images.target
+    if options.images:
+        target = load_target(options.images, side, limit=options.calibration_images)
+    students = open_students(run, target, options)
     judges = open_judges(options.judge, students, images, options.settings)
     units: list[Unit] = [
         (s, judge, seed) for s in subnets for judge in options.judge for seed in options.seeds
@@ -109,32 +114,24 @@ def _open_run(options: ProbeOptions) -> tuple[Run, list[Subnet]]:
     return run, list(dict.fromkeys(subnets))
 
 
-def open_students(
-    run: Run, images: str, labelled: LabelledImages, options: JudgeOptions
-) -> SupernetStudents:
+def open_students(run: Run, target: TargetImages, options: JudgeOptions) -> SupernetStudents:
     """Opens the networks of a run, calibrated on images of the target domain.
 
     Args:
         run: The run.
-        images: Where the images are; nothing means the labelled ones.
-        labelled: Labelled images.
-        options: How many images, and which weights.
+        target: The images.
+        options: How many of them, and which weights of the run.
 
     Raises:
         HwsearchError: If the space takes no colour images.
     """
-    channels, side, _ = run.space.input_shape
-    if channels != 3:
+    if (channels := run.space.input_shape[0]) != 3:
         raise HwsearchError(
             f"networks of space '{run.space.name}' take {channels} channels, and images have 3",
             fix="Train a space of three channels; grey images become three equal ones",
         )
-    target = load_target(images, side, limit=options.calibration_images) if images else None
     return SupernetStudents(
-        run,
-        target or labelled.target,
-        weights=options.weights,
-        calibration_images=options.calibration_images,
+        run, target, weights=options.weights, calibration_images=options.calibration_images
     )
 
 
@@ -179,25 +176,35 @@ def _row(summary: Summary) -> dict[str, object]:
 
 
 def show_summaries(summaries: Sequence[Summary], out: Path) -> None:
-    """Prints a table of summaries, each beside the first network's of the same judge."""
-    first: dict[tuple[str, str], Summary] = {}
-    table = Table(title="networks on labelled images, each image judged by what others taught")
-    for heading in ("network", "judge", "measure"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("value", "95 % interval", "less the first network"):
-        table.add_column(heading, justify="right")
+    """Prints a row for each network and judge, beside the first network's of the same judge."""
+    measures = list(dict.fromkeys(summary.measure for summary in summaries))
+    dims = " ".join(summaries[0].subnet.as_dict())
+    table = Table(
+        title="networks on labelled images, each image judged by what others taught",
+        caption=f"95 % intervals over images; networks as {dims}",
+    )
+    for heading in ("network", "judge"):
+        table.add_column(heading)
+    for measure in measures:
+        words = measure.replace("_", "-")
+        table.add_column(words, justify="right")
+        table.add_column(f"{words} less the first's", justify="right")
+    rows: dict[tuple[Subnet, JudgeName], dict[str, Summary]] = {}
     for summary in summaries:
-        control = first.setdefault((summary.judge, summary.measure), summary)
-        table.add_row(
-            str(summary.subnet),
-            summary.judge,
-            summary.measure.replace("_", "-"),
-            f"{summary.value:.4f}",
-            "{:.4f} to {:.4f}".format(*summary.interval),
-            "" if control is summary else "{:+.4f} to {:+.4f}".format(*summary.above(control)),
-        )
+        rows.setdefault((summary.subnet, summary.judge), {})[summary.measure] = summary
+    for (subnet, judge), found in rows.items():
+        control = rows[summaries[0].subnet, judge]
+        cells = [_cells(found.get(measure), control.get(measure)) for measure in measures]
+        table.add_row(" ".join(map(str, subnet.as_dict().values())), judge, *chain(*cells))
     console.print(table)
     say(f"All of it: {out / CSV}")
+
+
+def _cells(found: Summary | None, control: Summary | None) -> tuple[str, str]:
+    if found is None or control is None:
+        return "", ""
+    value = "{:.3f} ({:.3f} to {:.3f})".format(found.value, *found.interval)
+    return value, "" if found is control else "{:+.3f} to {:+.3f}".format(*found.above(control))
 
 
 def _interval(draws: np.ndarray) -> tuple[float, float]:
