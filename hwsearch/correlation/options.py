@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from hwsearch.correlation.bins import WIDEST
-from hwsearch.distance import DistanceKind, Task
+from hwsearch.distance import DistanceKind
 from hwsearch.distance.images import FEWEST
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.judges import JudgeName
@@ -60,8 +60,8 @@ class CorrelateOptions(JudgeOptions):
     foreign: str = ""
     """Unlabelled images of another domain: the first distance on them is one more control."""
 
-    judge: JudgeName = "linear"
-    """Who says how good a network is, as in hwsearch probe."""
+    judge: JudgeName | None = None
+    """Who says how good a network is, as in hwsearch probe; linear, or head in dense tasks."""
 
     seeds: tuple[int, ...] = (0,)
     """Seeds of folds and training; the judge is asked once for each."""
@@ -74,9 +74,6 @@ class CorrelateOptions(JudgeOptions):
 
     bin_width: float = WIDEST
     """How far a bin's upper edge is above its lower one, as a share, 0.1 at most."""
-
-    task: Task = "classification"
-    """What the engine is for; decides what the teacher distance compares."""
 
     stages: tuple[int, ...] = ()
     """Stages whose feature maps a dense distance compares, the finest is 1."""
@@ -119,3 +116,8 @@ class CorrelateOptions(JudgeOptions):
                 "ridge has seen results, so it cannot be what is tested",
                 fix="Name a distance first in --distances",
             )
+
+    @property
+    def judged_by(self) -> JudgeName:
+        """The judge that was asked for, or the one that fits the task."""
+        return self.judge or ("linear" if self.task == "classification" else "head")

@@ -41,4 +41,6 @@ def correlate(options: CorrelateOptions) -> tuple[Finding, ...]:
 def _title(options: CorrelateOptions, images: int, networks: int) -> str:
     data = Path(options.data).name if Path(options.data).exists() else options.data
     bins = f"{options.bins} bins" if options.bins > 1 else "one bin"
-    return f"{networks} networks in {bins}, judged by {options.judge} on {images} images of {data}"
+    return (
+        f"{networks} networks in {bins}, judged by {options.judged_by} on {images} images of {data}"
+    )

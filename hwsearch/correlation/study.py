@@ -21,8 +21,7 @@ from hwsearch.distance import (
 )
 from hwsearch.distance.kinds import DistanceKind
 from hwsearch.errors import HwsearchError
-from hwsearch.evaluate.judges import open_judges
-from hwsearch.evaluate.labelled import load_labelled
+from hwsearch.evaluate.judges import load_data, open_judges
 from hwsearch.evaluate.remembered import RememberedVerdicts, Unit, judge_all
 from hwsearch.evaluate.subnets import header_of, open_students
 from hwsearch.evaluate.verdict import Verdict
@@ -101,10 +100,11 @@ def gather(options: CorrelateOptions) -> Study:
     table = Table.read(find_table(options.table, options.tables_dir))
     space = get_space(table.space)
     run = load_run(options.checkpoint, space=space.name)
-    images = load_labelled(options.data, space.input_shape[1], limit=options.limit)
-    target = load_target(options.images, space.input_shape[1], limit=options.max_images)
+    side = space.input_shape[1]
+    images = load_data(options.task, options.data, options.side or side, limit=options.limit)
+    target = load_target(options.images, side, limit=options.max_images)
     students = open_students(run, target, options)
-    judges = open_judges((options.judge,), students, images, options.settings)
+    judges = open_judges((options.judged_by,), students, images, options.settings)
     inputs = _open(options, table, students)
     header = header_of(students, images, options) | _told(inputs)
     with Journal.open(options.out / FILE, KIND, header) as journal:
@@ -114,20 +114,20 @@ def gather(options: CorrelateOptions) -> Study:
         distances = _rank(inputs, journal, bins)
         verdicts = RememberedVerdicts(space, journal, judges)
         units: list[Unit] = [
-            (subnet, options.judge, seed)
+            (subnet, options.judged_by, seed)
             for group in bins
             for subnet in group.subnets
             for seed in options.seeds
         ]
         done = sum(verdicts.knows(*unit) for unit in units)
-        with track(f"judge ({options.judge})", len(units), start=done) as advance:
+        with track(f"judge ({options.judged_by})", len(units), start=done) as advance:
             found = judge_all(verdicts, units, advance)
     groups = tuple(
         Group(
             group,
             {name: np.array([row[s] for s in group.subnets]) for name, row in distances.items()},
             tuple(
-                tuple(found[subnet, options.judge, seed] for seed in options.seeds)
+                tuple(found[subnet, options.judged_by, seed] for seed in options.seeds)
                 for subnet in group.subnets
             ),
         )
@@ -180,7 +180,6 @@ def _told(inputs: _Inputs) -> dict[str, Any]:
         "bins": options.bins,
         "per_bin": options.per_bin,
         "bin_width": options.bin_width,
-        "task": options.task,
         "seed": options.seed,
     }
 

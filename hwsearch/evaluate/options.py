@@ -1,20 +1,33 @@
 """What `hwsearch probe` is told: an engine, or networks of a supernet."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hwsearch.distance import Task
 from hwsearch.distance.images import FEWEST
 from hwsearch.distance.students import CALIBRATION_IMAGES
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.folds import FOLDS
-from hwsearch.evaluate.judges import JudgeName, JudgeSettings
+from hwsearch.evaluate.judges import CHEAP, JudgeName, JudgeSettings
 from hwsearch.evaluate.training import Recipe
 from hwsearch.selfsup.base import Weights
 
 ENGINE_NEIGHBOURS, NEIGHBOURS = 5, 20
+
+LEAST_SIDE = 16
+"""Pixels below which maps have no places to tell apart."""
+
+_DENSE = Recipe(epochs=30, batch=8, lr=2e-3)
+RECIPES: Mapping[Task, Recipe] = {
+    "classification": Recipe(),
+    "detection": _DENSE,
+    "segmentation": _DENSE,
+}
+"""How networks and dense heads are trained unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,23 +41,33 @@ class JudgeOptions:
     k: int | None = None
     """Neighbours that vote; 20 where networks are judged, 5 where an engine is."""
 
-    epochs: int = Recipe.epochs
-    """Passes over the images of finetune and alone."""
+    task: Task = "classification"
+    """What the labels are: a class an image; boxes (detection); a class a pixel (segmentation)."""
 
-    batch: int = Recipe.batch
-    """Images a step of finetune and alone."""
+    side: int | None = None
+    """Height and width in pixels of the images of dense tasks; each network's own by default. The
+    centre square of an image is scaled to it."""
 
-    lr: float = Recipe.lr
-    """Largest learning rate of finetune and alone (AdamW; it rises and then falls to 0)."""
+    epochs: int | None = None
+    """Passes over the images where a network or a dense head is trained; 20, or 30 in dense
+    tasks."""
+
+    batch: int | None = None
+    """Images a step there; 64, or 8 in dense tasks."""
+
+    lr: float | None = None
+    """Largest learning rate there (AdamW; it rises and then falls to 0); 0.001, or 0.002 in dense
+    tasks."""
 
     weight_decay: float = Recipe.weight_decay
-    """Weight decay of finetune and alone."""
+    """Weight decay there."""
 
     flip: bool = False
-    """Mirror images left to right in finetune and alone; not where that changes the class."""
+    """Mirror images left to right where whole networks are trained to classify; not where that
+    changes the class."""
 
     device: str = "cpu"
-    """Where finetune and alone train: cpu or cuda."""
+    """Where networks and dense heads are trained: cpu or cuda."""
 
     calibration_images: int = CALIBRATION_IMAGES
     """How many images batch norms of every network are calibrated on, 512 at most."""
@@ -55,6 +78,10 @@ class JudgeOptions:
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise HwsearchError(f"--folds {self.folds} is too small", fix="Use 2 or more")
+        if self.side is not None and self.task == "classification":
+            raise HwsearchError("--side means nothing to --task classification")
+        if self.side is not None and self.side < LEAST_SIDE:
+            raise HwsearchError(f"--side {self.side} is too small", fix=f"Use {LEAST_SIDE} or more")
         if self.k is not None and self.k < 1:
             raise HwsearchError(f"--k {self.k} is too small", fix="Use 1 or more")
         if not FEWEST <= self.calibration_images <= CALIBRATION_IMAGES:
@@ -68,15 +95,13 @@ class JudgeOptions:
     @property
     def settings(self) -> JudgeSettings:
         """Folds, neighbours and training as judges take them."""
-        recipe = Recipe(
-            epochs=self.epochs,
-            batch=self.batch,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            flip=self.flip,
-            device=self.device,
+        told = {name: getattr(self, name) for name in ("epochs", "batch", "lr")}
+        given = {name: value for name, value in told.items() if value is not None}
+        fixed = {"weight_decay": self.weight_decay, "flip": self.flip, "device": self.device}
+        recipe = replace(RECIPES[self.task], **fixed | given)
+        return JudgeSettings(
+            folds=self.folds, k=self.k or NEIGHBOURS, recipe=recipe, side=self.side
         )
-        return JudgeSettings(folds=self.folds, k=self.k or NEIGHBOURS, recipe=recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +128,17 @@ class ProbeOptions(JudgeOptions):
     """Folder of a search, to judge the networks of its fronts."""
 
     data: str = ""
-    """Labelled images to judge networks by, each by a judge that has not seen it."""
+    """Labelled images to judge networks by, each by a judge that has not seen it: sub-folders or
+    shards of classes; for detection a COCO file or a folder of them; for segmentation a list of
+    images and label images, or a folder of them."""
 
     images: str = ""
     """Unlabelled images that batch norms are calibrated on; those of --data by default."""
 
-    judge: tuple[JudgeName, ...] = ("knn", "linear")
-    """Judges: nearest neighbours or a linear classifier on frozen features (knn, linear), or the
-    whole network trained with labels from inherited (finetune) or random weights (alone)."""
+    judge: tuple[JudgeName, ...] = ()
+    """Judges: nearest neighbours or a linear classifier on frozen features (knn, linear), a small
+    head on frozen maps for dense tasks (head), or the whole network trained with labels from
+    inherited (finetune) or random weights (alone). The cheap ones of the task by default."""
 
     seeds: tuple[int, ...] = (0,)
     """Seeds of folds and training; every judge is asked once for each."""
@@ -147,7 +175,7 @@ class ProbeOptions(JudgeOptions):
                 "--engine or --checkpoint must be given", fix="See hwsearch probe --help"
             )
         self._refuse("--checkpoint", ("train", "test"))
-        self._need("--checkpoint", ("data", "out", "judge", "seeds"))
+        self._need("--checkpoint", ("data", "out", "seeds"))
         if not self.subnet and self.search is None:
             raise HwsearchError("no network is named", fix="Give --subnet or --search")
 
@@ -165,6 +193,11 @@ class ProbeOptions(JudgeOptions):
                 f"{', '.join(missing)} must be given beside {beside}",
                 fix="See hwsearch probe --help",
             )
+
+    @property
+    def judges(self) -> tuple[JudgeName, ...]:
+        """The judges that were asked for, or the cheap ones of the task."""
+        return self.judge or CHEAP[self.task]
 
     @property
     def neighbours(self) -> int:

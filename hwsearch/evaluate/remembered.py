@@ -4,12 +4,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hwsearch.evaluate.dense.precision import BoxVerdict
+from hwsearch.evaluate.dense.segmentation import MaskVerdict
 from hwsearch.evaluate.judges import Judge, JudgeName
 from hwsearch.evaluate.verdict import ClassVerdict, Verdict
 from hwsearch.journal import Journal
 from hwsearch.space import Space, Subnet
 
-_KINDS: Mapping[str, type[Verdict]] = {ClassVerdict.kind: ClassVerdict}
+_KINDS: Mapping[str, type[Verdict]] = {
+    kind.kind: kind for kind in (ClassVerdict, BoxVerdict, MaskVerdict)
+}
 
 Key = tuple[str, str, int]
 """Network, judge and seed."""

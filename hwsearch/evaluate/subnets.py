@@ -12,8 +12,7 @@ from rich.table import Table
 from hwsearch.checkpoint import Run, load_run
 from hwsearch.distance import SupernetStudents, TargetImages, load_target
 from hwsearch.errors import HwsearchError
-from hwsearch.evaluate.judges import JudgeName, open_judges
-from hwsearch.evaluate.labelled import LabelledImages, load_labelled
+from hwsearch.evaluate.judges import Data, JudgeName, load_data, open_judges
 from hwsearch.evaluate.options import JudgeOptions, ProbeOptions
 from hwsearch.evaluate.remembered import RememberedVerdicts, Unit, judge_all
 from hwsearch.evaluate.verdict import Verdict, bootstrap_weights
@@ -68,14 +67,14 @@ def judge_subnets(options: ProbeOptions) -> tuple[Summary, ...]:
     assert options.out is not None
     run, subnets = _open_run(options)
     side = run.space.input_shape[1]
-    images = load_labelled(options.data, side, limit=options.limit)
+    images = load_data(options.task, options.data, options.side or side, limit=options.limit)
     target = images.target
     if options.images:
         target = load_target(options.images, side, limit=options.calibration_images)
     students = open_students(run, target, options)
-    judges = open_judges(options.judge, students, images, options.settings)
+    judges = open_judges(options.judges, students, images, options.settings)
     units: list[Unit] = [
-        (s, judge, seed) for s in subnets for judge in options.judge for seed in options.seeds
+        (s, judge, seed) for s in subnets for judge in options.judges for seed in options.seeds
     ]
     with Journal.open(options.out / FILE, KIND, header_of(students, images, options)) as journal:
         if journal.repaired:
@@ -87,7 +86,7 @@ def judge_subnets(options: ProbeOptions) -> tuple[Summary, ...]:
     summaries = tuple(
         summary
         for subnet in subnets
-        for judge in options.judge
+        for judge in options.judges
         for summary in _summaries(
             subnet, judge, [found[subnet, judge, seed] for seed in options.seeds]
         )
@@ -135,15 +134,14 @@ def open_students(run: Run, target: TargetImages, options: JudgeOptions) -> Supe
     )
 
 
-def header_of(
-    students: SupernetStudents, images: LabelledImages, options: JudgeOptions
-) -> dict[str, Any]:
+def header_of(students: SupernetStudents, images: Data, options: JudgeOptions) -> dict[str, Any]:
     """Returns what must be equal for verdicts to stand in one journal."""
     return {
         "space": students.space.name,
         **students.origin,
         "images": students.images.fingerprint,
         "data": images.fingerprint,
+        "task": options.task,
         "settings": options.settings.told(),
     }
 

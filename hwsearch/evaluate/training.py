@@ -72,11 +72,9 @@ def train_with_labels(
     """
     device, side = torch.device(recipe.device), images.shape[-1]
     both = nn.ModuleList([net, head]).to(device).train()
-    optimiser = torch.optim.AdamW(both.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    steps = recipe.epochs * ceil(len(images) / recipe.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
+    optimiser, schedule = optimiser_of(both, len(images), recipe)
     with torch.enable_grad():
-        for epoch, places in _batches(len(images), recipe, seed):
+        for epoch, places in batches_of(len(images), recipe, seed):
             x_BCHW = augment(
                 images[places].to(device),
                 places,
@@ -92,13 +90,25 @@ def train_with_labels(
             schedule.step()
 
 
+def optimiser_of(
+    module: nn.Module, images: int, recipe: Recipe
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Returns AdamW and its schedule, which is to be stepped after each of `batches_of`."""
+    optimiser = torch.optim.AdamW(
+        module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
+    )
+    steps = recipe.epochs * ceil(images / recipe.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
+    return optimiser, schedule
+
+
 def _pace(step: int, steps: int) -> float:
     """Rises linearly, then falls linearly to 0."""
     rising = max(1.0, WARM_UP * steps)
     return min((step + 1) / rising, max(0.0, (steps - step) / max(1.0, steps - rising)))
 
 
-def _batches(count: int, recipe: Recipe, seed: int) -> Iterator[tuple[int, Tensor]]:
+def batches_of(count: int, recipe: Recipe, seed: int) -> Iterator[tuple[int, Tensor]]:
     """Yields the epoch and the places of each batch; a single left-over image joins no batch."""
     for epoch in range(recipe.epochs):
         order = torch.from_numpy(permutation(count, seed, epoch))

@@ -91,7 +91,8 @@ class ClassVerdict(Verdict):
     def scores(self, measure: str, weights_RN: np.ndarray) -> np.ndarray:
         """Returns the accuracy, 0 to 1, or the mean log-loss in nats, float[R]."""
         each_N = {"accuracy": self.correct_N, "log_loss": self.log_loss_N}[measure]
-        return weights_RN @ each_N.astype(weights_RN.dtype) / weights_RN.sum(1)
+        kind = np.result_type(weights_RN, np.float32)
+        return weights_RN @ each_N.astype(kind) / weights_RN.sum(1)
 
     def packed(self) -> dict[str, Any]:
         """Returns it as JSON: a bit and a float32 for each image."""
