@@ -88,7 +88,7 @@ def test_average_precision_is_that_of_coco():
     verdict = match(boxes, found, 3)
     evaluation = coco_evaluation(boxes, found, 3)
     evaluation.accumulate()
-    expected = evaluation.eval["precision"][:, :, :, 0, 2].mean()  # all areas, 100 boxes an image
+    expected = evaluation.eval["precision"][..., 2].mean()  # at most 100 boxes an image
     assert 0.1 < expected < 0.9
     assert verdict.score("ap") == pytest.approx(expected, abs=1e-9)
     found = [one._replace(scores=np.sort(rng.random(18))[::-1]) for one in found]

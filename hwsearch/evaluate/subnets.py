@@ -23,7 +23,7 @@ from hwsearch.search.options import CONFIG, read_options
 from hwsearch.space import Subnet
 
 FILE, KIND, CSV = "verdicts.jsonl", "probe", "verdicts.csv"
-DRAWS = 2000
+DRAWS = 1000
 """Resamples of an interval."""
 
 

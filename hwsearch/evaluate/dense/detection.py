@@ -4,7 +4,7 @@ Shapes: B images of a batch, N all images, C classes, K = C + 4 outputs, G side 
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Detection:
     """
 
     images: BoxImages
+    _hills: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def target(self) -> TargetImages:
@@ -65,7 +66,7 @@ class Detection:
         """Returns the focal loss plus the errors of sizes and offsets, a box."""
         classes, side = len(self.images.classes), told_BKGG.shape[-1]
         boxes = [self.images.boxes[place] for place in places.tolist()]
-        hills = np.stack([_hills(one, classes, side) for one in boxes])
+        hills = np.stack([self._hills_of(place, side) for place in places.tolist()])
         rows = [_middles(one, side, image) for image, one in enumerate(boxes)]
         at, wanted = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         device, count = told_BKGG.device, max(1, len(at))
@@ -74,6 +75,13 @@ class Detection:
         sizes = told_BKGG[image, classes:, y, x]
         error = (sizes - torch.from_numpy(wanted).to(device)).abs().sum(0)
         return (focal + SIZE_WEIGHT * error[:2].sum() + error[2:].sum()) / count
+
+    def _hills_of(self, place: int, side: int) -> np.ndarray:
+        """Returns the hills of one image, computed once for each size of map."""
+        key = (place, side)
+        if key not in self._hills:
+            self._hills[key] = _hills(self.images.boxes[place], len(self.images.classes), side)
+        return self._hills[key]
 
     def verdict(self, told_NKGG: np.ndarray) -> BoxVerdict:
         """Tells boxes and matches them with those that are there."""
