@@ -18,10 +18,11 @@ _INTERVALS = ("rho", "ceiling", "partial", "regret", "ahead")
 
 def write_findings(findings: Sequence[Finding], folder: Path) -> Path:
     """Writes all findings, for every bin and measure, as CSV."""
-    return write_rows([_row(finding) for finding in findings], folder / CSV)
+    return write_rows([finding_row(finding) for finding in findings], folder / CSV)
 
 
-def _row(finding: Finding) -> dict[str, object]:
+def finding_row(finding: Finding) -> dict[str, object]:
+    """Returns a finding as one row of a table; what is no number is empty."""
     row: dict[str, object] = {
         "measure": finding.measure,
         "where": finding.where,
