@@ -12,6 +12,7 @@ from searches import SPACE, write_checkpoint, write_table
 from hwsearch.cli import main
 from hwsearch.correlation.analysis import MEAN, Finding, analyse
 from hwsearch.correlation.bins import Bin, draw_bins
+from hwsearch.correlation.plan import FILE, KIND
 from hwsearch.correlation.ranks import (
     covariate_axes,
     holm,
@@ -20,7 +21,7 @@ from hwsearch.correlation.ranks import (
     spearman_brown,
 )
 from hwsearch.correlation.show import CSV
-from hwsearch.correlation.study import FILE, KIND, Group, Study
+from hwsearch.correlation.study import Group, Study
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.verdict import ClassVerdict
 from hwsearch.journal import read_journal
@@ -178,3 +179,20 @@ def test_a_study_of_other_options_is_refused_with_the_fields(folder, capsys):
     assert main([*words, "--seed", "1", "--per-bin", "6"]) == 2
     said = capsys.readouterr().err
     assert "seed: 0, now 1" in said and "per_bin: 5, now 6" in said
+
+
+def test_results_on_another_domain_are_a_control(folder, capsys):
+    words = [*WORDS.split(), "--out"]
+    assert main([*words, "first"]) == 0
+    found = ["--foreign", "sklearn:digits", "--others", "first"]
+    assert main([*words, "second", *found]) == 0
+    with (folder / "second" / CSV).open() as file:
+        rho = {
+            row["distance"].split()[0]: float(row["rho"])
+            for row in csv.DictReader(file)
+            if (row["measure"], row["where"]) == ("log_loss", MEAN)
+        }
+    assert rho["other"] == 1  # the same images, here
+    assert rho["foreign"] == rho["projection"]
+    assert main([*words, "third", "--seed", "1", *found]) == 2
+    assert "of other networks" in capsys.readouterr().err

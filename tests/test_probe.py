@@ -11,6 +11,7 @@ from hwsearch.cli import main
 from hwsearch.evaluate import remembered
 from hwsearch.evaluate.subnets import CSV, FILE, KIND
 from hwsearch.journal import read_journal
+from hwsearch.search.front import FrontPoint, write_front
 from hwsearch.selfsup.settings import MethodSettings
 
 WORDS = (
@@ -95,3 +96,19 @@ def test_a_journal_of_other_options_is_refused_with_the_fields(folder, capsys):
     assert "data: " in capsys.readouterr().err
     assert main(["probe"]) == 2
     assert "--engine or --checkpoint" in capsys.readouterr().err
+
+
+def test_the_networks_of_a_front_are_judged(folder):
+    values = {"distance": 0.1, "latency_ms": 1, "low_ms": 1, "high_ms": 1, "knee": False}
+    sizes = {"macs": 1, "params": 1, "weight_bytes": 1, "activation_bytes": 1}
+    points = [
+        FrontPoint(table="t", index=index, subnet=subnet, **values, **sizes)
+        for index, subnet in enumerate([TINY.minimum, TINY.maximum])
+    ]
+    (folder / "search").mkdir()
+    write_front(points, folder / "search")
+    words = WORDS.replace("--subnet max min width1=2", "--search search --subnet max").split()
+    assert main(words) == 0
+    _, rows = read_journal(folder / "out" / FILE, KIND)
+    judged = {tuple(row["subnet"].values()) for row in rows}
+    assert judged == {tuple(one.as_dict().values()) for one in (TINY.minimum, TINY.maximum)}

@@ -60,6 +60,10 @@ class CorrelateOptions(JudgeOptions):
     foreign: str = ""
     """Unlabelled images of another domain: the first distance on them is one more control."""
 
+    others: tuple[Path, ...] = ()
+    """Folders of finished studies of the same networks on other domains: the mean rank that they
+    found is one more control."""
+
     judge: JudgeName | None = None
     """Who says how good a network is, as in hwsearch probe; linear, or head in dense tasks."""
 

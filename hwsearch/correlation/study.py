@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from hwsearch.checkpoint import load_run
-from hwsearch.correlation.bins import Bin, draw_bins
+from hwsearch.correlation.bins import Bin
 from hwsearch.correlation.options import CorrelateOptions
+from hwsearch.correlation.others import mean_ranks
+from hwsearch.correlation.plan import FILE, KIND, plan_bins
 from hwsearch.distance import (
     Judge,
     SupernetStudents,
@@ -25,16 +27,14 @@ from hwsearch.evaluate.judges import load_data, open_judges
 from hwsearch.evaluate.remembered import RememberedVerdicts, Unit, judge_all
 from hwsearch.evaluate.subnets import header_of, open_students
 from hwsearch.evaluate.verdict import Verdict
-from hwsearch.journal import Journal, Json
-from hwsearch.latency.fit import fit_latency
+from hwsearch.journal import Journal
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import say, track
 from hwsearch.search.evaluations import Target
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
-FILE, KIND = "study.jsonl", "correlation"
-RIDGE, FOREIGN = "ridge", "foreign"
+RIDGE, FOREIGN, OTHERS = "ridge", "foreign", "other domains"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def gather(options: CorrelateOptions) -> Study:
     with Journal.open(options.out / FILE, KIND, header) as journal:
         if journal.repaired:
             say(journal.repaired)
-        bins = _plan(inputs, journal)
+        bins = plan_bins(options, table, space, journal)
         distances = _rank(inputs, journal, bins)
         verdicts = RememberedVerdicts(space, journal, judges)
         units: list[Unit] = [
@@ -122,16 +122,18 @@ def gather(options: CorrelateOptions) -> Study:
         done = sum(verdicts.knows(*unit) for unit in units)
         with track(f"judge ({options.judged_by})", len(units), start=done) as advance:
             found = judge_all(verdicts, units, advance)
+    others = mean_ranks(options.others, space, bins) if options.others else [None] * len(bins)
     groups = tuple(
         Group(
             group,
-            {name: np.array([row[s] for s in group.subnets]) for name, row in distances.items()},
+            {name: np.array([row[s] for s in group.subnets]) for name, row in distances.items()}
+            | ({} if elsewhere is None else {OTHERS: elsewhere}),
             tuple(
                 tuple(found[subnet, options.judged_by, seed] for seed in options.seeds)
                 for subnet in group.subnets
             ),
         )
-        for group in bins
+        for group, elsewhere in zip(bins, others, strict=True)
     )
     return Study(space, inputs.first, groups)
 
@@ -182,34 +184,6 @@ def _told(inputs: _Inputs) -> dict[str, Any]:
         "bin_width": options.bin_width,
         "seed": options.seed,
     }
-
-
-def _plan(inputs: _Inputs, journal: Journal) -> tuple[Bin, ...]:
-    """Returns the bins that the journal holds; draws and journals them first if it holds none."""
-    options, space = inputs.options, inputs.space
-    if not journal.rows:
-        drawn = draw_bins(
-            space,
-            fit_latency(inputs.table, space).mean_ms,
-            count=options.bins,
-            per_bin=options.per_bin,
-            width=options.bin_width,
-            seed=options.seed,
-        )
-        journal.append({"bins": [_bin_row(group) for group in drawn]})
-    bins = tuple(_read_bin(row, space) for row in journal.rows[0]["bins"])
-    for number, group in enumerate(bins, 1):
-        say(f"bin {number}: {len(group.subnets)} networks of {group.name}")
-    return bins
-
-
-def _bin_row(group: Bin) -> Json:
-    return asdict(group) | {"subnets": [subnet.as_dict() for subnet in group.subnets]}
-
-
-def _read_bin(row: Json, space: Space) -> Bin:
-    subnets = tuple(space.subnet(**values) for values in row["subnets"])
-    return Bin(row["low_ms"], row["high_ms"], subnets, tuple(row["latency_ms"]))
 
 
 def _rank(
