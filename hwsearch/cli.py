@@ -163,9 +163,25 @@ VERBS = {
         module="hwsearch.evaluate.probe",
         options="ProbeOptions",
         function="probe",
-        summary="Judge features by the labels of their nearest neighbours.",
+        summary="Judge an engine, or networks of a supernet, with labelled images.",
         example=(
             "hwsearch probe --engine engines/photos --train labelled/train --test labelled/test"
+        ),
+        more_examples=(
+            "hwsearch probe --checkpoint runs/photos --subnet max min --data labelled/train "
+            "--judge knn linear --out probes/photos",
+        ),
+    ),
+    "correlate": Verb(
+        group="research",
+        module="hwsearch.correlation.run",
+        options="CorrelateOptions",
+        function="correlate",
+        summary="Find out whether a distance orders networks of equal latency as labels do.",
+        example=(
+            "hwsearch correlate --checkpoint runs/photos --images photos --data labelled/train "
+            "--table bottleneck-32-onnxruntime-fp32-b1-t2 --distances auto parameters random "
+            "--bins 2 --per-bin 20 --out studies/photos"
         ),
     ),
 }

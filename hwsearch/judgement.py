@@ -7,7 +7,8 @@ import pandas as pd
 from rich.table import Table
 
 from hwsearch.deploy.manifest import read_manifest
-from hwsearch.evaluate.probe import ProbeOptions, judge_engine
+from hwsearch.evaluate.engine import judge_engine
+from hwsearch.evaluate.options import ProbeOptions
 from hwsearch.journal import write_atomic
 from hwsearch.progress import console
 

@@ -53,7 +53,7 @@ def test_every_imported_package_is_declared_and_nothing_else():
     extras = PROJECT["project"]["optional-dependencies"]
     core = names(PROJECT["project"]["dependencies"])
     used = imported()
-    optional = names(extras["openvino"] + extras["ray"] + extras["timm"])
+    optional = names(extras["detection"] + extras["openvino"] + extras["ray"] + extras["timm"])
     assert used <= core | optional
     assert core <= used
 

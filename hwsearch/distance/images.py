@@ -95,14 +95,18 @@ def load_target(source: str, side: int, *, limit: int | None = None) -> TargetIm
     Raises:
         HwsearchError: If there are too few of them.
     """
-    opened = open_source(source)
-    found = load_images(opened, side, limit=limit)
+    return target_of(open_source(source), side, limit=limit)
+
+
+def target_of(source: Source, side: int, *, limit: int | None = None) -> TargetImages:
+    """Reads target images from an open source; see `load_target`."""
+    found = load_images(source, side, limit=limit)
     if len(found.indices) < FEWEST:
         raise HwsearchError(
             f"a distance needs {FEWEST} target images or more; there are {len(found.indices)}",
-            where=source,
+            where=source.name,
             fix="Give more --images: a few hundred make a distance that can be trusted",
         )
     order = permutation(len(found.indices))
     prepared = {side: found.images.permute(0, 2, 3, 1).numpy()[order]}
-    return TargetImages(opened, found.indices.numpy()[order], _prepared=prepared)
+    return TargetImages(source, found.indices.numpy()[order], _prepared=prepared)

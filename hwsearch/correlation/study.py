@@ -1,0 +1,233 @@
+"""The study: networks of each bin, their distances and their verdicts, all journaled."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from hwsearch.checkpoint import load_run
+from hwsearch.correlation.bins import Bin
+from hwsearch.correlation.options import CorrelateOptions
+from hwsearch.correlation.others import mean_ranks
+from hwsearch.correlation.plan import FILE, KIND, plan_bins
+from hwsearch.distance import (
+    Judge,
+    SupernetStudents,
+    Teacher,
+    choose_kind,
+    choose_stages,
+    load_target,
+    open_judge,
+)
+from hwsearch.distance.kinds import DistanceKind
+from hwsearch.errors import HwsearchError
+from hwsearch.evaluate.judges import load_data, open_judges
+from hwsearch.evaluate.remembered import RememberedVerdicts, Unit, judge_all
+from hwsearch.evaluate.subnets import header_of, open_students
+from hwsearch.evaluate.verdict import Verdict
+from hwsearch.journal import Journal
+from hwsearch.latency.table import Table, find_table
+from hwsearch.progress import say, track
+from hwsearch.search.evaluations import Target
+from hwsearch.space import Space, Subnet
+from hwsearch.spaces import get_space
+
+RIDGE, FOREIGN, OTHERS = "ridge", "foreign", "other domains"
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """What is known of the networks of one bin.
+
+    Attributes:
+        bin: The bin.
+        distances: What ranks the networks, lower is better, by name, float[S]; inf where a control
+            gave no number.
+        verdicts: Of each network and seed.
+    """
+
+    bin: Bin
+    distances: Mapping[str, np.ndarray]
+    verdicts: tuple[tuple[Verdict, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything that was found out.
+
+    Attributes:
+        space: Of the networks.
+        first: Name of the distance that is tested.
+        groups: A group a bin.
+    """
+
+    space: Space
+    first: str
+    groups: tuple[Group, ...]
+
+    @property
+    def images(self) -> int:
+        """How many images the networks were judged by."""
+        return len(self.groups[0].verdicts[0][0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """What a study reads, opened and found to fit together."""
+
+    options: CorrelateOptions
+    table: Table
+    students: SupernetStudents
+    rankings: Mapping[str, Judge]
+    first: str
+
+    @property
+    def space(self) -> Space:
+        return self.students.space
+
+
+def gather(options: CorrelateOptions) -> Study:
+    """Draws networks, ranks and judges them; a study that was killed goes on and repeats nothing.
+
+    The edges of the bins and the networks are in the journal before anything is judged.
+
+    Raises:
+        HwsearchError: If something is missing or does not fit, a bin has too few networks, or the
+            folder holds another study.
+    """
+    table = Table.read(find_table(options.table, options.tables_dir))
+    space = get_space(table.space)
+    run = load_run(options.checkpoint, space=space.name)
+    side = space.input_shape[1]
+    images = load_data(options.task, options.data, options.side or side, limit=options.limit)
+    target = load_target(options.images, side, limit=options.max_images)
+    students = open_students(run, target, options)
+    judges = open_judges((options.judged_by,), students, images, options.settings)
+    inputs = _open(options, table, students)
+    header = header_of(students, images, options) | _told(inputs)
+    with Journal.open(options.out / FILE, KIND, header) as journal:
+        if journal.repaired:
+            say(journal.repaired)
+        bins = plan_bins(options, table, space, journal)
+        distances = _rank(inputs, journal, bins)
+        verdicts = RememberedVerdicts(space, journal, judges)
+        units: list[Unit] = [
+            (subnet, options.judged_by, seed)
+            for group in bins
+            for subnet in group.subnets
+            for seed in options.seeds
+        ]
+        done = sum(verdicts.knows(*unit) for unit in units)
+        with track(f"judge ({options.judged_by})", len(units), start=done) as advance:
+            found = judge_all(verdicts, units, advance)
+    others = mean_ranks(options.others, space, bins) if options.others else [None] * len(bins)
+    groups = tuple(
+        Group(
+            group,
+            {name: np.array([row[s] for s in group.subnets]) for name, row in distances.items()}
+            | ({} if elsewhere is None else {OTHERS: elsewhere}),
+            tuple(
+                tuple(found[subnet, options.judged_by, seed] for seed in options.seeds)
+                for subnet in group.subnets
+            ),
+        )
+        for group, elsewhere in zip(bins, others, strict=True)
+    )
+    return Study(space, inputs.first, groups)
+
+
+def _open(options: CorrelateOptions, table: Table, students: SupernetStudents) -> _Inputs:
+    """Opens everything that ranks networks, each under its name."""
+    first, judge = _open_ranking(options, students, options.distances[0])
+    rankings = {first: judge}
+    for name in options.distances[1:]:
+        if name != RIDGE:
+            rankings |= dict([_open_ranking(options, students, name)])
+    if options.foreign:
+        side = students.space.input_shape[1]
+        foreign = load_target(options.foreign, side, limit=options.max_images)
+        others = open_students(students.run, foreign, options)
+        name = f"{FOREIGN} {foreign.fingerprint[:8]}"
+        rankings[name] = _open_ranking(options, others, options.distances[0])[1]
+    return _Inputs(options, table, students, rankings, first)
+
+
+def _open_ranking(
+    options: CorrelateOptions,
+    students: SupernetStudents,
+    asked: Any,  # noqa: ANN401
+) -> tuple[str, Judge]:
+    teacher = Teacher(students, students.space.maximum)
+    kind = choose_kind(asked, options.task, students, teacher)
+    stages = _stages(options, kind, students)
+    cache = options.out / "teacher"
+    name = " ".join(map(str, (kind, *stages)))
+    return name, open_judge(kind, students, teacher, stages=stages, cache=cache, seed=options.seed)
+
+
+def _stages(
+    options: CorrelateOptions, kind: DistanceKind, students: SupernetStudents
+) -> tuple[int, ...]:
+    """Returns the stages of a dense distance; others, which stand beside it, have none."""
+    given = options.stages if kind == "dense" else ()
+    return choose_stages(given, kind, options.task, students)
+
+
+def _told(inputs: _Inputs) -> dict[str, Any]:
+    options, conditions = inputs.options, asdict(Target.of(inputs.table))
+    return {
+        "table": conditions,
+        "bins": options.bins,
+        "per_bin": options.per_bin,
+        "bin_width": options.bin_width,
+        "seed": options.seed,
+    }
+
+
+def _rank(
+    inputs: _Inputs, journal: Journal, bins: tuple[Bin, ...]
+) -> dict[str, dict[Subnet, float]]:
+    """Returns what each ranking says of each network, journaling what is new."""
+    space, subnets = inputs.space, [subnet for group in bins for subnet in group.subnets]
+    known = {
+        (row["distance"], space.subnet(**row["subnet"])): row["value"]
+        for row in journal.rows
+        if "distance" in row
+    }
+    units = [(name, subnet) for name in inputs.rankings for subnet in subnets]
+    done = sum(unit in known for unit in units)
+    with track("rank", len(units), start=done) as advance:
+        for name, subnet in units:
+            if (name, subnet) not in known:
+                value = _finite(inputs.rankings[name](subnet), name, inputs.first)
+                row = {"distance": name, "subnet": subnet.as_dict(), "value": value}
+                journal.append(row)
+                known[name, subnet] = value
+                advance(note=name)
+    _tell_lost(inputs, known, subnets)
+    return {
+        name: {subnet: _number(known[name, subnet]) for subnet in subnets}
+        for name in inputs.rankings
+    }
+
+
+def _finite(value: float, name: str, first: str) -> float | None:
+    """Refuses a distance that is no number; a control may give none, and ranks a network last."""
+    if not isfinite(value) and name == first:
+        raise HwsearchError(
+            f"the {name} distance of a network is {value}",
+            fix="Check the checkpoint; training may have diverged",
+        )
+    return value if isfinite(value) else None
+
+
+def _tell_lost(inputs: _Inputs, known: Mapping[Any, float | None], subnets: list[Subnet]) -> None:
+    for name in inputs.rankings:
+        if lost := sum(known[name, subnet] is None for subnet in subnets):
+            say(f"{name} gave no number for {lost} of {len(subnets)} networks, which rank last")
+
+
+def _number(value: float | None) -> float:
+    return np.inf if value is None else value

@@ -1,0 +1,245 @@
+"""Whether the distance orders networks of equal latency as labels do, on many sets of images.
+
+    python tests/benchmarks/correlation.py --data SETS --runs RUN_SEED_0 RUN_SEED_1
+    python tests/benchmarks/correlation.py --data sklearn:digits
+
+SETS holds a folder a set with train-*.tar.gz and test-*.tar.gz, and bccd and camvid for dense
+tasks; RUN is the --out folder of hwsearch train. Each unit is one hwsearch correlate, which goes on
+where it was stopped, and leaves one row in results/correlation.jsonl with all its findings; units
+that have a row are not run again. The judges:
+
+    linear    a linear classifier on frozen features: many networks, cheap
+    finetune  the whole network trained with labels, from the supernet's weights
+    alone     the same from random weights: the judge that reads nothing which the distance reads
+    head      a small head on frozen maps, for the dense tasks
+
+The reduced form trains a supernet on scikit-learn's digits first and judges a few networks, in
+minutes on two cores. Without --data it only prints what the journal holds.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rows import add_row, open_results
+
+from hwsearch.checkpoint import load_run
+from hwsearch.correlation.analysis import MEAN
+from hwsearch.correlation.options import CorrelateOptions, Ranked
+from hwsearch.correlation.run import correlate
+from hwsearch.correlation.show import finding_row
+from hwsearch.distance.kinds import Task
+from hwsearch.evaluate.judges import JudgeName
+from hwsearch.train import TrainOptions, train
+
+DIGITS = "sklearn:digits"
+FAMILIES = {
+    "cifar10": "objects",
+    "tiny_imagenet": "objects",
+    "pacs_photo": "styles",
+    "pacs_sketch": "styles",
+    "rsscn7": "land from above",
+    "gtsrb": "signs",
+    "flowers": "flowers",
+    "fashion_mnist": "28 pixels",
+    "omniglot": "28 pixels",
+    "pneumonia": "28 pixels",
+}
+"""Labelled sets, and what makes them one family: those of a family are no independent evidence."""
+
+DENSE: dict[str, Task] = {"bccd": "detection", "camvid": "segmentation"}
+FOREIGN = {"28 pixels": "rsscn7"}
+"""A set of another family for the control of foreign images; mnist where nothing else is named."""
+
+LIMIT = 5000
+"""Most labelled images of a set: more of them take hours and tell little more."""
+
+OTHER: dict[Task, Ranked] = {
+    "classification": "dense",
+    "detection": "projection",
+    "segmentation": "projection",
+}
+"""The distance of the other kind of task, a control for awareness of the task."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One study.
+
+    Attributes:
+        name: Unique; a row is known by it.
+        run: The supernet.
+        data: Labelled images.
+        images: Unlabelled images of the same domain.
+        foreign: Unlabelled images of another one.
+        task: What the labels are.
+        judge: Who says how good a network is.
+        bins: Bins of latency.
+        per_bin: Networks in each.
+        family: What other sets it belongs to.
+    """
+
+    name: str
+    run: Path
+    data: str
+    images: str
+    foreign: str
+    task: Task
+    judge: JudgeName
+    bins: int
+    per_bin: int
+    family: str
+
+
+def plan(data: Path, runs: list[Path]) -> Iterator[Unit]:
+    """Yields all units, the cheap judges first."""
+    for run in runs:
+        for name in FAMILIES:
+            yield _classes(data, run, name, "linear", (3, 100))
+        for name, task in DENSE.items():
+            images = str(data / name / "images")
+            labels, foreign = str(data / name), _shards(data, "rsscn7", "train")
+            unit = f"{run.name}-{name}-head"
+            yield Unit(unit, run, labels, images, foreign, task, "head", 3, 60, name)
+        for judge in ("alone", "finetune"):
+            for name in ("rsscn7", "flowers", "gtsrb", "pacs_photo"):
+                yield _classes(data, run, name, judge, (1, 30))
+
+
+def _classes(data: Path, run: Path, name: str, judge: JudgeName, size: tuple[int, int]) -> Unit:
+    family = FAMILIES[name]
+    every, unlabelled = _shards(data, name, "t*"), _shards(data, name, "train")
+    foreign = _shards(data, FOREIGN.get(family, "mnist"), "train")
+    unit = f"{run.name}-{name}-{judge}"
+    task: Task = "classification"
+    return Unit(unit, run, every, unlabelled, foreign, task, judge, *size, family)
+
+
+def _shards(data: Path, name: str, part: str) -> str:
+    return str(data / name / f"{part}-*.tar.gz")
+
+
+def reduced(keep: Path, device: str) -> Unit:
+    """Trains a supernet on digits, or goes on with it, and returns a small study of it."""
+    out = keep / "digits"
+    train(
+        TrainOptions(
+            data=DIGITS,
+            space="bottleneck-32",
+            out=out,
+            resume=out.exists(),
+            epochs=8,
+            batch=128,
+            optimizer="adamw",
+            lr=0.003,
+            queue=0,
+            ema=0.9,
+            projection_hidden=256,
+            residual_scale=1.0,
+            flip=False,
+            crop_min=0.6,
+            device=device,
+            tensorboard=False,
+        )
+    )
+    return Unit(
+        "digits-linear", out, DIGITS, DIGITS, "", "classification", "linear", 2, 16, "28 pixels"
+    )
+
+
+def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
+    """Runs one study to its end and returns its row."""
+    options = CorrelateOptions(
+        checkpoint=unit.run,
+        table=table,
+        images=unit.images,
+        data=unit.data,
+        foreign=unit.foreign,
+        task=unit.task,
+        judge=unit.judge,
+        side=128 if unit.task != "classification" else None,
+        folds=2 if unit.judge in ("finetune", "alone", "head") else 5,
+        bins=unit.bins,
+        per_bin=unit.per_bin,
+        limit=LIMIT,
+        distances=(*CorrelateOptions.distances, OTHER[unit.task]),
+        device="cuda" if device == "cuda" else "cpu",
+        out=keep / "studies" / unit.name,
+    )
+    findings = [finding_row(finding) for finding in correlate(options)]
+    header = load_run(unit.run).header
+    return {
+        "name": unit.name,
+        "family": unit.family,
+        "task": unit.task,
+        "judge": unit.judge,
+        "bins": unit.bins,
+        "per_bin": unit.per_bin,
+        "space": header.space,
+        "method": header.method,
+        "steps": header.step,
+        "train_seed": header.recipe.get("seed"),
+        "findings": findings,
+    }
+
+
+def report(rows: list[dict[str, Any]]) -> None:
+    """Prints, for each unit and measure, the tested distance beside the parameter count."""
+    lines = [line for row in rows for line in _lines(row)]
+    if not lines:
+        print("no unit done yet")
+        return
+    print(pd.DataFrame(lines).to_string(index=False))
+
+
+def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    found = pd.DataFrame(row["findings"])
+    means = found[found["where"] == MEAN]
+    for measure, part in means.groupby("measure", sort=False):
+        first, size = part.iloc[0], part[part["distance"] == "parameters"]
+        controls = part.iloc[1:]
+        beaten = (pd.to_numeric(controls["ahead_low"]) > 0).sum()
+        yield {
+            "unit": row["name"],
+            "measure": measure,
+            "ceiling": first["ceiling"],
+            "distance": first["distance"],
+            "rho": f"{first['rho']} ({first['rho_low']} to {first['rho_high']})",
+            "share": first["of_ceiling"],
+            "rho_parameters": size["rho"].squeeze() if len(size) else "",
+            "controls_beaten": f"{beaten} of {len(controls)}",
+            "regret": first["regret"],
+            "regret_parameters": size["regret"].squeeze() if len(size) else "",
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", help=f"folder of image sets, or {DIGITS} for the reduced form")
+    parser.add_argument("--runs", type=Path, nargs="+", default=[], help="trained supernets")
+    parser.add_argument("--table", default="amd-epyc-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
+    parser.add_argument("--keep", type=Path, default=Path("correlation"), help="folder for studies")
+    parser.add_argument("--only", default="*", help="units to run, such as '*-linear'")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    chosen = parser.parse_args()
+    with open_results("correlation") as journal:
+        units: list[Unit] = []
+        if chosen.data == DIGITS:
+            units = [reduced(chosen.keep, chosen.device)]
+        elif chosen.data:
+            units = [*plan(Path(chosen.data), chosen.runs)]
+        for unit in units:
+            if fnmatch(unit.name, chosen.only) and unit.name not in {r["name"] for r in journal}:
+                print(f"unit {unit.name}", flush=True)
+                add_row(journal, run(unit, chosen.table, chosen.keep, chosen.device))
+        report(list(journal))
+
+
+if __name__ == "__main__":
+    main()
