@@ -131,6 +131,11 @@ VERBS = {
             "hwsearch search --checkpoint runs/photos --images photos --out searches/photos "
             "--tables bottleneck-32-onnxruntime-fp32-b1-t2"
         ),
+        more_examples=(
+            "hwsearch search --joint --checkpoint runs/photos --images photos --out searches/joint "
+            "--tables bottleneck-32-onnxruntime-fp32-b1-t2 bottleneck-32-openvino-int8-b1-t2 "
+            '--limit "latency_high_ms<=2"',
+        ),
     ),
     "report": Verb(
         group="search and choose",

@@ -17,14 +17,23 @@ RUNTIMES = ("onnxruntime", "openvino")
 BUDGET = 16
 
 
-def write_table(folder: Path, runtime: str, device: str = "made-up", seed: int = 0) -> Path:
+def write_table(
+    folder: Path,
+    runtime: str,
+    device: str = "made-up",
+    seed: int = 0,
+    *,
+    precision: str = "fp32",
+    slower: float = 1.0,
+    batch: int = 1,
+) -> Path:
     """Writes a table whose networks cost what their MACs and their depth cost together."""
     rng = np.random.default_rng(seed)
     rows = []
     for subnet in [SPACE.minimum, SPACE.maximum, *(SPACE.sample(rng) for _ in range(28))]:
         code = SPACE.encode(subnet)
         per_block = 0.02 if runtime == "onnxruntime" else 0.05
-        ms = SPACE.macs(code[None])[0] / 2e7 + per_block * len(SPACE.lower(subnet))
+        ms = slower * (SPACE.macs(code[None])[0] / 2e7 + per_block * len(SPACE.lower(subnet)))
         values = subnet.as_dict()
         rows.append(
             Row(
@@ -46,8 +55,8 @@ def write_table(folder: Path, runtime: str, device: str = "made-up", seed: int =
     header = TableHeader(
         space=SPACE.name,
         runtime=runtime,
-        precision="fp32",
-        batch=1,
+        precision=precision,
+        batch=batch,
         threads=2,
         device=device,
         fingerprint={},

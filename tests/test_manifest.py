@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
         output=Output("embedding", 4),
         latency=Latency(1.0, 0.9, 1.1, 1.02, 0.01),
         parity=Parity(4, "torch", 1e-6, 1e-7),
-        distance=Distance(0.1, 0.1, 4, "images", "online"),
+        distance=Distance(0.1, 0.1, 0.1, 4, "images", "online"),
         checkpoint="weights",
         device={"cpu": "some"},
         versions={"python": "3"},

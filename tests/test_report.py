@@ -79,7 +79,7 @@ def write_engine(folder: Path, table: str) -> Path:
         output=Output("embedding", 384),
         latency=Latency(0.32, 0.3, 0.34, 0.33, 0.01),
         parity=Parity(4, "torch", 1e-6, 1e-7),
-        distance=Distance(0.17, 0.17, 4, "images", "online"),
+        distance=Distance(0.17, 0.17, 0.17, 4, "images", "online"),
         checkpoint="",
         device={},
         versions={},

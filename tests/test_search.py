@@ -162,7 +162,7 @@ def test_warm_start_takes_over_what_was_measured_alike(
 def test_fronts_against_another_cost_are_no_picture_of_latency(
     made: Path, found: Path, tmp_path: Path
 ) -> None:
-    given = {"against": "weights_mb", "warm": (found,), "evaluations": 2}
+    given = {"against": ("weights_mb",), "warm": (found,), "evaluations": 2}
     out = search(options(made, tmp_path, **given))
     front = read_front(out)
     weights = [point.weight_bytes for point in front if point.table == front[0].table]

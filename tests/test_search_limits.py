@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import moocore
 import numpy as np
 import pytest
 from synthetic_device import SyntheticDevice
@@ -11,6 +12,7 @@ from test_search_pareto import SMALL, TWIN, distance, twin_distance
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
 from hwsearch.latency.table import Table
+from hwsearch.search.aims import OneDevice
 from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import Evaluations, Yardstick
 from hwsearch.search.fleet import find_fleet
@@ -120,7 +122,7 @@ def evaluated(every: list[Costs]) -> Evaluations:
 
 def test_front_is_drawn_against_any_cost_and_keeps_the_limits(costs: Costs):
     evaluations, device = evaluated([costs]), limited(costs, "latency_ms<=0.4")
-    front = find_front(evaluations, device, against="weights_mb", most_distance=0.6)
+    front = find_front(evaluations, device, against=("weights_mb",), most_distance=0.6)
     weights = [point.weight_bytes for point in front]
     assert weights == sorted(weights)
     assert all(point.latency_ms <= 0.4 and point.distance <= 0.6 for point in front)
@@ -128,6 +130,43 @@ def test_front_is_drawn_against_any_cost_and_keeps_the_limits(costs: Costs):
     assert min(weights) == 1e6 * costs.of("weights_mb")(evaluations.codes[inside]).min()
     with pytest.raises(HwsearchError, match=r"distance<=1e-06.*nearest has.*--warm"):
         find_front(evaluations, device, most_distance=1e-6)
+
+
+def test_a_search_of_two_costs_finds_their_common_front(costs: Costs):
+    device, against = limited(costs, "latency_ms<=0.6"), ("latency_ms", "weights_mb")
+    aims = OneDevice((device,), against).aims(TWIN)
+    codes, _ = pareto_search(
+        TWIN,
+        twin_distance,
+        [cost for cost, _ in aims],
+        excess=[excess for _, excess in aims],
+        evaluations=100,
+    )
+    every = TWIN.all_codes()
+    points = np.column_stack([costs.of(name)(every) for name in against])
+    points = np.column_stack([np.log(points), twin_distance(every)])
+    inside = device.excess(every) <= 0
+    worst = points[inside].max(axis=0)
+    rows = np.ravel_multi_index(tuple(codes.T), TWIN.shape)
+    assert inside[rows].all()
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(inside))[:100]
+    whole, found, chance = (
+        moocore.hypervolume(points[some], ref=worst) for some in (inside, rows, drawn)
+    )
+    assert found > 0.95 * whole > 1.02 * chance, (found / whole, chance / whole)
+
+
+def test_a_front_of_two_costs_is_what_nothing_beats(costs: Costs):
+    evaluations, device, against = evaluated([costs]), limited(costs), ("weights_mb", "latency_ms")
+    front = find_front(evaluations, device, against=against)
+    found = np.array([(p.weight_bytes / 1e6, p.latency_ms, p.distance) for p in front])
+    every = np.column_stack(
+        [*(costs.of(name)(evaluations.codes) for name in against), evaluations.distance]
+    )
+    best = every[moocore.is_nondominated(every)]
+    np.testing.assert_allclose(found, best[np.lexsort(best.T[::-1])])
+    assert sum(point.knee for point in front) == 1
+    assert len(front) > len(find_front(evaluations, device))
 
 
 def test_fleet_is_the_best_that_every_device_can_afford(costs: Costs):

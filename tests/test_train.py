@@ -122,7 +122,7 @@ def test_a_used_folder_is_refused_without_resume(options, finished):
 
 def test_a_folder_in_use_is_refused(options, tmp_path):
     slow = dataclasses.replace(options, out=tmp_path / "run", epochs=10_000)
-    process = start(slow)
+    process = start(words_of(slow), tmp_path / "log")
     while process.is_alive() and not (slow.out / CHECKPOINT_NAME).exists():
         time.sleep(0.05)
     with pytest.raises(HwsearchError, match="another hwsearch trains"):

@@ -8,8 +8,9 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA = 2
-"""Version 1: the first format. 2: mean and std of each channel; what parity was compared with."""
+SCHEMA = 3
+"""Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
+3: what distance the search found."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -64,12 +65,15 @@ class Parity(msgspec.Struct, frozen=True):
 
 
 class Distance(msgspec.Struct, frozen=True):
-    """Teacher distance of the float network and of the engine itself, on the same images.
+    """Teacher distance of the network and of the engine itself, on the same images.
 
-    `weights` tells which these are: "online" or "ema" of a checkpoint; of a ready model "random",
-    or what else its catalogue says of them, or "file".
+    `searched` is what the search found: of the network as it would compute in the engine's
+    precision; `float_net` is that of the float network. `weights` tells which these are: "online"
+    or "ema" of a checkpoint; of a ready model "random", or what else its catalogue says of them,
+    or "file".
     """
 
+    searched: float
     float_net: float
     engine: float
     images: int

@@ -13,9 +13,10 @@ from hwsearch.deploy.manifest import Input, Output
 from hwsearch.distance import CatalogueStudents, Students, SupernetStudents, TargetImages
 from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network
 from hwsearch.export.program import export_network_program
-from hwsearch.export.quantise import CALIBRATION_IMAGES, image_feeds
+from hwsearch.export.quantise import image_feeds
 from hwsearch.export.single import single_file
 from hwsearch.nn import StaticNet
+from hwsearch.nn.rounded import RANGE_IMAGES
 from hwsearch.runtime.base import Engine, Feed, Form, Portable
 from hwsearch.runtime.embed import embed_all
 from hwsearch.runtime.onnxruntime import OnnxRuntime
@@ -112,7 +113,7 @@ def _copied(folder: Path, subnet: Subnet, students: CatalogueStudents) -> Origin
 def calibration_feeds(takes: Input, images: TargetImages) -> Sequence[Feed]:
     """Returns target images, evenly chosen, that a quantiser tells ranges of activations from."""
     prepared = images.prepared(takes.side)
-    count = min(len(prepared), CALIBRATION_IMAGES)
+    count = min(len(prepared), RANGE_IMAGES)
     chosen = np.linspace(0, len(prepared) - 1, count).round().astype(int)
     inputs_NCHW = normalise_array(prepared[chosen], takes.mean, takes.std)
     return image_feeds(takes.name, inputs_NCHW, takes.batch)

@@ -33,10 +33,10 @@ from hwsearch.profiling.remeasure import remeasure
 from hwsearch.progress import console
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
-from hwsearch.search.evaluations import label_of
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import FrontPoint
 from hwsearch.search.inputs import SearchInputs, open_search
+from hwsearch.spaces.precisions import network_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class DeployOptions:
     network for all devices of the search."""
 
     table: str = ""
-    """Latency table of the target, by name or path; not needed if the search had one table."""
+    """Latency table of the target, by name or path; not needed if the search had one table. After
+    a search with --joint, the name of the device: the pick is of all its tables."""
 
     tables_dir: Path | None = None
     """Folder of latency tables, searched first."""
@@ -85,9 +86,9 @@ def deploy(options: DeployOptions) -> Path:
             "the output folder exists", where=options.out, fix="Name another --out, or remove it"
         )
     found = open_search(options.search, tables_dir=options.tables_dir)
-    table, distance = found.table(options.table), _distance(found)
+    point, distance = pick_network(options.search, options.table, options.pick), _distance(found)
+    table = found.table(point.table)
     require_this_device(table)
-    point = pick_network(options.search, label_of(table), options.pick)
     partial = options.out.with_name(options.out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -121,7 +122,7 @@ def _assemble(
     seconds: float,
 ) -> Manifest:
     """Writes the engine's files and returns the manifest that describes them."""
-    students = inputs.students
+    students, network = inputs.students, network_of(inputs.space, point.subnet)
     original = write_original(
         folder,
         point.subnet,
@@ -135,12 +136,13 @@ def _assemble(
     found = parity(engine_NE, original.outputs_NE, original.reference)
     check_parity(found, table.precision, table.runtime)
     engine_distance = distance.of_embeddings(engine_NE)
-    check_distance(engine_distance, point.distance, table.precision, table.runtime)
+    float_distance = distance.of_embeddings(original.outputs_NE)
+    check_distance(engine_distance, float_distance, table.precision, table.runtime)
     measured = remeasure({"engine": engine}, table, budget_seconds=seconds)["engine"]
     return Manifest(
         schema=SCHEMA,
-        space=point.subnet.space,
-        subnet=point.subnet.as_dict(),
+        space=network.space,
+        subnet=network.as_dict(),
         table=point.table,
         runtime=table.runtime,
         provider=provider,
@@ -158,7 +160,8 @@ def _assemble(
         ),
         parity=found,
         distance=Distance(
-            float_net=point.distance,
+            searched=point.distance,
+            float_net=float_distance,
             engine=engine_distance,
             images=len(engine_NE),
             images_fingerprint=students.images.fingerprint,
@@ -213,7 +216,7 @@ def _print(folder: Path, manifest: Manifest) -> None:
         f"predicted ({latency.low_ms:.3f} to {latency.high_ms:.3f})\n"
         f"  parity    {manifest.parity.relative_error:.1e} relative error against "
         f"{manifest.parity.reference} on {manifest.parity.images} images\n"
-        f"  distance  {distance.engine:.4f} of the engine, {distance.float_net:.4f} of the "
-        f"float network",
+        f"  distance  {distance.engine:.4f} of the engine, {distance.searched:.4f} as searched, "
+        f"{distance.float_net:.4f} of the float network",
         highlight=False,
     )

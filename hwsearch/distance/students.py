@@ -15,6 +15,7 @@ from hwsearch.distance.images import BATCH, TargetImages
 from hwsearch.errors import HwsearchError
 from hwsearch.nn import StaticNet, calibrate
 from hwsearch.nn.features import Features
+from hwsearch.nn.rounded import RANGE_IMAGES, rounded
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import LoadOptions
 from hwsearch.runtime.embed import embed_all
@@ -22,6 +23,7 @@ from hwsearch.selfsup.base import Weights
 from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces.catalogue import Catalogue, OnnxModel
+from hwsearch.spaces.precisions import FULL, network_of, precision_of
 
 CALIBRATION_IMAGES = 512
 """Most target images that batch norms are calibrated on."""
@@ -79,6 +81,7 @@ class SupernetStudents:
         weights: "online" or "ema": which of the run's weights.
         calibration_images: How many of the images batch norms are calibrated on, in equal batches
             of `BATCH` images at most; what is left over is left out.
+        space: The run's, perhaps with precisions: networks then compute as engines of theirs do.
     """
 
     def __init__(
@@ -88,8 +91,9 @@ class SupernetStudents:
         *,
         weights: Weights = "online",
         calibration_images: int = CALIBRATION_IMAGES,
+        space: Space | None = None,
     ) -> None:
-        self.run, self.images, self.space = run, images, run.space
+        self.run, self.images, self.space = run, images, space or run.space
         self.weights: Weights = weights
         self._asked = calibration_images
         count = min(calibration_images, len(images))
@@ -110,7 +114,9 @@ class SupernetStudents:
     def fingerprint(self, subnet: Subnet) -> str:
         """Names everything but the images that one network's features depend on."""
         how = (self._asked, BATCH, self.images.batch)
-        return _hash(self.run.fingerprint, self.weights, subnet, MEAN, STD, *how)
+        network, precision = network_of(self.space, subnet), precision_of(self.space, subnet)
+        lower = () if precision == FULL else (precision, RANGE_IMAGES)
+        return _hash(self.run.fingerprint, self.weights, network, MEAN, STD, *how, *lower)
 
     @property
     def levels(self) -> int:
@@ -123,15 +129,21 @@ class SupernetStudents:
         return self.run.method.encoder(self.weights).has_head
 
     def network(self, subnet: Subnet) -> StaticNet:
-        """Extracts a network and calibrates it."""
-        net = self.run.supernet(self.weights).extract(subnet)
+        """Extracts a network and calibrates it, in fp32."""
+        net = self.run.supernet(self.weights).extract(network_of(self.space, subnet))
         side, count = net.lowered[0].in_side, self.calibration_images
         inputs = self.images.inputs(side, batch=self.calibration_batch, limit=count)
         return calibrate(net, map(torch.from_numpy, inputs))
 
+    def student(self, subnet: Subnet) -> StaticNet:
+        """Returns the same as it computes in its precision."""
+        net = self.network(subnet)
+        inputs = self.images.inputs(net.lowered[0].in_side, limit=RANGE_IMAGES)
+        return rounded(net, precision_of(self.space, subnet), map(torch.from_numpy, inputs))
+
     def observe(self, subnet: Subnet) -> Iterator[Features]:
         """Yields what one network says of the images, batch by batch."""
-        return self.observe_net(self.network(subnet))
+        return self.observe_net(self.student(subnet))
 
     @torch.no_grad()
     def observe_net(self, net: StaticNet) -> Iterator[Features]:
@@ -141,7 +153,7 @@ class SupernetStudents:
 
     def embeddings(self, subnet: Subnet) -> np.ndarray:
         """Computes one network's pooled features of the images, float32[N, E]."""
-        return self.embeddings_of(self.network(subnet))
+        return self.embeddings_of(self.student(subnet))
 
     def embeddings_of(self, net: StaticNet) -> np.ndarray:
         """Computes the pooled features of an extracted and calibrated network, float32[N, E]."""

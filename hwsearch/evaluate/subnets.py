@@ -21,6 +21,8 @@ from hwsearch.progress import console, say, track
 from hwsearch.search.front import read_front, write_rows
 from hwsearch.search.options import CONFIG, read_options
 from hwsearch.space import Subnet
+from hwsearch.spaces import get_space
+from hwsearch.spaces.precisions import network_of
 
 FILE, KIND, CSV = "verdicts.jsonl", "probe", "verdicts.csv"
 DRAWS = 1000
@@ -99,7 +101,8 @@ def _open_run(options: ProbeOptions) -> tuple[Run, list[Subnet]]:
     """Opens the checkpoint and names the networks to judge, each once."""
     checkpoint, front = options.checkpoint, []
     if options.search is not None:
-        front = [point.subnet for point in read_front(options.search)]
+        points = [point.subnet for point in read_front(options.search)]
+        front = [network_of(get_space(subnet.space), subnet) for subnet in points]
         if checkpoint is None:
             checkpoint = read_options(options.search / CONFIG, out=options.search).checkpoint
     if checkpoint is None:

@@ -22,9 +22,6 @@ from hwsearch.runtime.onnx_nodes import op_types, products
 SEEDED_CALLS = 2
 """Random feeds when only latency counts: the ranges that they show need not be good."""
 
-CALIBRATION_IMAGES = 128
-"""Target images that the ranges of a delivered engine are told from."""
-
 _TOKEN_PRODUCTS = ("Conv", "Gemm", "MatMul")
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"})
 

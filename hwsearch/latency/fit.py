@@ -1,12 +1,14 @@
 """From a table to what tells the latency of any network of its space."""
 
 from hwsearch.errors import HwsearchError
+from hwsearch.latency.any_precision import AnyPrecision
 from hwsearch.latency.lookup import LatencyModel, Lookup, measured_networks
 from hwsearch.latency.predictor import Predictor, check_space
 from hwsearch.latency.table import Table
 from hwsearch.latency.transfer import fit_transfer, source_of
 from hwsearch.space import Space
 from hwsearch.spaces.catalogue import Catalogue
+from hwsearch.spaces.precisions import PrecisionSpace
 
 
 def fit_latency(table: Table, space: Space) -> LatencyModel:
@@ -20,6 +22,8 @@ def fit_latency(table: Table, space: Space) -> LatencyModel:
         HwsearchError: If the table is of another space, holds too little evidence, or lacks a
             model of a catalogue or has measured another file.
     """
+    if isinstance(space, PrecisionSpace):
+        return AnyPrecision(fit_latency(table, space.plain), space)
     check_space(table, space)
     if any(dim.prefix for dim in space.dims):
         return fit_predictor(table, space)

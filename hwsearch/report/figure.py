@@ -25,7 +25,7 @@ from hwsearch.report.style import (
     save,
     under_title,
 )
-from hwsearch.report.words import conditions, knee_label, labels_of, legend_text, subtitle
+from hwsearch.report.words import heading, knee_label, labels_of, legend_text, subtitle
 
 LATENCY = "latency of one call (ms)"
 
@@ -56,7 +56,7 @@ def draw_panel(panel: Panel, folder: Path, prefix: str) -> list[Path]:
         axes = figure.subplots()
         norm = _norm([panel])
         shown = _draw(axes, panel, norm)
-        title = f"{panel.target.device}: {conditions(panel.target)}"
+        title = f"{panel.target.device}: {heading(panel)}"
         axes.set_title(title, loc="left", fontweight="bold", pad=26)
         under_title(axes, subtitle(panel))
         _colour_bar(figure, [axes], norm)
@@ -75,7 +75,7 @@ def draw_overview(panels: Sequence[Panel], folder: Path, prefix: str) -> list[Pa
         norm, shown = _norm(panels), []
         for axes, panel in zip(row, panels, strict=True):
             shown.append(_draw(axes, panel, norm))
-            title = conditions(panel.target)
+            title = heading(panel)
             axes.set_title(title, loc="left", fontweight="bold", fontsize=11, pad=22)
             under_title(axes, panel.target.device)
             axes.label_outer()
@@ -97,11 +97,11 @@ def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
             "alpha": 0.75,
             "linewidths": 0,
         }
-        macs = series.search.evaluations.million_macs
+        macs = series.million_macs
         axes.scatter(*series.points.T, c=macs, norm=norm, cmap="viridis", **looks)
         axes.scatter([], [], color=ANY, label=legend_text(panel, series), **looks)
     front = _draw_front(axes, panel)
-    ends = np.array([place for s in panel.series for place in s.ends.values()]).reshape(-1, 2)
+    ends = np.array([place for _, place in panel.ends]).reshape(-1, 2)
     axes.plot(*ends.T, "D", color=INK, mfc="white", ms=7, mew=1.4, ls="none", zorder=5)
     _draw_delivered(axes, panel.delivered)
     every = np.vstack([series.points for series in panel.series])
@@ -173,7 +173,7 @@ def _scale(axes: Axes, latency_ms: np.ndarray) -> None:
 
 
 def _norm(panels: Sequence[Panel]) -> LogNorm:
-    every = [series.search.evaluations.million_macs for p in panels for series in p.series]
+    every = [series.million_macs for p in panels for series in p.series]
     macs = np.concatenate(every)
     return LogNorm(macs.min(), macs.max())
 

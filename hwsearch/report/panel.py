@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.errors import HwsearchError
-from hwsearch.search.evaluations import Evaluations, Target
+from hwsearch.search.evaluations import LATENCY, Evaluations, Target
 from hwsearch.search.front import FrontPoint, read_front
-from hwsearch.search.pareto import knee, pareto_front
+from hwsearch.search.joint import FILE as JOINT_FILE
+from hwsearch.search.pareto import front_and_knee
 from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import DIM, Catalogue
+from hwsearch.spaces.precisions import without_precision
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Search:
             HwsearchError: If it is not finished, or its fronts are against another cost.
         """
         evaluations = Evaluations.read(folder)
-        if evaluations.against != "latency_ms":
+        if evaluations.against != LATENCY:
             raise HwsearchError(
-                f"the fronts of this search are drawn against {evaluations.against}",
+                f"the fronts of this search are drawn against {' and '.join(evaluations.against)}",
                 where=folder,
                 fix="Pictures are of latency: search with --against latency_ms in another --out, "
                 "and --warm with this one",
@@ -57,7 +59,8 @@ class Search:
         name = self.evaluations.space.name
         scheme, colon, folder = name.partition(":")
         if not colon:
-            return name
+            plain, _, precisions = name.partition("~")
+            return f"{plain} in {precisions.replace('+', ', ')}" if precisions else plain
         return f"catalogue {Path(folder).name}" if scheme == "catalogue" else f"{scheme} models"
 
 
@@ -75,9 +78,22 @@ class Series:
 
     @cached_property
     def points(self) -> np.ndarray:
-        """Latency in milliseconds and distance of all evaluated networks, float[N, 2]."""
+        """Latency in milliseconds and distance of all networks that run on it, float[n, 2]."""
         found = self.search.evaluations
-        return np.column_stack([found.latencies(self.target.table), found.distance])
+        points = np.column_stack([found.latencies(self.target.table), found.distance])
+        return points[found.runs_on(self.target)]
+
+    @property
+    def million_macs(self) -> np.ndarray:
+        """Their multiply-accumulates for one image in millions, float[n]."""
+        found = self.search.evaluations
+        return found.million_macs[found.runs_on(self.target)]
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Their codes, int[n, D]."""
+        found = self.search.evaluations
+        return found.codes[found.runs_on(self.target)]
 
     @property
     def front(self) -> list[FrontPoint]:
@@ -90,17 +106,19 @@ class Series:
         found = self.search.evaluations
         if not self.search.is_catalogue:
             return {}
-        names = (model_name(found.space.decode(code)) for code in found.codes)
+        names = (model_name(found.space.decode(code)) for code in self.codes)
         return dict(zip(names, self.points, strict=True))
 
     @property
     def ends(self) -> dict[str, np.ndarray]:
         """The same of a supernet's smallest and largest network; of a catalogue none."""
-        found, space = self.search.evaluations, self.search.evaluations.space
+        space = self.search.evaluations.space
         if self.search.is_catalogue:
             return {}
-        codes = {"MIN": space.encode(space.minimum), "MAX": space.encode(space.maximum)}
-        rows = {name: np.flatnonzero((found.codes == code).all(1)) for name, code in codes.items()}
+        networks = without_precision(space, self.codes)
+        ends = np.stack([space.encode(space.minimum), space.encode(space.maximum)])
+        codes = dict(zip(("MIN", "MAX"), without_precision(space, ends), strict=True))
+        rows = {name: np.flatnonzero((networks == code).all(1)) for name, code in codes.items()}
         return {name: self.points[row[0]] for name, row in rows.items() if len(row)}
 
 
@@ -117,7 +135,7 @@ class Delivered:
         table: Label of the table that it was chosen on.
         predicted_ms: Latency that the table promised.
         measured_ms: Latency of the engine itself.
-        predicted_distance: Teacher distance of the float network.
+        predicted_distance: Teacher distance that the search found.
         measured_distance: Teacher distance of the engine's own outputs.
     """
 
@@ -136,29 +154,52 @@ class Panel:
         target: Device and conditions.
         series: The networks of each search that has this target.
         delivered: Engines built for this target.
+        joint: Whether the series are of one search, for all tables of the target's device.
     """
 
     target: Target
     series: tuple[Series, ...]
     delivered: Sequence[Delivered] = ()
+    joint: bool = False
 
     @cached_property
     def front(self) -> list[tuple[Series, FrontPoint]]:
         """The non-dominated networks of all searches, fastest first, with one knee."""
         every = [(series, point) for series in self.series for point in series.front]
-        values = np.array([(point.latency_ms, point.distance) for _, point in every])
-        rows = np.flatnonzero(pareto_front(values))
-        rows = rows[np.argsort(values[rows, 0])]
-        bend = knee(*values[rows].T)
+        latency_ms, distance = np.array([(p.latency_ms, p.distance) for _, p in every]).T
+        rows, bend = front_and_knee(latency_ms[:, None], distance)
         return [
-            (every[row][0], replace(every[row][1], index=index, knee=index == bend))
+            (every[row][0], replace(every[row][1], index=index, knee=row == bend))
             for index, row in enumerate(rows)
         ]
+
+    @property
+    def ends(self) -> list[tuple[str, np.ndarray]]:
+        """Smallest and largest networks by name, with latency and distance; too many if joint."""
+        return [] if self.joint else [end for one in self.series for end in one.ends.items()]
 
     @property
     def knee(self) -> FrontPoint:
         """The knee of the front."""
         return next(point for _, point in self.front if point.knee)
+
+
+def joint_panels(search: Search, delivered: Sequence[Delivered] = ()) -> list[Panel]:
+    """Returns a panel for each device of a joint search, of all its tables; of others none."""
+    if not (search.folder / JOINT_FILE).is_file():
+        return []
+    devices: dict[str, list[Target]] = {}
+    for target in search.evaluations.targets:
+        devices.setdefault(target.device, []).append(target)
+    panels = []
+    for device, targets in devices.items():
+        every = [Series(search, target) for target in targets]
+        series = tuple(one for one in every if len(one.points))
+        tables = {one.target.table for one in series}
+        its = [engine for engine in delivered if engine.table in tables]
+        whole = replace(targets[0], table=f"{device}/joint")
+        panels.append(Panel(whole, series, its, joint=True))
+    return panels
 
 
 _OTHER = {"distance": "another --distance", "teacher": "another teacher", "images": "other images"}

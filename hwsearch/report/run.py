@@ -8,7 +8,7 @@ from hwsearch.deploy.manifest import read_manifest
 from hwsearch.errors import HwsearchError
 from hwsearch.progress import console
 from hwsearch.report.figure import draw_overview, draw_panel
-from hwsearch.report.panel import Delivered, Panel, Search, panels_of
+from hwsearch.report.panel import Delivered, Panel, Search, joint_panels, panels_of
 from hwsearch.search.evaluations import match_table
 from hwsearch.search.front import front_row, write_rows
 
@@ -54,10 +54,14 @@ def report(options: ReportOptions) -> tuple[Path, ...]:
             engine belongs to none of them.
     """
     searches = [Search.read(folder) for folder in (options.directory, *options.beside)]
-    panels = panels_of(searches, _delivered(options.engines, searches))
+    delivered = _delivered(options.engines, searches)
+    panels = panels_of(searches, delivered)
     folder = options.directory / "report"
     prefix = f"{MIXED}--" if options.beside else ""
     files = [file for panel in panels for file in draw_panel(panel, folder, prefix)]
+    if not options.beside:
+        joint = joint_panels(searches[0], delivered)
+        files += [file for panel in joint for file in draw_panel(panel, folder, prefix)]
     if len(panels) > 1:
         files += draw_overview(panels, folder, prefix)
     if options.beside:
@@ -85,7 +89,7 @@ def _delivered(engines: Sequence[Path], searches: Sequence[Search]) -> list[Deli
             table=match_table(manifest.table, labels),
             predicted_ms=manifest.latency.predicted_ms,
             measured_ms=manifest.latency.measured_ms,
-            predicted_distance=manifest.distance.float_net,
+            predicted_distance=manifest.distance.searched,
             measured_distance=manifest.distance.engine,
         )
         for manifest in manifests

@@ -35,8 +35,16 @@ def conditions(target: Target) -> str:
     return f"{runtime}, {target.precision}, batch {target.batch}, {threads}{rhythm}"
 
 
+def heading(panel: Panel) -> str:
+    """Describes what a panel's latencies are of."""
+    return "the best of its tables" if panel.joint else conditions(panel.target)
+
+
 def subtitle(panel: Panel) -> str:
     """Tells which spaces the front is of; of a single one how much was looked at."""
+    if panel.joint:
+        first = panel.series[0]
+        return f"One Pareto front of {first.search.name}: {_share(first)} networks evaluated"
     names = [series.search.name for series in panel.series]
     if len(names) > 1:
         return f"One Pareto front of {', '.join(names[:-1])} and {names[-1]}"
@@ -47,6 +55,9 @@ def legend_text(panel: Panel, series: Series) -> str:
     """Names a search's points in a legend."""
     if len(panel.series) == 1:
         return "evaluated network"
+    if panel.joint:
+        target = series.target
+        return f"{RUNTIMES.get(target.runtime, target.runtime)} {target.precision}"
     return f"{series.search.name} ({_share(series)})"
 
 
@@ -58,9 +69,8 @@ def _share(series: Series) -> str:
 def labels_of(panel: Panel) -> list[Label]:
     """Names the knee, the ends of supernets, delivered engines and models of catalogues."""
     labels = [knee_label(panel)]
-    for series in panel.series:
-        for name, (x, y) in series.ends.items():
-            labels.append(Label(f"{name}  {_ms(x)}", x, y, INK))
+    for name, (x, y) in panel.ends:
+        labels.append(Label(f"{name}  {_ms(x)}", x, y, INK))
     for engine in panel.delivered:
         text = f"measured {_ms(engine.measured_ms)}\npredicted {_ms(engine.predicted_ms)}"
         labels.append(Label(text, engine.measured_ms, engine.measured_distance, MEASURED))

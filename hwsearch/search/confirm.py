@@ -24,6 +24,7 @@ from hwsearch.search.inputs import SearchInputs
 from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.pareto import pareto_front
 from hwsearch.space import Subnet
+from hwsearch.spaces.precisions import network_of
 
 FIRST_SECONDS = 4.0
 """What a round of measurements takes beside its networks."""
@@ -91,9 +92,11 @@ def _confirm_table(
         some, seconds = _fitting(leading, until - time.monotonic())
         if not some:
             break
-        found = remeasure_networks(some, table, budget_seconds=seconds, every=False)
-        for subnet, one in found.items():
-            journal.append(confirmation(table, subnet, one))
+        alone = {network_of(evaluations.space, subnet): subnet for subnet in some}
+        found = remeasure_networks(list(alone), table, budget_seconds=seconds, every=False)
+        for network, one in found.items():
+            subnet = alone[network]
+            journal.append(confirmation(table, network, one))
             low_ms, high_ms = known.costs.latency.network.predict_subnet(subnet)[1:]
             inside += bool(low_ms[0] <= one.latency_ms <= high_ms[0])
         measured += len(found)

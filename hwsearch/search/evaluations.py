@@ -11,12 +11,16 @@ from hwsearch.journal import read_journal, sha256_of
 from hwsearch.latency.table import Table
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
+from hwsearch.spaces.precisions import in_precision
 
 KIND = "search"
 """Kind of the journal."""
 
 FILE = "evaluations.jsonl"
 """Name of the journal in the folder of a search."""
+
+LATENCY = ("latency_ms",)
+"""What fronts are drawn against unless something else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Evaluations:
         codes: int[N, D].
         distance: Teacher distance, lower is better, float[N].
         latency_ms: Predicted milliseconds, float[N, T].
-        against: Cost that the fronts of the search are drawn against.
+        against: Costs that the fronts of the search are drawn against.
     """
 
     space: Space
@@ -103,7 +107,7 @@ class Evaluations:
     codes: np.ndarray
     distance: np.ndarray
     latency_ms: np.ndarray
-    against: str = "latency_ms"
+    against: tuple[str, ...] = LATENCY
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluations":
@@ -131,7 +135,7 @@ class Evaluations:
             codes=np.array([space.encode(space.subnet(**row["subnet"])) for row in rows]),
             distance=np.array([row["distance"] for row in rows], dtype=float),
             latency_ms=np.array([[row["latency_ms"][t.table] for t in targets] for row in rows]),
-            against=header.get("against", "latency_ms"),
+            against=tuple(header.get("against", LATENCY)),
         )
 
     @property
@@ -142,6 +146,10 @@ class Evaluations:
     def latencies(self, table: str) -> np.ndarray:
         """Returns the predicted milliseconds for the table of a target, float[N]."""
         return self.latency_ms[:, self.targets.index(self.target(table))]
+
+    def runs_on(self, target: Target) -> np.ndarray:
+        """Marks the networks that compute in the precision of a target, bool[N]."""
+        return in_precision(self.space, self.codes, target.precision)
 
     def target(self, table: str) -> Target:
         """Returns the target of a table."""

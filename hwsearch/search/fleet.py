@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.errors import HwsearchError
-from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.evaluations import LATENCY, Evaluations, match_table
 from hwsearch.search.front import (
     FrontPoint,
-    cost_against,
+    costs_against,
     describe,
     pick_point,
     read_front,
     read_points,
     write_points,
 )
+from hwsearch.search.joint import pick_joint
 from hwsearch.search.limits import DeviceLimits
+from hwsearch.spaces.precisions import without_precision
 
 FILE = "fleet.csv"
 PICK = "fleet"
@@ -41,50 +43,59 @@ def find_fleet(
     devices: Sequence[DeviceLimits],
     fronts: Sequence[Sequence[FrontPoint]],
     *,
-    against: str = "latency_ms",
+    against: Sequence[str] = LATENCY,
 ) -> Fleet | None:
     """Finds the network of least worst-case regret.
 
     Each device has a budget: its limits or, where it has none, what the knee of its own front
     costs. The regret of a network on a device is its distance less that of the best network within
-    the device's budget, and infinite outside of it. A distance is the same on every device, so the
-    network found is also the closest to the teacher of all that every device can afford.
+    the device's budget, and infinite outside of it. With tables of one precision a distance is the
+    same on every device, so the network found is also the closest to the teacher of all that every
+    device can afford. Otherwise it counts on each device as it was evaluated in its precision.
 
     Args:
         evaluations: All evaluated networks.
         devices: Costs and limits of each.
         fronts: Of each device, with one knee.
-        against: Cost that the fronts are drawn against.
+        against: Costs that the fronts are drawn against.
 
     Returns:
         The network, or None if none is within every budget.
     """
-    regret = np.column_stack(
+    regret_NT = np.column_stack(
         [
             _regret(evaluations, device, front, against)
             for device, front in zip(devices, fronts, strict=True)
         ]
     )
-    worst = regret.max(axis=1)
-    best = int(np.argmin(worst))
-    if not np.isfinite(worst[best]):
+    networks = without_precision(evaluations.space, evaluations.codes)
+    owner_N = np.unique(networks, axis=0, return_inverse=True)[1].reshape(-1)
+    regret_UT = np.full((owner_N.max() + 1, len(devices)), np.inf)
+    np.minimum.at(regret_UT, owner_N, regret_NT)
+    best = int(np.argmin(regret_UT.max(axis=1)))
+    if not np.isfinite(regret_UT[best]).all():
         return None
+    rows = np.flatnonzero(owner_N == best)
     points = []
-    for device, front in zip(devices, fronts, strict=True):
-        (point,) = describe(evaluations, np.array([best]), device.costs)
+    for device, front, regret_N in zip(devices, fronts, regret_NT.T, strict=True):
+        (point,) = describe(evaluations, rows[[np.argmin(regret_N[rows])]], device.costs)
         points.append(next((one for one in front if one.subnet == point.subnet), point))
-    return Fleet(tuple(points), regret[best])
+    return Fleet(tuple(points), regret_UT[best])
 
 
 def _regret(
-    evaluations: Evaluations, device: DeviceLimits, front: Sequence[FrontPoint], against: str
+    evaluations: Evaluations,
+    device: DeviceLimits,
+    front: Sequence[FrontPoint],
+    against: Sequence[str],
 ) -> np.ndarray:
     """Regret of every evaluated network on one device, infinite over its budget, float[N]."""
     space, affordable = evaluations.space, device.excess(evaluations.codes) <= 0
     if not device.limits:
         bend = next(point for point in front if point.knee)
-        cost, code = cost_against(evaluations, device.costs, against), space.encode(bend.subnet)
-        affordable = cost <= cost[(evaluations.codes == code).all(axis=1)]
+        costs, code = costs_against(evaluations, device.costs, against), space.encode(bend.subnet)
+        its = costs[(evaluations.codes == code).all(axis=1)]
+        affordable &= (costs <= its).all(axis=1)
     best = evaluations.distance[affordable].min(initial=np.inf)
     return np.where(affordable, evaluations.distance - best, np.inf)
 
@@ -102,18 +113,22 @@ def pick_network(folder: Path, table: str, how: str) -> FrontPoint:
 
     Args:
         folder: Of the search.
-        table: Label of the table.
+        table: Label, name or path of the table, or a device with a joint front; may be empty if
+            there is only one.
         how: "fleet", or as `pick_point` takes it.
 
     Raises:
         HwsearchError: If the words cannot be read or no network fits.
     """
     if how != PICK:
-        return pick_point(read_front(folder), table, how)
+        joint = pick_joint(folder, table, how)
+        return joint or pick_point(read_front(folder), table, how)
     if not (folder / FILE).is_file():
         raise HwsearchError(
             "the search has no network for a fleet",
             where=folder,
             fix="Search with --tables of several devices, and limits that one network can keep",
         )
-    return next(point for point in read_points(folder / FILE) if point.table == table)
+    points = read_points(folder / FILE)
+    label = match_table(table, (point.table for point in points))
+    return next(point for point in points if point.table == label)

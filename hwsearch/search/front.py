@@ -1,7 +1,7 @@
 """Front: the non-dominated networks of a search, for each table, and how one is picked."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
 from hwsearch.search.costs import Costs
-from hwsearch.search.evaluations import Evaluations, match_table
+from hwsearch.search.evaluations import LATENCY, Evaluations, match_table
 from hwsearch.search.limits import DeviceLimits
-from hwsearch.search.pareto import knee, pareto_front
+from hwsearch.search.pareto import front_and_knee
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 
@@ -88,7 +88,7 @@ def find_front(
     evaluations: Evaluations,
     device: DeviceLimits,
     *,
-    against: str = "latency_ms",
+    against: Sequence[str] = LATENCY,
     most_distance: float = np.inf,
 ) -> list[FrontPoint]:
     """Returns the front of one table, cheapest network first.
@@ -96,7 +96,7 @@ def find_front(
     Args:
         evaluations: All evaluated networks.
         device: The table's costs and limits; what breaks one is left out.
-        against: Cost that the front is drawn against.
+        against: Costs that the front is drawn against; it is in the order of the first.
         most_distance: Distance above which networks are left out.
 
     Raises:
@@ -106,19 +106,40 @@ def find_front(
     kept = np.flatnonzero((device.excess(codes) <= 0) & (distance <= most_distance))
     if not len(kept):
         raise _nothing_left(evaluations, device, most_distance)
-    cost = cost_against(evaluations, device.costs, against)[kept]
-    best = np.flatnonzero(pareto_front(np.column_stack([cost, distance[kept]])))
-    best = best[np.argsort(cost[best])]
-    bend = knee(cost[best], distance[kept[best]])
+    costs = costs_against(evaluations, device.costs, against)[kept]
+    best, bend = front_and_knee(costs, distance[kept])
     points = describe(evaluations, kept[best], device.costs)
-    return [replace(point, index=index, knee=index == bend) for index, point in enumerate(points)]
+    return [
+        replace(point, index=index, knee=best[index] == bend) for index, point in enumerate(points)
+    ]
 
 
-def cost_against(evaluations: Evaluations, costs: Costs, against: str) -> np.ndarray:
-    """Returns what all evaluated networks cost on one device; latencies are as journaled."""
-    if against == "latency_ms":
-        return evaluations.latencies(costs.label)
-    return costs.of(against)(evaluations.codes)
+def costs_against(evaluations: Evaluations, costs: Costs, against: Sequence[str]) -> np.ndarray:
+    """Returns what all evaluated networks cost on one device, float[N, K].
+
+    Latencies are as journaled.
+    """
+    found = [
+        evaluations.latencies(costs.label)
+        if name == "latency_ms"
+        else costs.of(name)(evaluations.codes)
+        for name in against
+    ]
+    return np.column_stack(found)
+
+
+def costs_of(point: FrontPoint, against: Sequence[str]) -> list[float]:
+    """Returns what a point costs: what its front is drawn against."""
+    return [_COST_OF[name](point) for name in against]
+
+
+_COST_OF: dict[str, Callable[[FrontPoint], float]] = {
+    "latency_ms": lambda point: point.latency_ms,
+    "macs": lambda point: float(point.macs),
+    "weights_mb": lambda point: point.weight_bytes / 1e6,
+    "peak_memory_mb": lambda point: point.activation_bytes / 1e6,
+    "energy_mj": lambda point: point.energy_mj or 0.0,
+}
 
 
 def _nothing_left(
@@ -240,7 +261,11 @@ def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint
         HwsearchError: If the words cannot be read or no network fits.
     """
     label = match_table(table, (point.table for point in points))
-    front = [point for point in points if point.table == label]
+    return choose([point for point in points if point.table == label], how)
+
+
+def choose(front: Sequence[FrontPoint], how: str) -> FrontPoint:
+    """Picks one network from a front; see `pick_point`."""
     if how == "knee":
         return next(point for point in front if point.knee)
     name, _, value = how.partition("=")

@@ -32,6 +32,7 @@ from hwsearch.shipped import Shipped
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
+from hwsearch.spaces.precisions import PrecisionSpace, with_precisions
 from hwsearch.spaces.timm import SCHEME
 
 
@@ -83,7 +84,8 @@ class SearchInputs:
         every = [Costs.fit(table, shipped) for table in self.tables]
         devices = DeviceLimits.all_of(every, self.limits)
         for device in devices:
-            device.costs.of(self.options.against)
+            for name in self.options.against:
+                device.costs.of(name)
             device.require_a_network(self.space)
         return devices
 
@@ -112,7 +114,8 @@ class SearchInputs:
             "images": self.students.images.fingerprint,
             "ships": sorted(self.options.ships),
             "limits": sorted(self.options.limit),
-            "against": self.options.against,
+            "against": list(self.options.against),
+            "joint": self.options.joint,
             "warm": [sha256_of(_existing(folder / FILE)) for folder in self.options.warm],
             "batch": self.options.batch,
             "seed": self.options.seed,
@@ -136,14 +139,14 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
     paths = [find_table(text, options.tables_dir) for text in options.tables]
     tables = tuple(sorted((Table.read(path) for path in paths), key=label_of))
     _check_tables(tables)
-    space = _open_space(tables[0].space)
+    space = _open_space(tables)
     images = load_target(options.images, space.input_side(space.maximum), limit=options.max_images)
     supernet = _open_checkpoint(options, space, images)
     students = CatalogueStudents(space, images) if isinstance(space, Catalogue) else supernet
     if students is None:
         raise HwsearchError(
             f"--checkpoint must be given to search space '{space.name}'",
-            fix=f"Name the --out folder of hwsearch train --space {space.name}",
+            fix=f"Name the --out folder of hwsearch train --space {tables[0].space}",
         )
     teacher = find_teacher(options.teacher, students, supernet)
     kind = choose_kind(options.distance, options.task, students, teacher)
@@ -151,12 +154,17 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
     return SearchInputs(_absolute(options, tables), tables, students, teacher, kind)
 
 
-def _open_space(name: str) -> Space:
+def _open_space(tables: tuple[Table, ...]) -> Space:
+    """Opens the space of the tables; a supernet's networks are another one in each precision."""
+    name = tables[0].space
     if name.startswith(SCHEME):
         from hwsearch.export.timm import export_timm
 
         export_timm(name)
-    return get_space(name)
+    space = get_space(name)
+    if isinstance(space, Catalogue):
+        return space
+    return get_space(with_precisions(space, (table.precision for table in tables)).name)
 
 
 def _open_checkpoint(
@@ -165,12 +173,14 @@ def _open_checkpoint(
     """Opens the supernet, which must be of the searched space unless that is a catalogue."""
     if options.checkpoint is None:
         return None
-    run = load_run(options.checkpoint, space=None if isinstance(space, Catalogue) else space.name)
+    catalogue = isinstance(space, Catalogue)
+    plain = space.plain if isinstance(space, PrecisionSpace) else space
     return SupernetStudents(
-        run,
+        load_run(options.checkpoint, space=None if catalogue else plain.name),
         images,
         weights=options.weights,
         calibration_images=options.calibration_images,
+        space=None if catalogue else space,
     )
 
 

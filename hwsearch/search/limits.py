@@ -12,9 +12,13 @@ from hwsearch.search.candidates import least
 from hwsearch.search.costs import COSTS, Costs
 from hwsearch.search.evaluations import match_table
 from hwsearch.space import Space
+from hwsearch.spaces.precisions import in_precision
 
 DISTANCE = "distance"
 """The one limit that is not known before an evaluation: fronts leave out what breaks it."""
+
+_OFF = 1e3
+"""What a table misses by that is of another precision: more than any limit."""
 
 _LATENCIES = ("latency_ms", "latency_high_ms", "images_per_s")
 
@@ -131,9 +135,16 @@ class DeviceLimits:
         ]
 
     def excess(self, codes: np.ndarray) -> np.ndarray:
-        """Returns by how much networks int[N, D] miss the hardest limit; kept if ≤ 0, float[N]."""
+        """Returns by how much networks int[N, D] miss the hardest limit; kept if ≤ 0, float[N].
+
+        Those that compute in another precision than the table's engines are far off.
+        """
         missed = [self._missed(limit, codes) for limit in self.limits]
-        return np.max(missed, axis=0) if missed else np.full(len(codes), -np.inf)
+        missed.append(np.where(self._of_precision(codes), -np.inf, _OFF))
+        return np.max(missed, axis=0)
+
+    def _of_precision(self, codes: np.ndarray) -> np.ndarray:
+        return in_precision(self.costs.shipped.space, codes, self.costs.target.precision)
 
     @property
     def limits_latency(self) -> bool:
@@ -145,7 +156,7 @@ class DeviceLimits:
 
         Only their latency is uncertain.
         """
-        latency, found = self.costs.latency.predict(codes), np.ones(len(codes))
+        latency, found = self.costs.latency.predict(codes), self._of_precision(codes).astype(float)
         for limit in self.limits:
             if limit.name not in _LATENCIES:
                 found *= self._missed(limit, codes) <= 0

@@ -9,6 +9,7 @@ import numpy as np
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.space import Space, Subnet
+from hwsearch.spaces.precisions import PRECISION
 
 if TYPE_CHECKING:
     from hwsearch.distance import Estimate
@@ -106,13 +107,14 @@ class RememberedDistance:
             return
         latencies = [dict(turns[subnet]) for subnet in subnets]
         for place, (subnet, latency_ms) in enumerate(zip(subnets, latencies, strict=True)):
-            estimate = self.early_stop(subnet, self._limit(latency_ms))
+            estimate = self.early_stop(subnet, self._limit(subnet, latency_ms))
             self._images[str(subnet)] = estimate.images
             yield place, estimate.value
 
-    def _limit(self, latency_ms: Mapping[str, float]) -> float:
-        """Returns the distance above which a network is on no front."""
-        rows = self.journal.rows
+    def _limit(self, subnet: Subnet, latency_ms: Mapping[str, float]) -> float:
+        """Returns the distance above which a network is on no front of its precision."""
+        precision = subnet.as_dict().get(PRECISION)
+        rows = [row for row in self.journal.rows if row["subnet"].get(PRECISION) == precision]
         return max(
             min((row["distance"] for row in rows if row["latency_ms"][name] <= ms), default=inf)
             for name, ms in latency_ms.items()

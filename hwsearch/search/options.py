@@ -57,8 +57,13 @@ class SearchOptions:
     it for one table alone. Others: latency_high_ms (upper end of the 90 % interval), images_per_s,
     macs, peak_memory_mb, energy_mj and distance; >= for the least."""
 
-    against: Against = "latency_ms"
-    """Cost that each table's front is drawn against, beside the distance."""
+    against: tuple[Against, ...] = ("latency_ms",)
+    """Costs that each table's front is drawn against, beside the distance; it is printed in the
+    order of the first."""
+
+    joint: bool = False
+    """Look for one front for each device over all its tables: runtime and precision are chosen
+    together with the network. hwsearch deploy takes from it with --table DEVICE."""
 
     warm: tuple[Path, ...] = ()
     """Folders of earlier searches of the same space: what was measured on the same images, weights
@@ -118,6 +123,8 @@ class SearchOptions:
             raise HwsearchError(
                 "--tables names no table", fix="Measure this machine with hwsearch profile first"
             )
+        if not self.against or len(set(self.against)) < len(self.against):
+            raise HwsearchError("--against names no cost, or one twice", fix="Name each cost once")
         if self.out.resolve() in [folder.resolve() for folder in self.warm]:
             raise HwsearchError("--warm names the folder of --out", fix="Search into another --out")
         if self.batch < 1:
@@ -159,6 +166,7 @@ def read_options(config: Path, *, out: Path) -> SearchOptions:
         values: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))
         values |= {"out": out, "tables": tuple(values["tables"])}
         values |= {name: tuple(values.get(name, ())) for name in ("ships", "limit")}
+        values["against"] = tuple(values["against"])
         values["warm"] = tuple(map(Path, values.get("warm", ())))
         values["stages"] = tuple(values.get("stages", ()))
         if "checkpoint" in values:

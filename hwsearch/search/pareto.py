@@ -1,4 +1,4 @@
-"""Pareto arithmetic: fronts, knees and the hypervolume of latency against distance."""
+"""Pareto arithmetic: fronts, knees and the hypervolume of costs against distance."""
 
 import moocore
 import numpy as np
@@ -16,39 +16,60 @@ def pareto_front(points: np.ndarray) -> np.ndarray:
     return np.asarray(moocore.is_nondominated(points, keep_weakly=False), dtype=bool)
 
 
-def knee(latency_ms: np.ndarray, distance: np.ndarray) -> int:
-    """Finds the knee of a front: the point farthest below the chord between its ends.
-
-    It is where more milliseconds stop buying much. Latency and distance are both scaled to
-    0…1 between the ends first. The ends themselves are never the knee; a front of one or two
-    points has only ends, and its fastest point is returned.
+def front_and_knee(costs: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, int]:
+    """Finds a front, cheapest by the first cost first, and its knee.
 
     Args:
-        latency_ms: float[N], latencies of the front in any order.
-        distance: float[N], distances of the same points.
+        costs: float[N, K].
+        distance: float[N].
+
+    Returns:
+        Rows of the front, int[n], and which of the N rows is the knee.
+    """
+    points = np.column_stack([costs, distance])
+    rows = np.flatnonzero(pareto_front(points))
+    rows = rows[np.lexsort(points[rows].T[::-1])]
+    return rows, int(rows[knee(*points[rows].T)])
+
+
+def knee(*objectives: np.ndarray) -> int:
+    """Finds the knee of a front: the point farthest below the plane through its ends.
+
+    It is where more milliseconds stop buying much. All objectives are scaled to 0…1 between the
+    ends first. What is the best in one of them is an end and never the knee; in a front of ends
+    alone, the first objective's is returned.
+
+    Args:
+        objectives: Such as latency and distance, each float[N], of the front in any order.
 
     Returns:
         Index into the arrays.
     """
-    order = np.argsort(latency_ms)
-    between = order[1:-1] if len(order) > 2 else order[:1]
-    below = 1 - _unit(latency_ms) - _unit(distance)
-    return int(between[np.argmax(np.round(below[between], 12))])
+    columns = np.stack(objectives)
+    ends = (columns == columns.min(axis=1, keepdims=True)).any(axis=0)
+    if ends.all():
+        return int(np.argmin(columns[0]))
+    below = 1 - sum(map(_unit, columns))
+    return int(np.argmax(np.where(ends, -np.inf, np.round(below, 12))))
 
 
-def hypervolume(latency_ms: np.ndarray, distance: np.ndarray) -> float:
+def hypervolume(costs: np.ndarray, distance: np.ndarray) -> float:
     """Share of the box between the ends of all points that their front dominates.
 
-    The box runs from the fastest to the slowest point in log-latency, and from distance 0
-    to the distance of the fastest point; 1 would be a network at no latency and no distance.
+    The box runs from the least to the greatest logarithm of each cost, and from distance 0 to that
+    of the cheapest point, or with several costs to the greatest; 1 would be a network at no cost
+    and no distance.
 
     Args:
-        latency_ms: float[N], latencies of all evaluated networks.
+        costs: Of all evaluated networks, float[N, K], or float[N] for one.
         distance: float[N], their distances.
     """
-    worst = distance[np.lexsort((distance, latency_ms))[0]]
-    points = np.column_stack([_unit(np.log(latency_ms)), distance / (worst or 1.0)])
-    return float(moocore.hypervolume(points, ref=[1.0, 1.0]))
+    costs = costs.reshape(len(costs), -1)
+    worst = distance[np.lexsort((distance, costs[:, 0]))[0]]
+    worst = worst if costs.shape[1] == 1 else distance.max()
+    places = [_unit(np.log(cost)) for cost in costs.T]
+    points = np.column_stack([*places, distance / (worst or 1.0)])
+    return float(moocore.hypervolume(points, ref=np.ones(points.shape[1])))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

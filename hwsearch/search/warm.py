@@ -13,8 +13,10 @@ from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.objectives import Objective
 from hwsearch.search.sight import Archive
 from hwsearch.space import Space
+from hwsearch.spaces import get_space
+from hwsearch.spaces.precisions import FULL, PrecisionSpace
 
-_SEARCH = ("seed", "batch", "tables", "ships", "limits", "against", "warm")
+_SEARCH = ("space", "seed", "batch", "tables", "ships", "limits", "against", "joint", "warm")
 """Fields of a header that say how networks were searched for, not what their distance is."""
 
 
@@ -43,14 +45,7 @@ def read_warm(folders: Sequence[Path], header: Mapping[str, Any]) -> Warm:
     """
     known, earlier = [], []
     for folder in folders:
-        found = Evaluations.read(folder)
-        if found.space.name != header["space"]:
-            raise HwsearchError(
-                f"--warm names a search of space '{found.space.name}', not '{header['space']}'",
-                where=folder,
-                fix="Name searches of the same space",
-            )
-        archive = Archive(found.codes, found.distance)
+        archive = _read_archive(folder, get_space(header["space"]))
         (known if _same_distance(folder, header) else earlier).append(archive)
     if not known:
         return Warm(None, tuple(earlier))
@@ -58,6 +53,22 @@ def read_warm(folders: Sequence[Path], header: Mapping[str, Any]) -> Warm:
     codes, first = np.unique(codes, axis=0, return_index=True)
     distance = np.concatenate([one.distance for one in known])[first]
     return Warm(Archive(codes, distance), tuple(earlier))
+
+
+def _read_archive(folder: Path, space: Space) -> Archive:
+    """Reads a search of a space, or of the networks that a space has in several precisions."""
+    found = Evaluations.read(folder)
+    if found.space.name == space.name:
+        return Archive(found.codes, found.distance)
+    if isinstance(space, PrecisionSpace) and found.space.name == space.plain.name:
+        subnets = map(found.space.decode, found.codes)
+        codes = [space.encode(space.subnet(**one.as_dict(), precision=FULL)) for one in subnets]
+        return Archive(np.array(codes), found.distance)
+    raise HwsearchError(
+        f"--warm names a search of space '{found.space.name}', not '{space.name}'",
+        where=folder,
+        fix="Name searches of the same space",
+    )
 
 
 def _same_distance(folder: Path, header: Mapping[str, Any]) -> bool:

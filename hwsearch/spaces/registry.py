@@ -2,7 +2,8 @@
 
 A name may end in input sides: "basic-224@160" takes images of 160 pixels, and
 "basic-224@160+192+224" makes the side a dimension to choose. After that it may name one network:
-"basic-32[min]" and "basic-32[depth1=2,depth2=1]" hold that network alone.
+"basic-32[min]" and "basic-32[depth1=2,depth2=1]" hold that network alone. Last may come precisions:
+"basic-32~int8+fp32" has each network in both.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.space import Space
 from hwsearch.spaces.only import only
+from hwsearch.spaces.precisions import with_precisions
 from hwsearch.spaces.resolution import elastic_side
 
 OWN_FAMILIES = "HWSEARCH_SPACES"
@@ -72,6 +74,9 @@ def get_space(name: str) -> Space:
         HwsearchError: If no space has that name, its networks cannot take the side, or the
             network in brackets is not in it.
     """
+    whole, tilde, precisions = name.rpartition("~")
+    if tilde and ":" not in whole:
+        return with_precisions(get_space(whole), precisions.split("+"))
     if name.endswith("]"):
         whole, _, network = name[:-1].partition("[")
         return only(get_space(whole), network, name)

@@ -48,4 +48,5 @@ def with_random_weights(students: SupernetStudents, seed: int) -> SupernetStuden
         students.images,
         weights=students.weights,
         calibration_images=students.calibration_images,
+        space=students.space,
     )

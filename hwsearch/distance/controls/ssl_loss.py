@@ -13,6 +13,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.distil import Distilled, TaughtMethod
 from hwsearch.space import Subnet
+from hwsearch.spaces.precisions import network_of
 
 
 class SslLoss:
@@ -39,7 +40,7 @@ class SslLoss:
                 fix="Use --distance relation with --teacher",
             )
         self._method = deepcopy(method)
-        self._images, self._seed = students.images, seed
+        self._images, self._seed, self._space = students.images, seed, students.space
         self._options = AugmentOptions.of_flags(recipe)
         self._targets = [self._method.targets(views) for views in self._views()]
 
@@ -47,7 +48,8 @@ class SslLoss:
     def __call__(self, subnet: Subnet) -> float:
         """Returns e to the power of a network's loss, which is positive for every method."""
         steps = zip(self._views(), self._targets, strict=True)
-        losses = [self._method(*step, subnet)["loss"] for step in steps]
+        network = network_of(self._space, subnet)
+        losses = [self._method(*step, network)["loss"] for step in steps]
         return float(torch.stack(losses).mean().exp())
 
     def _views(self) -> Iterator[Views]:
