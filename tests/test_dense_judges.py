@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from searches import write_checkpoint, write_table
 from tiny_space import TINY
 
 from hwsearch.checkpoint import Header, Run, build_method
+from hwsearch.cli import main
 from hwsearch.distance import SupernetStudents
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.dense.coco import Boxes, load_boxes
@@ -162,6 +164,24 @@ def test_wrong_annotations_are_refused_in_one_line(folder, tmp_path, name, text,
         load(str(tmp_path / name), 32)
     with pytest.raises(HwsearchError, match="no "):
         load(str(tmp_path / "nowhere"), 32)
+
+
+def test_networks_are_studied_by_a_dense_task(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "run")
+    table = write_table(tmp_path / "tables", "onnxruntime")
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        (tmp_path / "photos" / f"{number}.png").write_bytes((folder / f"{number}.png").read_bytes())
+    words = f"correlate --checkpoint run --table {table} --images photos --data {folder} --folds 2"
+    words += " --bins 1 --per-bin 4 --limit 16 --epochs 1 --draws 100 --distances auto projection"
+    for task, measure in (("segmentation", "miou"), ("detection", "ap")):
+        assert main([*words.split(), "--task", task, "--out", task]) == 0
+        assert f"Spearman in a bin with {measure}" in capsys.readouterr().out
+        rows = (tmp_path / task / "correlation.csv").read_text()
+        assert f"{measure},mean of bins,dense" in rows and "projection" in rows
+    assert main([*words.split(), "--task", "detection", "--judge", "linear", "--out", "new"]) == 2
+    assert "--judge linear is none of this --task" in capsys.readouterr().err
 
 
 @real

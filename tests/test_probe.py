@@ -1,15 +1,19 @@
 """hwsearch probe on networks of a checkpoint: resumed exactly, and refused where it must be."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_space import TINY
 
-from hwsearch.checkpoint import Checkpoint, Header, build_method
+from hwsearch.checkpoint import Checkpoint, Header, build_method, load_run
 from hwsearch.cli import main
+from hwsearch.distance import load_target
+from hwsearch.errors import HwsearchError
 from hwsearch.evaluate import remembered
-from hwsearch.evaluate.subnets import CSV, FILE, KIND
+from hwsearch.evaluate.options import ProbeOptions
+from hwsearch.evaluate.subnets import CSV, FILE, KIND, open_students
 from hwsearch.journal import read_journal
 from hwsearch.search.front import FrontPoint, write_front
 from hwsearch.selfsup.settings import MethodSettings
@@ -24,12 +28,16 @@ TRAINED = f"{WORDS} --judge alone --epochs 1 --batch 80"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    settings = MethodSettings(projection_hidden=8, queue=8)
-    method = build_method(TINY, "moco-v2", settings, seed=0, residual_scale=1.0)
-    header = Header(TINY.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
-    (tmp_path / "run").mkdir()
-    Checkpoint(header, method.state_dict(), {}).save(tmp_path / "run")
+    write_run(tmp_path / "run", residual_scale=1.0)
     return tmp_path
+
+
+def write_run(folder: Path, residual_scale: float) -> None:
+    settings = MethodSettings(projection_hidden=8, queue=8)
+    method = build_method(TINY, "moco-v2", settings, seed=0, residual_scale=residual_scale)
+    header = Header(TINY.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
+    folder.mkdir()
+    Checkpoint(header, method.state_dict(), {}).save(folder)
 
 
 def test_every_verdict_is_journaled_once_and_a_killed_run_goes_on(folder, capsys, monkeypatch):
@@ -112,3 +120,18 @@ def test_the_networks_of_a_front_are_judged(folder):
     _, rows = read_journal(folder / "out" / FILE, KIND)
     judged = {tuple(row["subnet"].values()) for row in rows}
     assert judged == {tuple(one.as_dict().values()) for one in (TINY.minimum, TINY.maximum)}
+
+
+def test_weights_and_spaces_that_cannot_be_judged_are_refused(folder, capsys):
+    write_run(folder / "diverged", residual_scale=float("nan"))
+    for judge in ("knn", "alone"):
+        words = WORDS.replace("--checkpoint run", "--checkpoint diverged")
+        words = words.replace("knn linear", judge) + " --epochs 1 --lr 1e30"
+        assert main(words.split()) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and ("not finite" in said or "no number" in said)
+    run = load_run(folder / "run")
+    grey = replace(run, space=replace(run.space, input_shape=(1, 8, 8)))
+    options = ProbeOptions(checkpoint=folder / "run", subnet=("min",), data="x", out=folder)
+    with pytest.raises(HwsearchError, match="take 1 channels, and images have 3"):
+        open_students(grey, load_target("sklearn:digits", 8, limit=8), options)

@@ -111,31 +111,27 @@ def gather(options: CorrelateOptions) -> Study:
         if journal.repaired:
             say(journal.repaired)
         bins = plan_bins(options, table, space, journal)
-        distances = _rank(inputs, journal, bins)
-        verdicts = RememberedVerdicts(space, journal, judges)
-        units: list[Unit] = [
-            (subnet, options.judged_by, seed)
-            for group in bins
-            for subnet in group.subnets
-            for seed in options.seeds
-        ]
-        done = sum(verdicts.knows(*unit) for unit in units)
-        with track(f"judge ({options.judged_by})", len(units), start=done) as advance:
-            found = judge_all(verdicts, units, advance)
-    others = mean_ranks(options.others, space, bins) if options.others else [None] * len(bins)
-    groups = tuple(
-        Group(
-            group,
-            {name: np.array([row[s] for s in group.subnets]) for name, row in distances.items()}
-            | ({} if elsewhere is None else {OTHERS: elsewhere}),
-            tuple(
-                tuple(found[subnet, options.judged_by, seed] for seed in options.seeds)
-                for subnet in group.subnets
-            ),
-        )
-        for group, elsewhere in zip(bins, others, strict=True)
-    )
-    return Study(space, inputs.first, groups)
+        others = mean_ranks(options.others, space, bins) if options.others else [None] * len(bins)
+        known = _rank(inputs, journal, bins)
+        verdicts = _judge(options, RememberedVerdicts(space, journal, judges), bins)
+    groups = []
+    for group, elsewhere in zip(bins, others, strict=True):
+        ranked = {name: np.array([row[s] for s in group.subnets]) for name, row in known.items()}
+        ranked |= {} if elsewhere is None else {OTHERS: elsewhere}
+        groups.append(Group(group, ranked, tuple(verdicts[s] for s in group.subnets)))
+    return Study(space, inputs.first, tuple(groups))
+
+
+def _judge(
+    options: CorrelateOptions, verdicts: RememberedVerdicts, bins: tuple[Bin, ...]
+) -> dict[Subnet, tuple[Verdict, ...]]:
+    """Returns the verdicts of all seeds on each network, journaling what is new."""
+    judge, subnets = options.judged_by, [subnet for group in bins for subnet in group.subnets]
+    units: list[Unit] = [(subnet, judge, seed) for subnet in subnets for seed in options.seeds]
+    done = sum(verdicts.knows(*unit) for unit in units)
+    with track(f"judge ({judge})", len(units), start=done) as advance:
+        found = judge_all(verdicts, units, advance)
+    return {s: tuple(found[s, judge, seed] for seed in options.seeds) for s in subnets}
 
 
 def _open(options: CorrelateOptions, table: Table, students: SupernetStudents) -> _Inputs:
