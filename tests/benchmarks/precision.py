@@ -25,9 +25,10 @@ from hwsearch.deploy.verify import parity
 from hwsearch.distance.images import load_target
 from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network, seeded_network
 from hwsearch.export.precision import in_precision
-from hwsearch.export.quantise import CALIBRATION_IMAGES, image_feeds
+from hwsearch.export.quantise import image_feeds
 from hwsearch.measurement import Job, Settings, Visit, measure, summarise
 from hwsearch.nn import calibrate
+from hwsearch.nn.rounded import RANGE_IMAGES
 from hwsearch.profiling.models import reference_models
 from hwsearch.profiling.workshop import Workshop
 from hwsearch.progress import track
@@ -95,10 +96,10 @@ def drawn(name: str, count: int) -> list[Subnet]:
 def build(name: str, runtime: str, images: np.ndarray, arguments: Any, folder: Path) -> Cohort:
     """Builds all networks in all precisions."""
     space, engines = get_space(name), {}
-    feeds = image_feeds(INPUT_NAME, images[:CALIBRATION_IMAGES], 1)
+    feeds = image_feeds(INPUT_NAME, images[:RANGE_IMAGES], 1)
     for number, subnet in enumerate(drawn(name, arguments.networks)):
         net = seeded_network(space.lower(subnet), seed=number)
-        calibrate(net, [torch.from_numpy(images[:CALIBRATION_IMAGES])])
+        calibrate(net, [torch.from_numpy(images[:RANGE_IMAGES])])
         place = folder / f"{number}"
         model = export_network(net, place / "model.onnx")
         for precision in get_runtime(runtime).precisions:
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    target = load_target("sklearn:digits", 32, limit=CALIBRATION_IMAGES + JUDGED)
+    target = load_target("sklearn:digits", 32, limit=RANGE_IMAGES + JUDGED)
     images = np.concatenate(list(target.inputs(32)))
     pairs = [(space, runtime) for space in arguments.spaces for runtime in arguments.runtimes]
     with open_results("precision") as journal, track("precisions", len(pairs)) as advance:
@@ -161,7 +162,7 @@ def main() -> None:
                 folder = Path(temporary)
                 cohort = build(space, runtime, images, arguments, folder)
                 built = time.monotonic() - began
-                row = figures(cohort, images[CALIBRATION_IMAGES:], folder, arguments.seconds)
+                row = figures(cohort, images[RANGE_IMAGES:], folder, arguments.seconds)
             row |= {"space": space, "runtime": runtime, "networks": arguments.networks}
             row |= {"threads": arguments.threads, "build_seconds": round(built, 1)}
             print(row)
