@@ -28,6 +28,7 @@ SMALLER = {
     "search": "--evaluations 12 --max-images 32",
     "deploy": "--measure-seconds 2",
     "probe": "--limit 200",
+    "correlate": "--per-bin 4 --max-images 32",
 }
 """Flags that make a command short; all else is run as it stands."""
 

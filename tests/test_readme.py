@@ -34,6 +34,9 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "searches/ours/report/mixed.csv",
         "searches/ours/report/mixed--*.png",
         "engines/model/manifest.json",
+        "probes/photos/verdicts.csv",
+        "studies/photos/correlation.csv",
+        "studies/photos/correlation.png",
     ):
         assert list(user_folder.glob(kept)), kept
 
