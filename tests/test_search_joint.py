@@ -52,7 +52,7 @@ def test_a_network_is_a_candidate_in_each_precision() -> None:
     assert precision_of(SPACES, SPACES.maximum) == "fp32"
     assert SPACES.lower(candidate) == SPACE.lower(SPACE.subnet(depth1=1))
     assert SPACES.key(candidate) == str(SPACE.subnet(depth1=1))
-    assert get_space("bottleneck-32~fp32") is SPACE
+    assert get_space("bottleneck-32~fp32").dims == SPACE.dims
     with pytest.raises(HwsearchError, match="int4"):
         get_space("bottleneck-32~int4")
 
