@@ -54,9 +54,10 @@ def measure(
     Returns:
         "settled", or "budget" if the time ended first.
     """
+    began = clock.seconds()  # loading the references is within the budget, too
     with LoadedEngines(load, watch, settings, clock) as engines:
         engines.open(references)
-        session = _Session(list(jobs), engines, record, settings, watch, clock, list(visits))
+        session = _Session(list(jobs), engines, record, settings, watch, clock, list(visits), began)
         return session.run()
 
 
@@ -69,13 +70,13 @@ class _Session:
     watch: Callable[[str], None]
     clock: Clock
     visits: list[Visit]
+    began: float
     counts: dict[str, int] = field(init=False)
     took: dict[str, float] = field(default_factory=dict)
     phases: dict[str, float] = field(init=False)
     deadline: float = field(init=False)
     renewed: int = 0
     last: tuple[float, Pair] | None = None
-    began: float = field(init=False)
     waited: float = 0.0
     sensors: Sensors = field(default_factory=Sensors)
 
@@ -86,7 +87,6 @@ class _Session:
             self.counts[visit.job] = self.counts.get(visit.job, 0) + 1
             self.took[visit.job] = visit.seconds
         spent = sum(visit.seconds for visit in self.visits)
-        self.began = self.clock.seconds()
         self.deadline = self.began + self.settings.budget_seconds - spent
 
     def run(self) -> str:
