@@ -72,6 +72,7 @@ class LoadedEngines:
         settings: Seed of the inputs and length of the warm-up.
         clock: Where time comes from.
         seconds_loading_anew: Time spent on what had been loaded before.
+        longest_loading_anew: The most seconds that this has taken at once.
     """
 
     load: Load
@@ -79,6 +80,7 @@ class LoadedEngines:
     settings: Settings
     clock: Clock
     seconds_loading_anew: float = 0.0
+    longest_loading_anew: float = 0.0
     _references: list[Loaded] = field(default_factory=list)
     _jobs: dict[str, Loaded] = field(default_factory=dict)
 
@@ -115,14 +117,19 @@ class LoadedEngines:
         _unload(self._references)
         self._references.clear()
         self.open(paths)
-        self.seconds_loading_anew += self.clock.seconds() - began
+        self._note_anew(began)
 
     def load_anew(self, job: Job) -> None:
         """Puts the engine of a job that is held into other memory."""
         began = self.clock.seconds()
         _unload([self._jobs.pop(job.key)])
         self._jobs[job.key] = self._load(job.key, job.engine)
-        self.seconds_loading_anew += self.clock.seconds() - began
+        self._note_anew(began)
+
+    def _note_anew(self, began: float) -> None:
+        took = self.clock.seconds() - began
+        self.seconds_loading_anew += took
+        self.longest_loading_anew = max(self.longest_loading_anew, took)
 
     def _load(self, name: str, path: Path) -> Loaded:
         self.watch(name)

@@ -156,8 +156,10 @@ class _Session:
 
     def _load_anew(self, job: Job) -> None:
         """Loads the references, or else the job, again unless loading has taken its share."""
-        share = self.settings.loading_share * (self.clock.seconds() - self.began)
-        if self.engines.seconds_loading_anew > share:
+        now, needed = self.clock.seconds(), self.took.get(job.key, 0.0)
+        share = self.settings.loading_share * (now - self.began)
+        late = now + needed + self.engines.longest_loading_anew >= self.deadline
+        if late or self.engines.seconds_loading_anew > share:
             return
         if len(self.visits) >= self.renewed + _REFERENCE_VISITS:
             self.engines.load_references_anew()
