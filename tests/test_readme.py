@@ -21,7 +21,7 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "searches/photos/evaluations.jsonl",
         "searches/photos/front.csv",
         "searches/joint/joint.csv",
-        "engines/joint/model_*.onnx",
+        "engines/joint/manifest.json",
         f"searches/photos/report/*{NAME}.png",
         f"searches/photos/report/*{NAME}.svg",
         "latency_tables/*/plain-32-onnxruntime-fp32-b1-t2.jsonl",
