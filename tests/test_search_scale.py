@@ -191,12 +191,12 @@ def test_ray_gives_the_tasks_of_killed_workers_to_others(calm, tmp_path, monkeyp
     log = path.with_suffix(".log")
 
     def kill_some(note: str) -> None:
-        if len(lines(path)) in (8, 16, 24):
+        if len(lines(path)) in range(5, 35, 3):
             killed.append(int(lines(log)[-1].split()[0]))
             os.kill(killed[-1], signal.SIGKILL)
 
     scored.search(path, "ray", kill_some)
-    assert len(killed) == 3
+    assert len(killed) == 10
     assert path.read_bytes() == calm
     assert scored.NETWORKS <= len(lines(log)) <= scored.NETWORKS + 2 * len(killed)
 
