@@ -4,7 +4,8 @@ import pytest
 
 from hwsearch.errors import HwsearchError
 from hwsearch.search.evaluations import match_table
-from hwsearch.search.front import FrontPoint, pick_point
+from hwsearch.search.front import FrontPoint
+from hwsearch.search.pick import pick_point
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")

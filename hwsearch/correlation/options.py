@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from hwsearch.correlation.bins import WIDEST
 from hwsearch.distance import DistanceKind
 from hwsearch.distance.images import FEWEST
+from hwsearch.distance.kinds import Control
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.judges import JudgeName
 from hwsearch.evaluate.options import JudgeOptions
@@ -38,21 +39,7 @@ class CorrelateOptions(JudgeOptions):
     out: Path
     """Folder of the study; the same command goes on where it was stopped."""
 
-    distances: tuple[Ranked, ...] = (
-        "auto",
-        "random",
-        "parameters",
-        "macs",
-        "depth",
-        "ridge",
-        "random-weights",
-        "ssl-loss",
-        "naswot",
-        "synflow",
-        "zico",
-        "rankme",
-        "alpha-req",
-    )
+    distances: tuple[Ranked, ...] = ("auto", *get_args(Control), "ridge")
     """What ranks the networks, as in hwsearch search --distance; the first is compared with all
     others. ridge is a regression on depth, width, parameters and latency that has seen the results
     of other networks."""

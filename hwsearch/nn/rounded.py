@@ -26,6 +26,7 @@ _LEAST = 1e-12
 """A range of zeros alone has a scale too."""
 
 Change = Callable[[Tensor], Tensor]
+"""What is done to a tensor on its way into a product or out of it."""
 
 
 @torch.no_grad()

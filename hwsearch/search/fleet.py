@@ -12,13 +12,13 @@ from hwsearch.search.front import (
     FrontPoint,
     costs_against,
     describe,
-    pick_point,
     read_front,
     read_points,
     write_points,
 )
 from hwsearch.search.joint import pick_joint
 from hwsearch.search.limits import DeviceLimits
+from hwsearch.search.pick import pick_point
 from hwsearch.spaces.precisions import without_precision
 
 FILE = "fleet.csv"

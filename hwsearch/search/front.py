@@ -1,4 +1,4 @@
-"""Front: the non-dominated networks of a search, for each table, and how one is picked."""
+"""Front: the non-dominated networks of a search, for each table, and the file that keeps them."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.errors import HwsearchError
 from hwsearch.journal import write_atomic
 from hwsearch.search.costs import Costs
-from hwsearch.search.evaluations import LATENCY, Evaluations, match_table
+from hwsearch.search.evaluations import LATENCY, Evaluations
 from hwsearch.search.limits import DeviceLimits
 from hwsearch.search.pareto import front_and_knee
 from hwsearch.space import Subnet
@@ -38,7 +38,6 @@ COLUMNS = (
     "within_limits",
 )
 _OPTIONAL = COLUMNS[COLUMNS.index("energy_mj") :]
-PICKS = "knee, max-latency-ms=NUMBER, index=NUMBER or fleet"
 
 
 @dataclass(frozen=True)
@@ -245,65 +244,4 @@ def _point(row: Mapping[str, str]) -> FrontPoint:
         activation_bytes=int(row["activation_bytes"]),
         knee=row["knee"] == "True",
         **{name: float(row[name]) if row.get(name) else None for name in _OPTIONAL},
-    )
-
-
-def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint:
-    """Picks one network from the front of a table.
-
-    Args:
-        points: The fronts of a search, as read from front.csv.
-        table: Label, name or path of the table; may be empty if there is only one.
-        how: "knee"; "max-latency-ms=X", the closest to the teacher whose predicted latency
-            is at most X; or "index=I", a row of front.csv.
-
-    Raises:
-        HwsearchError: If the words cannot be read or no network fits.
-    """
-    label = match_table(table, (point.table for point in points))
-    return choose([point for point in points if point.table == label], how)
-
-
-def choose(front: Sequence[FrontPoint], how: str) -> FrontPoint:
-    """Picks one network from a front; see `pick_point`."""
-    if how == "knee":
-        return next(point for point in front if point.knee)
-    name, _, value = how.partition("=")
-    if name == "max-latency-ms":
-        return _within_budget(front, _number(how, value))
-    if name == "index":
-        return _at(front, _number(how, value))
-    raise unknown_name("pick", name, ("knee", "max-latency-ms=NUMBER", "index=NUMBER", "fleet"))
-
-
-def _number(how: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError as cause:
-        raise HwsearchError(f"cannot read '--pick {how}'", fix=f"Write {PICKS}") from cause
-
-
-def _within_budget(front: Sequence[FrontPoint], budget_ms: float) -> FrontPoint:
-    fitting = [point for point in front if point.latency_ms <= budget_ms]
-    if not fitting:
-        fastest = min(point.latency_ms for point in front)
-        raise HwsearchError(
-            f"no network on the front of {front[0].table} is predicted within {budget_ms:g} ms",
-            fix=f"The fastest takes {fastest:.3f} ms: use --pick max-latency-ms="
-            f"{_round_up(fastest)} or more",
-        )
-    return min(fitting, key=lambda point: point.distance)
-
-
-def _round_up(ms: float) -> str:
-    return f"{np.ceil(ms * 1000) / 1000:.3f}"
-
-
-def _at(front: Sequence[FrontPoint], index: float) -> FrontPoint:
-    for point in front:
-        if point.index == index:
-            return point
-    raise HwsearchError(
-        f"the front of {front[0].table} has no index {index:g}",
-        fix=f"Use --pick index=0 to index={front[-1].index}; see the index column of {FILE}",
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.search.evaluations import Evaluations
-from hwsearch.search.front import FrontPoint, choose, costs_of, read_points, write_points
+from hwsearch.search.front import FrontPoint, costs_of, read_points, write_points
 from hwsearch.search.limits import DeviceLimits
 from hwsearch.search.pareto import front_and_knee
+from hwsearch.search.pick import choose
 
 FILE = "joint.csv"
 
