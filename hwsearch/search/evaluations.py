@@ -11,7 +11,7 @@ from hwsearch.journal import read_journal, sha256_of
 from hwsearch.latency.table import Table
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
-from hwsearch.spaces.precisions import in_precision
+from hwsearch.spaces.precisions import of_precision
 
 KIND = "search"
 """Kind of the journal."""
@@ -149,7 +149,7 @@ class Evaluations:
 
     def runs_on(self, target: Target) -> np.ndarray:
         """Marks the networks that compute in the precision of a target, bool[N]."""
-        return in_precision(self.space, self.codes, target.precision)
+        return of_precision(self.space, self.codes, target.precision)
 
     def target(self, table: str) -> Target:
         """Returns the target of a table."""

@@ -12,7 +12,7 @@ from hwsearch.search.candidates import least
 from hwsearch.search.costs import COSTS, Costs
 from hwsearch.search.evaluations import match_table
 from hwsearch.space import Space
-from hwsearch.spaces.precisions import in_precision
+from hwsearch.spaces.precisions import of_precision
 
 DISTANCE = "distance"
 """The one limit that is not known before an evaluation: fronts leave out what breaks it."""
@@ -63,7 +63,7 @@ class Limit:
         if name == DISTANCE and (sign == ">=" or table):
             raise HwsearchError(
                 f"--limit {text} cannot be kept",
-                fix="A distance can only be limited from above, and is the same on every table",
+                fix="A distance can only be limited from above, and on all tables alike",
             )
         return cls(name, sign == "<=", number, table or "")
 
@@ -144,7 +144,7 @@ class DeviceLimits:
         return np.max(missed, axis=0)
 
     def _of_precision(self, codes: np.ndarray) -> np.ndarray:
-        return in_precision(self.costs.shipped.space, codes, self.costs.target.precision)
+        return of_precision(self.costs.shipped.space, codes, self.costs.target.precision)
 
     @property
     def limits_latency(self) -> bool:

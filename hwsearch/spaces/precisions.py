@@ -67,7 +67,7 @@ def precision_of(space: Space, subnet: Subnet) -> str:
     return str(subnet[PRECISION]) if isinstance(space, PrecisionSpace) else FULL
 
 
-def in_precision(space: Space, codes: np.ndarray, precision: str) -> np.ndarray:
+def of_precision(space: Space, codes: np.ndarray, precision: str) -> np.ndarray:
     """Marks the candidates int[N, D] of one precision, bool[N]; all where that is no choice."""
     if not isinstance(space, PrecisionSpace):
         return np.ones(len(codes), bool)
