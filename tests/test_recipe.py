@@ -20,7 +20,8 @@ from hwsearch.train import train
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import make_optimiser
 from hwsearch.train.passes import Passes, PassSettings
-from hwsearch.train.trainer import Trainer
+from hwsearch.train.schedule import Schedule
+from hwsearch.train.trainer import StepSettings, Trainer
 
 BATCH = 8
 
@@ -109,6 +110,22 @@ def test_lars_equals_its_formula():
             starts[at] = w - lr * moments[at]
     for weight, expected in zip(weights, starts, strict=True):
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["simsiam", "byol"])
+def test_when_the_learning_rate_has_fallen_to_0_only_simsiam_s_predictor_moves(name):
+    method = make_method(TINY, name)
+    schedule = Schedule(
+        steps=9, lr=0.1, warmup_steps=2, random_subnets=0, sampling="choices", seed=0
+    )
+    settings = StepSettings(schedule, "sgd", weight_decay=0.0, clip_norm=None)
+    trainer = Trainer(method, TINY, settings, Hardware("cpu", "fp32", channels_last=False))
+    trainer.step = schedule.steps
+    before = {n: p.detach().clone() for n, p in method.student.named_parameters()}
+    query, key = torch.randn(2, BATCH, *TINY.input_shape)
+    trainer.run_step(Views(query, key, torch.arange(BATCH), trainer.step))
+    moved = {n for n, p in method.student.named_parameters() if not torch.equal(p, before[n])}
+    assert {n.partition(".")[0] for n in moved} == ({"predictor"} if name == "simsiam" else set())
 
 
 @pytest.fixture

@@ -124,8 +124,9 @@ class RememberedDistance:
         """Takes a distance; one that must wait for its turn is on the disk when this returns."""
         if not np.isfinite(distance):
             raise HwsearchError(
-                f"the teacher distance of subnet {subnet} is {distance}",
-                fix="Check its weights and those of the teacher; training may have diverged",
+                f"the distance of subnet {subnet} is {distance}",
+                fix="Check the weights, for training may have diverged, or choose another "
+                "--distance: a control may give no number for some networks",
             )
         if not its_turn:
             self._early.append({"subnet": str(subnet), "distance": distance})

@@ -5,6 +5,7 @@ projection.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -77,6 +78,10 @@ class Method(nn.Module, ABC, Generic[T]):
         Returns:
             What `outputs` makes.
         """
+
+    def steady_parameters(self) -> Iterable[nn.Parameter]:
+        """Returns what keeps the peak learning rate to the end instead of following the cosine."""
+        return ()
 
     def after_step(self) -> None:
         """Moves the teacher and its memory, if any; called once after the optimiser's step."""

@@ -3,10 +3,11 @@
 Shapes: B batch, E embedding, D projection, T features of the teacher.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hwsearch.nn import Supernet
@@ -117,6 +118,10 @@ class Distilled(TaughtMethod[DistilledTargets[Any]]):
             projection_BT = F.normalize(self.head(found["embedding"]))
             distance = _feature_distance(projection_BT, targets.lesson_BT)
         return found | {"loss": found["loss"] + self.settings.distil_weight * distance}
+
+    def steady_parameters(self) -> Iterable[nn.Parameter]:
+        """Returns the method's own."""
+        return self.method.steady_parameters()
 
     def after_step(self) -> None:
         """Ends the step of the method."""

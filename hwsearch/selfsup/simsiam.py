@@ -3,7 +3,9 @@
 Shapes: B batch, 2B two views of it, E embedding, D projection.
 """
 
-from torch import Tensor
+from collections.abc import Iterable
+
+from torch import Tensor, nn
 
 from hwsearch.nn import Supernet
 from hwsearch.selfsup.base import Method, Views, Weights, outputs, without_average
@@ -35,6 +37,10 @@ class SimSiam(Method[Tensor]):
         """Computes −cos of one subnet's predictions, the mean of both directions."""
         cosine, projection_BD, embedding_BE = self.student(views, targets, subnet)
         return outputs(-cosine, projection_BD, embedding_BE)
+
+    def steady_parameters(self) -> Iterable[nn.Parameter]:
+        """Returns the predictor's: it keeps up with the latest projections (section 4.2)."""
+        return self.student.predictor.parameters()
 
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the trained encoder; there is no other."""

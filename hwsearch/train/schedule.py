@@ -36,6 +36,10 @@ class Schedule:
         done = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
         return self.lr * (1 + cos(pi * done)) / 2
 
+    def steady_lr_at(self, step: int) -> float:
+        """Returns the learning rate of what keeps it: a linear rise, then the peak."""
+        return self.lr_at(step) if step < self.warmup_steps else self.lr
+
     def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
         """Yields role and network for each pass of a step; random ones depend on the step only.
 

@@ -85,7 +85,10 @@ class Trainer:
         self.step = self._collapsed_steps = 0
         self._trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
         self._optimiser = make_optimiser(
-            settings.optimizer, self._trained.values(), settings.weight_decay
+            settings.optimizer,
+            self._trained.values(),
+            settings.weight_decay,
+            steady=method.steady_parameters(),
         )
         self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
         self._passes = Passes(method, space, settings.passes, hardware, self._scaler.scale)
@@ -111,7 +114,7 @@ class Trainer:
 
     def _update(self, lr: float) -> None:
         for group in self._optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = self._settings.schedule.steady_lr_at(self.step) if group["steady"] else lr
         if self._settings.clip_norm is not None:
             self._scaler.unscale_(self._optimiser)
             nn.utils.clip_grad_norm_(self._trained.values(), self._settings.clip_norm)

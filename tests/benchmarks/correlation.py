@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from correlation_pooled import pool
 from rows import add_row, open_results
 
 from hwsearch.checkpoint import load_run
@@ -194,6 +195,10 @@ def report(rows: list[dict[str, Any]]) -> None:
         print("no unit done yet")
         return
     print(pd.DataFrame(lines).to_string(index=False))
+    pooled = pool(rows)
+    if len(pooled):
+        print("\nAll sets together:")
+        print(pooled.to_string(index=False))
 
 
 def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
