@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
         engine="engine.onnx",
         input=Input("image", 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 1),
         output=Output("embedding", 4),
-        latency=Latency(1.0, 0.9, 1.1, 1.02, 0.01),
+        latency=Latency(1.0, 0.9, 1.1, 1.02, 0.01, (), None),
         parity=Parity(4, "torch", 1e-6, 1e-7),
         distance=Distance(0.1, 0.1, 0.1, 4, "images", "online"),
         checkpoint="weights",

@@ -77,7 +77,7 @@ def write_engine(folder: Path, table: str) -> Path:
         engine="engine.onnx",
         input=Input("image", 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 1),
         output=Output("embedding", 384),
-        latency=Latency(0.32, 0.3, 0.34, 0.33, 0.01),
+        latency=Latency(0.32, 0.3, 0.34, 0.33, 0.01, (), None),
         parity=Parity(4, "torch", 1e-6, 1e-7),
         distance=Distance(0.17, 0.17, 0.17, 4, "images", "online"),
         checkpoint="",

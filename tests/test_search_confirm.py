@@ -1,16 +1,20 @@
 """Fronts whose networks are measured, on a device that follows a known law."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from searches import write_checkpoint
 from synthetic_device import SyntheticDevice, network_ms
 
+from hwsearch.deploy.budget import Budget
+from hwsearch.deploy.manifest import Latency
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import read_journal
+from hwsearch.journal import Journal, read_journal
 from hwsearch.latency.lookup import Prediction
 from hwsearch.latency.table import Table
 from hwsearch.profiling.remeasure import Measured
@@ -152,3 +156,54 @@ def test_chances_follow_the_interval():
     assert found.chance_below(2.2)[0] == pytest.approx(0.95, abs=1e-4)
     assert found.chance_below(2.0)[0] == pytest.approx(0.5)
     assert found.chance_below(1.0)[0] < 1e-6
+
+
+@pytest.fixture
+def budgets(made, rounds, tmp_path):
+    """Opens budgets on the search of this file, and says what of it is known beforehand."""
+    inputs = open_search(made / "out")
+    tables = [table for table in inputs.tables if table.device == "lawful"]
+    with ExitStack() as journals:
+
+        def opened(limit_ms: float) -> Budget:
+            path = tmp_path / f"{limit_ms}.jsonl"
+            journal = journals.enter_context(Journal.open(path, KIND, {}))
+            return Budget.open(inputs, tables, limit_ms, journal)
+
+        yield opened
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_budget_is_met_by_the_closest_network_that_is_within_it(made, budgets, rounds, share):
+    evaluations = Evaluations.read(made / "out")
+    subnets = [SPACE.decode(code) for code in evaluations.codes]
+    truth = np.array([true_ms(subnet) for subnet in subnets])
+    limit_ms = float(np.quantile(truth, share))
+    budget = budgets(limit_ms)
+    budget.measure(60.0)
+    found = budget.best()
+    assert true_ms(found.subnet) <= limit_ms
+    surely = truth * (1 + 5 * NOISE) <= limit_ms
+    assert found.distance <= evaluations.distance[surely].min()
+    measured = [subnet for some in rounds for subnet in some]
+    assert len(measured) == len(set(measured)) < 0.7 * len(subnets)
+
+
+def test_an_engine_that_turns_out_too_slow_gives_way_to_the_next(budgets):
+    budget = budgets(1.05 * true_ms(SPACE.maximum))
+    budget.measure(60.0)
+    first = budget.best()
+    latency = Latency(1.0, 1.0, 1.0, 0.99 * budget.limit_ms, 0.001, (), None)
+    assert budget.holds(first, latency)
+    assert not budget.holds(first, msgspec.structs.replace(latency, measured_stderr_rel=0.02))
+    second = budget.best()
+    assert second.subnet != first.subnet
+    assert second.distance > first.distance
+
+
+def test_a_budget_that_nothing_meets_is_called_infeasible(budgets):
+    limit_ms = 0.9 * true_ms(SPACE.minimum)
+    budget = budgets(limit_ms)
+    budget.measure(60.0)
+    with pytest.raises(HwsearchError, match=r"infeasible: .* nearest is .* ms \(.*max-latency-ms="):
+        budget.best()

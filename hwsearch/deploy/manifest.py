@@ -8,9 +8,9 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA = 3
+SCHEMA = 4
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
-3: what distance the search found."""
+3: what distance the search found. 4: the budget, and marks of the measurement."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -39,13 +39,26 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds a call; `low_ms` to `high_ms` is the 90 % interval of the prediction."""
+    """Milliseconds a call.
+
+    Attributes:
+        predicted_ms: What was expected.
+        low_ms: Lower end of its 90 % interval.
+        high_ms: Upper end.
+        measured_ms: Of this engine.
+        measured_stderr_rel: Relative standard error of that between passes.
+        flags: Marks of the measurement: "noisy", "throttled" or "budget" (its time ended before
+            it had settled).
+        limit_ms: The budget that it was picked for, or None.
+    """
 
     predicted_ms: float
     low_ms: float
     high_ms: float
     measured_ms: float
     measured_stderr_rel: float
+    flags: tuple[str, ...]
+    limit_ms: float | None
 
 
 class Parity(msgspec.Struct, frozen=True):

@@ -13,6 +13,9 @@ from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table
 from hwsearch.space import Space, Subnet
 
+BETWEEN_PROCESSES = 0.004
+"""How far two processes' latencies of one engine differ beside their standard errors."""
+
 _NORMAL = 1.6449
 """Standard errors on each side that hold 90 % of a normal distribution."""
 
@@ -114,8 +117,8 @@ class Lookup:
 
 
 def of_measured(latency_ms: np.ndarray, stderr_rel: np.ndarray) -> Prediction:
-    """Returns measurements float[N] with the interval of their relative standard errors."""
-    reach_ms = _NORMAL * stderr_rel * latency_ms
+    """Returns measurements float[N] with the interval of what another process would measure."""
+    reach_ms = _NORMAL * np.hypot(stderr_rel, BETWEEN_PROCESSES) * latency_ms
     return Prediction(latency_ms, latency_ms - reach_ms, latency_ms + reach_ms)
 
 

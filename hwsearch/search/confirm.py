@@ -1,7 +1,8 @@
 """Confirm: the networks of each front are measured on this device, until all of them are."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from hwsearch.search.confirmed import (
     KIND,
     confirmation,
     confirmed_device,
+    is_measured,
     told,
     with_latencies,
 )
@@ -23,7 +25,7 @@ from hwsearch.search.front import find_front
 from hwsearch.search.inputs import SearchInputs
 from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.pareto import pareto_front
-from hwsearch.space import Subnet
+from hwsearch.space import Space, Subnet
 from hwsearch.spaces.precisions import network_of
 
 FIRST_SECONDS = 4.0
@@ -84,27 +86,57 @@ def _confirm_table(
     journal: Journal,
     until: float,
 ) -> None:
-    """Measures and refits until all that lead are measured, or until then on the clock."""
+    leads = partial(_leading, inputs, evaluations)
+    left = measure_leads(evaluations.space, device, table, leads, journal=journal, until=until)
+    rest = f"{len(left)} are left: give more --confirm-minutes" if left else "none is left"
+    say(f"{label_of(table)}: of the front {rest}")
+
+
+def measure_leads(
+    space: Space,
+    device: DeviceLimits,
+    table: Table,
+    leads: Callable[[DeviceLimits], Mapping[Subnet, float]],
+    *,
+    journal: Journal,
+    until: float,
+) -> Mapping[Subnet, float]:
+    """Measures and refits until all that lead are measured, or until then on the clock.
+
+    Args:
+        space: Of the networks.
+        device: Costs and limits, as the table alone tells.
+        table: Of this device.
+        leads: Tells, given what is known by now, what to measure, most wanted first, and the
+            latency in ms of each.
+        journal: Keeps what is measured.
+        until: On the clock of `time.monotonic`.
+
+    Returns:
+        What leads and is not measured.
+
+    Raises:
+        HwsearchError: If the table's references cannot be made again, or an engine fails.
+    """
     measured = inside = 0
     while True:
         known = confirmed_device(device, table, journal.rows)
-        leading = _leading(inputs, evaluations, known)
+        leading = leads(known)
         some, seconds = _fitting(leading, until - time.monotonic())
         if not some:
             break
-        alone = {network_of(evaluations.space, subnet): subnet for subnet in some}
+        alone = {network_of(space, subnet): subnet for subnet in some}
         found = remeasure_networks(list(alone), table, budget_seconds=seconds, every=False)
         for network, one in found.items():
-            subnet = alone[network]
             journal.append(confirmation(table, network, one))
-            low_ms, high_ms = known.costs.latency.network.predict_subnet(subnet)[1:]
+            low_ms, high_ms = known.costs.latency.network.predict_subnet(alone[network])[1:]
             inside += bool(low_ms[0] <= one.latency_ms <= high_ms[0])
         measured += len(found)
-    left = f"{len(leading)} are left: give more --confirm-minutes" if leading else "none is left"
     say(
         f"{label_of(table)}: {measured} networks measured, {inside} of them inside their predicted "
-        f"90 % intervals; of the front {left}"
+        "90 % intervals"
     )
+    return leading
 
 
 def _leading(
@@ -118,18 +150,26 @@ def _leading(
     front.sort(key=lambda point: abs(point.index - bend))
     found = {point.subnet: point.latency_ms for point in front if point.measured_ms is None}
     latency_ms = now.latencies(device.costs.label)
-    hopeful = _hopeful(now, device, most)
-    return found | {now.space.decode(now.codes[row]): float(latency_ms[row]) for row in hopeful}
+    rows = hopeful(now, device, most)
+    return found | {now.space.decode(now.codes[row]): float(latency_ms[row]) for row in rows}
 
 
-def _hopeful(evaluations: Evaluations, device: DeviceLimits, most: float) -> np.ndarray:
-    """Returns rows of networks that may meet a limit on latency after all, and would then lead."""
+def hopeful(evaluations: Evaluations, device: DeviceLimits, most: float) -> np.ndarray:
+    """Returns rows of networks that may meet a limit on latency after all, and would then lead.
+
+    Args:
+        evaluations: With the latencies that the device tells now.
+        device: Costs and limits; what it knows as measured is left out.
+        most: Largest distance of interest.
+    """
     if not device.limits_latency:
         return np.array([], dtype=int)
     codes, distance = evaluations.codes, evaluations.distance
     missed = device.excess(codes) > 0
     best = min(most, distance[~missed].min(initial=np.inf))
     rows = np.flatnonzero(missed & (distance < best) & (device.chance(codes) >= LEAST_CHANCE))
+    new = [not is_measured(device, evaluations.space.decode(codes[row])) for row in rows]
+    rows = rows[np.array(new, dtype=bool)]
     points = np.column_stack([evaluations.latencies(device.costs.label)[rows], distance[rows]])
     return rows[pareto_front(points)] if len(rows) else rows
 

@@ -129,6 +129,12 @@ def _row(values: Mapping[str, Any], space: Space) -> Row:
     )
 
 
+def is_measured(device: DeviceLimits, subnet: Subnet) -> bool:
+    """Tells whether a network's latency on a device was measured, for its table or after it."""
+    latency = device.costs.latency.network
+    return isinstance(latency, ConfirmedLatency) and latency.row(subnet) is not None
+
+
 def confirmed_devices(
     folder: Path, devices: Sequence[DeviceLimits], tables: Sequence[Table]
 ) -> list[DeviceLimits]:

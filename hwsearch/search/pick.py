@@ -1,8 +1,7 @@
 """How one network is picked from a front: by its knee, a budget or its index."""
 
 from collections.abc import Sequence
-
-import numpy as np
+from math import isfinite
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.search.evaluations import match_table
@@ -17,8 +16,7 @@ def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint
     Args:
         points: The fronts of a search, as read from front.csv.
         table: Label, name or path of the table; may be empty if there is only one.
-        how: "knee"; "max-latency-ms=X", the closest to the teacher whose predicted latency
-            is at most X; or "index=I", a row of front.csv.
+        how: "knee" or "index=I", a row of front.csv.
 
     Raises:
         HwsearchError: If the words cannot be read or no network fits.
@@ -32,11 +30,24 @@ def choose(front: Sequence[FrontPoint], how: str) -> FrontPoint:
     if how == "knee":
         return next(point for point in front if point.knee)
     name, _, value = how.partition("=")
-    if name == "max-latency-ms":
-        return _within_budget(front, _number(how, value))
     if name == "index":
         return _at(front, _number(how, value))
     raise unknown_name("pick", name, ("knee", "max-latency-ms=NUMBER", "index=NUMBER", "fleet"))
+
+
+def budget_ms(how: str) -> float | None:
+    """Returns the latency that a pick is to be within, or None if it is no such pick.
+
+    Raises:
+        HwsearchError: If the number cannot be read or is not above 0.
+    """
+    name, _, value = how.partition("=")
+    if name != "max-latency-ms":
+        return None
+    limit_ms = _number(how, value)
+    if not (isfinite(limit_ms) and limit_ms > 0):
+        raise HwsearchError(f"--pick {how} is not above 0", fix=f"Write {PICKS}")
+    return limit_ms
 
 
 def _number(how: str, value: str) -> float:
@@ -44,22 +55,6 @@ def _number(how: str, value: str) -> float:
         return float(value)
     except ValueError as cause:
         raise HwsearchError(f"cannot read '--pick {how}'", fix=f"Write {PICKS}") from cause
-
-
-def _within_budget(front: Sequence[FrontPoint], budget_ms: float) -> FrontPoint:
-    fitting = [point for point in front if point.latency_ms <= budget_ms]
-    if not fitting:
-        fastest = min(point.latency_ms for point in front)
-        raise HwsearchError(
-            f"no network on the front of {front[0].table} is predicted within {budget_ms:g} ms",
-            fix=f"The fastest takes {fastest:.3f} ms: use --pick max-latency-ms="
-            f"{_round_up(fastest)} or more",
-        )
-    return min(fitting, key=lambda point: point.distance)
-
-
-def _round_up(ms: float) -> str:
-    return f"{np.ceil(ms * 1000) / 1000:.3f}"
 
 
 def _at(front: Sequence[FrontPoint], index: float) -> FrontPoint:

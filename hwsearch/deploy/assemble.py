@@ -1,0 +1,162 @@
+"""Assembles the folder of one engine: its files, and the manifest that describes them."""
+
+import platform
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from hwsearch.deploy.manifest import SCHEMA, Distance, Latency, Manifest
+from hwsearch.deploy.originals import (
+    Original,
+    calibration_feeds,
+    embeddings_of,
+    write_original,
+)
+from hwsearch.deploy.verify import check_distance, check_parity, parity
+from hwsearch.device import fingerprint
+from hwsearch.distance import TargetImages, TeacherDistance
+from hwsearch.errors import HwsearchError
+from hwsearch.export.precision import converter_versions, in_precision
+from hwsearch.journal import sha256_of
+from hwsearch.latency.table import Table, require_this_device
+from hwsearch.profiling.remeasure import remeasure
+from hwsearch.runtime import get_runtime
+from hwsearch.runtime.base import BuildOptions, LoadOptions
+from hwsearch.search.front import FrontPoint
+from hwsearch.search.inputs import SearchInputs
+from hwsearch.spaces.precisions import network_of
+
+
+def engine_distance(inputs: SearchInputs) -> TeacherDistance:
+    """Returns the distance of the search, which an engine's own outputs must be able to have.
+
+    Raises:
+        HwsearchError: If they cannot.
+    """
+    distance = inputs.distance()
+    if isinstance(distance, TeacherDistance) and distance.students is inputs.students:
+        return distance
+    raise HwsearchError(
+        f"engines give pooled features, which cannot be judged by '{inputs.distance_name}', the "
+        f"distance of this search for {inputs.options.task}",
+        where=inputs.options.out,
+        fix="Deliver from a search with --distance projection or relation",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Assembler:
+    """Extracts and calibrates, or copies, then builds, checks and measures networks.
+
+    Attributes:
+        folder: Holds the files of the last one.
+        inputs: Of the search that they are from.
+        distance: To the teacher.
+        seconds: Most time for measuring an engine's latency.
+    """
+
+    folder: Path
+    inputs: SearchInputs
+    distance: TeacherDistance
+    seconds: float
+
+    def __call__(self, point: FrontPoint) -> Manifest:
+        """Writes the engine's files into an empty folder; returns the manifest that describes them.
+
+        Raises:
+            HwsearchError: If the table is of another device, the engine cannot be built, or its
+                outputs differ from the network's.
+        """
+        table, folder, distance = self.inputs.table(point.table), self.folder, self.distance
+        require_this_device(table)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        students, network = self.inputs.students, network_of(self.inputs.space, point.subnet)
+        original = write_original(
+            folder,
+            point.subnet,
+            students,
+            batch=table.batch,
+            form=get_runtime(table.runtime).takes,
+            precision=table.precision,
+        )
+        engine = _engine(folder, original, table, students.images)
+        provider, engine_NE = _outputs(engine, original, table, students.images)
+        found = parity(engine_NE, original.outputs_NE, original.reference)
+        check_parity(found, table.precision, table.runtime)
+        after = distance.of_embeddings(engine_NE)
+        before = distance.of_embeddings(original.outputs_NE)
+        check_distance(after, before, table.precision, table.runtime)
+        measured = remeasure({"engine": engine}, table, budget_seconds=self.seconds)["engine"]
+        return Manifest(
+            schema=SCHEMA,
+            space=network.space,
+            subnet=network.as_dict(),
+            table=point.table,
+            runtime=table.runtime,
+            provider=provider,
+            precision=table.precision,
+            threads=table.threads,
+            engine=engine.name,
+            input=original.takes,
+            output=original.gives,
+            latency=Latency(
+                predicted_ms=point.latency_ms,
+                low_ms=point.low_ms,
+                high_ms=point.high_ms,
+                measured_ms=measured.latency_ms,
+                measured_stderr_rel=measured.stderr_rel,
+                flags=measured.flags,
+                limit_ms=None,
+            ),
+            parity=found,
+            distance=Distance(
+                searched=point.distance,
+                float_net=before,
+                engine=after,
+                images=len(engine_NE),
+                images_fingerprint=students.images.fingerprint,
+                weights=original.weights,
+            ),
+            checkpoint=original.fingerprint,
+            device=fingerprint(),
+            versions=_versions(table.runtime, table.precision),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+        )
+
+
+def _engine(folder: Path, original: Original, table: Table, images: TargetImages) -> Path:
+    """Builds the engine, quantised on the target images first if it is to compute in int8."""
+    model = in_precision(
+        original.model,
+        folder / f"model_{table.precision}.onnx",
+        runtime=table.runtime,
+        precision=table.precision,
+        feeds=lambda: calibration_feeds(original.takes, images),
+    )
+    options = BuildOptions(precision=table.precision)
+    return get_runtime(table.runtime).build(model, folder, options)
+
+
+def _outputs(
+    path: Path, original: Original, table: Table, images: TargetImages
+) -> tuple[str, np.ndarray]:
+    """Returns what ran the engine, and its embeddings of the target images."""
+    options = LoadOptions(threads=table.threads, precision=table.precision)
+    with get_runtime(table.runtime).load(path, options) as engine:
+        return engine.provider, embeddings_of(engine, original.takes, original.gives, images)
+
+
+def _versions(runtime: str, precision: str) -> dict[str, str]:
+    packages = ("hwsearch", "torch", "onnx", "numpy")
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        runtime: get_runtime(runtime).version,
+        **converter_versions(runtime, precision),
+    }
