@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from searches import SPACE, made, options
+from PIL import Image
+from searches import SPACE, made, options, write_table
 
 from hwsearch.cli import main
+from hwsearch.deploy import assemble
+from hwsearch.deploy.load import load
+from hwsearch.deploy.manifest import write_manifest
 from hwsearch.deploy.run import DeployOptions, deploy
 from hwsearch.distance import DenseDistance
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
+from hwsearch.profiling.remeasure import Measured
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
@@ -29,12 +35,48 @@ def test_dense_tasks_compare_feature_maps(
     assert read_front(out)[-1].distance == 0.0
     assert Evaluations.read(out).yardstick.distance == named
     assert isinstance(open_search(out).distance(), DenseDistance)
-    with pytest.raises(HwsearchError, match=rf"judged by '{named}', .* for {task}"):
-        deploy(
-            DeployOptions(
-                search=out, out=tmp_path / "engine", table="bottleneck-32-openvino-fp32-b1-t2"
-            )
-        )
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+def test_an_engine_for_a_dense_task_gives_the_maps_of_all_stages(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    monkeypatch.setattr(assemble, "require_this_device", lambda table: None)
+    measured = Measured(1.0, 0.01, 5, ())
+    monkeypatch.setattr(assemble, "remeasure", lambda models, *_, **__: {"engine": measured})
+    table = write_table(tmp_path, runtime)
+    given = {"tables": (str(table),), "tables_dir": None, "evaluations": 4, "max_images": 70}
+    found = open_search(search(options(made, tmp_path / "out", task="segmentation", **given)))
+    folder, point = tmp_path / "engine", read_front(tmp_path / "out")[0]
+    manifest = assemble.Assembler(folder, found, assemble.engine_distance(found), 1.0)(point)
+    write_manifest(folder, manifest)
+    assert {output.name: output.shape for output in manifest.outputs} == {
+        "stage1": (32, 16, 16),
+        "stage2": (64, 8, 8),
+        "stage3": (128, 4, 4),
+        "stage4": (256, 4, 4),
+    }
+    assert manifest.parity.images == 70
+    assert set(manifest.parity.outputs) == {"stage1", "stage2", "stage3", "stage4"}
+    assert manifest.parity.relative_error < 1e-4
+    assert manifest.distance.float_net == pytest.approx(point.distance, abs=1e-6)
+    assert manifest.distance.engine == pytest.approx(point.distance, abs=1e-5)
+    photos = [np.full((40, 30, 3), value, np.uint8) for value in (3, 200)]
+    Image.fromarray(photos[0]).save(tmp_path / "photo.png")
+    with load(folder) as engine:
+        maps = engine.outputs(photos)
+        assert maps["stage4"].shape == (2, 256, 4, 4)
+        one = engine.outputs(tmp_path / "photo.png")
+        assert all(np.array_equal(one[name][0], maps[name][0]) for name in maps)
+        with pytest.raises(HwsearchError, match=r"stage1, stage2, .*engine\.outputs"):
+            engine(photos)
+
+
+def test_an_engine_cannot_be_judged_by_a_control(made: Path, tmp_path: Path) -> None:
+    out = search(options(made, tmp_path / "out", distance="parameters", evaluations=4))
+    table = "bottleneck-32-openvino-fp32-b1-t2"
+    with pytest.raises(HwsearchError, match=r"judged by 'parameters'.*--distance auto"):
+        deploy(DeployOptions(search=out, out=tmp_path / "engine", table=table))
 
 
 TEACHER = """

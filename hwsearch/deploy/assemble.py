@@ -2,49 +2,50 @@
 
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from hwsearch.deploy.manifest import SCHEMA, Distance, Latency, Manifest
 from hwsearch.deploy.originals import (
     Original,
     calibration_feeds,
-    embeddings_of,
-    write_original,
+    inputs_of,
+    open_original,
+    outputs_of,
 )
-from hwsearch.deploy.verify import check_distance, check_parity, parity
+from hwsearch.deploy.verify import ParityMeter, check_distance, check_parity
 from hwsearch.device import fingerprint
-from hwsearch.distance import TargetImages, TeacherDistance
+from hwsearch.distance import TargetImages
+from hwsearch.distance.base import DeliveredDistance, Outputs
 from hwsearch.errors import HwsearchError
 from hwsearch.export.precision import converter_versions, in_precision
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.profiling.remeasure import remeasure
 from hwsearch.runtime import get_runtime
-from hwsearch.runtime.base import BuildOptions, LoadOptions
+from hwsearch.runtime.base import BuildOptions, Engine, LoadOptions
 from hwsearch.search.front import FrontPoint
 from hwsearch.search.inputs import SearchInputs
 from hwsearch.spaces.precisions import network_of
 
 
-def engine_distance(inputs: SearchInputs) -> TeacherDistance:
+def engine_distance(inputs: SearchInputs) -> DeliveredDistance:
     """Returns the distance of the search, which an engine's own outputs must be able to have.
 
     Raises:
         HwsearchError: If they cannot.
     """
     distance = inputs.distance()
-    if isinstance(distance, TeacherDistance) and distance.students is inputs.students:
+    if isinstance(distance, DeliveredDistance):
         return distance
     raise HwsearchError(
-        f"engines give pooled features, which cannot be judged by '{inputs.distance_name}', the "
-        f"distance of this search for {inputs.options.task}",
+        f"what an engine gives cannot be judged by '{inputs.distance_name}', which this search has "
+        "instead of a distance",
         where=inputs.options.out,
-        fix="Deliver from a search with --distance projection or relation",
+        fix="Deliver from a search with --distance auto, projection, relation, queue or dense",
     )
 
 
@@ -61,7 +62,7 @@ class Assembler:
 
     folder: Path
     inputs: SearchInputs
-    distance: TeacherDistance
+    distance: DeliveredDistance
     seconds: float
 
     def __call__(self, point: FrontPoint) -> Manifest:
@@ -76,20 +77,25 @@ class Assembler:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         students, network = self.inputs.students, network_of(self.inputs.space, point.subnet)
-        original = write_original(
+        with open_original(
             folder,
             point.subnet,
             students,
+            maps=distance.of_maps,
             batch=table.batch,
             form=get_runtime(table.runtime).takes,
             precision=table.precision,
-        )
-        engine = _engine(folder, original, table, students.images)
-        provider, engine_NE = _outputs(engine, original, table, students.images)
-        found = parity(engine_NE, original.outputs_NE, original.reference)
-        check_parity(found, table.precision, table.runtime)
-        after = distance.of_embeddings(engine_NE)
-        before = distance.of_embeddings(original.outputs_NE)
+        ) as original:
+            engine = _engine(folder, original, table, students.images)
+            meter = ParityMeter([output.name for output in original.gives])
+            options = LoadOptions(threads=table.threads, precision=table.precision)
+            with get_runtime(table.runtime).load(engine, options) as loaded:
+                provider = loaded.provider
+                after = distance.of_outputs(_compared(loaded, original, students.images, meter))
+            parity = meter.result(original.reference, table.precision)
+            check_parity(parity, table.precision, table.runtime)
+            inputs = inputs_of(original.takes, students.images)
+            before = distance.of_outputs(map(original.run, inputs))
         check_distance(after, before, table.precision, table.runtime)
         measured = remeasure({"engine": engine}, table, budget_seconds=self.seconds)["engine"]
         return Manifest(
@@ -103,7 +109,7 @@ class Assembler:
             threads=table.threads,
             engine=engine.name,
             input=original.takes,
-            output=original.gives,
+            outputs=original.gives,
             latency=Latency(
                 predicted_ms=point.latency_ms,
                 low_ms=point.low_ms,
@@ -113,12 +119,12 @@ class Assembler:
                 flags=measured.flags,
                 limit_ms=None,
             ),
-            parity=found,
+            parity=parity,
             distance=Distance(
                 searched=point.distance,
                 float_net=before,
                 engine=after,
-                images=len(engine_NE),
+                images=parity.images,
                 images_fingerprint=students.images.fingerprint,
                 weights=original.weights,
             ),
@@ -143,13 +149,14 @@ def _engine(folder: Path, original: Original, table: Table, images: TargetImages
     return get_runtime(table.runtime).build(model, folder, options)
 
 
-def _outputs(
-    path: Path, original: Original, table: Table, images: TargetImages
-) -> tuple[str, np.ndarray]:
-    """Returns what ran the engine, and its embeddings of the target images."""
-    options = LoadOptions(threads=table.threads, precision=table.precision)
-    with get_runtime(table.runtime).load(path, options) as engine:
-        return engine.provider, embeddings_of(engine, original.takes, original.gives, images)
+def _compared(
+    engine: Engine, original: Original, images: TargetImages, meter: ParityMeter
+) -> Iterator[Outputs]:
+    """Yields an engine's outputs for the target images, compared with the network's on the way."""
+    for inputs_NCHW in inputs_of(original.takes, images):
+        given = outputs_of(engine, original.takes, original.gives, inputs_NCHW)
+        meter.add(given, original.run(inputs_NCHW))
+        yield given
 
 
 def _versions(runtime: str, precision: str) -> dict[str, str]:

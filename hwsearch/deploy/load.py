@@ -9,12 +9,48 @@ from typing import Self
 import numpy as np
 
 from hwsearch.data.prepare import normalise_array, prepare
+from hwsearch.data.sources.decode import decode
 from hwsearch.deploy.manifest import Manifest, check_files, read_manifest
 from hwsearch.device import fingerprint, fingerprint_difference
 from hwsearch.errors import HwsearchError
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import LoadOptions
-from hwsearch.runtime.embed import embed
+from hwsearch.runtime.embed import compute
+
+Image = np.ndarray | str | Path
+"""uint8[H, W, 3] of any size, or the path of an image file."""
+
+Images = Image | Sequence[Image]
+
+
+def _pixels(images: Images) -> list[np.ndarray]:
+    """Returns each image, uint8[H, W, 3].
+
+    Raises:
+        HwsearchError: If a file cannot be read, or an array is no image.
+    """
+    if isinstance(images, str | Path) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        images = [images]
+    found = [_read(image) for image in images]
+    if not found:
+        raise HwsearchError("an engine was called without an image", fix="Give one or more")
+    return found
+
+
+def _read(image: Image) -> np.ndarray:
+    if isinstance(image, str | Path):
+        try:
+            return decode(Path(image).read_bytes(), str(image))
+        except OSError as cause:
+            raise HwsearchError(
+                f"the image cannot be read: {cause.strerror}", where=Path(image)
+            ) from cause
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise HwsearchError(
+            f"an image is {image.dtype}{list(image.shape)}",
+            fix="Give uint8[H, W, 3], red, green and blue from 0 to 255, or the path of a file",
+        )
+    return image
 
 
 class LoadedEngine:
@@ -36,25 +72,44 @@ class LoadedEngine:
             runtime.load(folder / manifest.engine, options)
         )
 
-    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    def __call__(self, images: Images) -> np.ndarray:
         """Computes embeddings of images as a camera or a file gives them.
 
         Args:
-            images: uint8[H, W, 3], uint8[N, H, W, 3] or a sequence of uint8[H, W, 3] of any size.
+            images: uint8[H, W, 3], uint8[N, H, W, 3], the path of an image file, or a sequence of
+                either; of any size.
 
         Returns:
             float32[N, E], one row an image.
+
+        Raises:
+            HwsearchError: If the engine gives feature maps, or a file cannot be read.
         """
-        several = [images] if isinstance(images, np.ndarray) and images.ndim == 3 else images
-        takes = self.manifest.input
-        prepared = np.stack([prepare(image, takes.side) for image in several])
-        return embed(
-            self._engine,
-            normalise_array(prepared, takes.mean, takes.std),
-            input_name=takes.name,
-            output_name=self.manifest.output.name,
-            batch=takes.batch,
+        if len(self.manifest.outputs) > 1:
+            names = ", ".join(output.name for output in self.manifest.outputs)
+            raise HwsearchError(
+                f"this engine gives {names} instead of one embedding",
+                fix="Call engine.outputs(images), which returns them by name",
+            )
+        (found,) = self.outputs(images).values()
+        return found.reshape(len(found), -1)
+
+    def outputs(self, images: Images) -> dict[str, np.ndarray]:
+        """Computes all outputs, float32[N, ...] by name, such as feature maps [N, C, H, W].
+
+        Args:
+            images: As for a call.
+
+        Raises:
+            HwsearchError: If a file cannot be read.
+        """
+        takes, names = self.manifest.input, [output.name for output in self.manifest.outputs]
+        prepared = np.stack([prepare(image, takes.side) for image in _pixels(images)])
+        inputs_NCHW = normalise_array(prepared, takes.mean, takes.std)
+        found = compute(
+            self._engine, inputs_NCHW, input_name=takes.name, outputs=names, batch=takes.batch
         )
+        return dict(zip(names, found, strict=True))
 
     def close(self) -> None:
         """Frees the runtime's resources."""

@@ -10,7 +10,8 @@ from hwsearch.journal import sha256_of, write_atomic
 MANIFEST_NAME = "manifest.json"
 SCHEMA = 4
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
-3: what distance the search found. 4: the budget, and marks of the measurement."""
+3: what distance the search found. 4: the budget, and marks of the measurement; several
+outputs, the errors of each."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -32,10 +33,16 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True):
-    """What the engine returns: `name` float32[batch, width]."""
+    """One output of the engine, float32[batch, *shape].
+
+    Attributes:
+        name: "embedding", or "stage1" and so on for feature maps, fine to coarse; of a ready model
+            as its file has it.
+        shape: For one image: channels, and height and width if it is a map.
+    """
 
     name: str
-    width: int
+    shape: tuple[int, ...]
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -61,20 +68,39 @@ class Latency(msgspec.Struct, frozen=True):
     limit_ms: float | None
 
 
+class OutputError(msgspec.Struct, frozen=True):
+    """How far an output is from the float network's.
+
+    Attributes:
+        max_abs: Largest absolute difference of any value.
+        mean_abs: Mean absolute difference.
+        relative: Norm of all differences over the norm of the float network's output.
+    """
+
+    max_abs: float
+    mean_abs: float
+    relative: float
+
+
 class Parity(msgspec.Struct, frozen=True):
     """Engine against the float network on real images.
 
     Attributes:
         images: How many.
         reference: What computed the float network, such as "torch".
-        max_abs_error: Largest absolute difference of any output value.
-        relative_error: Norm of all differences over the norm of the float network's outputs.
+        tolerance: Largest relative error that was accepted.
+        outputs: By name of the output.
     """
 
     images: int
     reference: str
-    max_abs_error: float
-    relative_error: float
+    tolerance: float
+    outputs: dict[str, OutputError]
+
+    @property
+    def relative_error(self) -> float:
+        """Of the output that is furthest off."""
+        return max(error.relative for error in self.outputs.values())
 
 
 class Distance(msgspec.Struct, frozen=True):
@@ -124,7 +150,7 @@ class Manifest(msgspec.Struct, frozen=True):
     threads: int
     engine: str
     input: Input
-    output: Output
+    outputs: tuple[Output, ...]
     latency: Latency
     parity: Parity
     distance: Distance

@@ -1,24 +1,30 @@
-"""The float network that an engine is built from: its file, and the outputs it must give."""
+"""The float network that an engine is built from: its file, and what gives its outputs."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import save_file
 
+from hwsearch.block import Shape
 from hwsearch.data.prepare import MEAN, STD, normalise_array
 from hwsearch.deploy.manifest import Input, Output
 from hwsearch.distance import CatalogueStudents, Students, SupernetStudents, TargetImages
-from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network
+from hwsearch.distance.base import Outputs
+from hwsearch.export.onnx import INPUT_NAME, export_network
 from hwsearch.export.program import export_network_program
 from hwsearch.export.quantise import image_feeds
 from hwsearch.export.single import single_file
+from hwsearch.kinds import cost_of
 from hwsearch.nn import StaticNet
 from hwsearch.nn.rounded import RANGE_IMAGES
 from hwsearch.runtime.base import Engine, Feed, Form, Portable
-from hwsearch.runtime.embed import embed_all
+from hwsearch.runtime.embed import compute
 from hwsearch.runtime.onnxruntime import OnnxRuntime
 from hwsearch.space import Subnet
 
@@ -34,80 +40,103 @@ class Original:
         model: Its files in the engine's folder: ONNX in float32, and an exported program if the
             engine is built from one.
         takes: The engine's input.
-        gives: The engine's output.
-        outputs_NE: Its own embeddings of the target images, float32[N, E].
-        reference: What computed them.
+        gives: The engine's outputs.
+        run: Computes them for a batch of inputs.
+        reference: What does so.
         fingerprint: Names where its weights are from.
         weights: Which weights these are.
     """
 
     model: Portable
     takes: Input
-    gives: Output
-    outputs_NE: np.ndarray
+    gives: tuple[Output, ...]
+    run: Callable[[np.ndarray], Outputs]
     reference: str
     fingerprint: str
     weights: str
 
 
-def write_original(
-    folder: Path, subnet: Subnet, students: Students, *, batch: int, form: Form, precision: str
-) -> Original:
-    """Writes the files of a network and computes what they must give.
+@contextmanager
+def open_original(
+    folder: Path,
+    subnet: Subnet,
+    students: Students,
+    *,
+    maps: bool,
+    batch: int,
+    form: Form,
+    precision: str,
+) -> Iterator[Original]:
+    """Writes the files of a network, which can be run until the block ends.
 
     Args:
         folder: The engine's folder.
         subnet: Which network.
         students: Where it comes from.
+        maps: Whether it gives its feature maps instead of its embedding.
         batch: Images a call.
         form: What the engine will be built from.
         precision: Numbers that an exported program computes in.
     """
     if isinstance(students, CatalogueStudents):
-        return _copied(folder, subnet, students)
+        with _copied(folder, subnet, students) as original:
+            yield original
+        return
     assert isinstance(students, SupernetStudents)
     net = students.network(subnet)
+    if maps:
+        net = net.showing_maps()
     save_file(net.state_dict(), folder / "weights.safetensors")
     model = export_network(net, folder / _FILE, batch=batch)
     if form == "program":
         path = folder / _PROGRAM
         program = export_network_program(net, path, batch=batch, precision=precision).program
         model = replace(model, program=program)
-    return _extracted(net, model, students, batch)
+    yield _extracted(net, model, students, batch)
 
 
 def _extracted(net: StaticNet, model: Portable, students: SupernetStudents, batch: int) -> Original:
     """Describes a network that was extracted, calibrated and exported."""
     side = net.lowered[0].in_side
+    shapes = {block.output: cost_of(block).out_shape for block in net.lowered if block.output}
+
+    @torch.no_grad()
+    def run(inputs_NCHW: np.ndarray) -> Outputs:
+        return [x.numpy() for x in net(torch.from_numpy(inputs_NCHW)).outputs.values()]
+
     return Original(
         model=model,
         takes=Input(INPUT_NAME, side, (MEAN, MEAN, MEAN), (STD, STD, STD), batch),
-        gives=Output(OUTPUT_NAME, net.embedding_width),
-        outputs_NE=students.embeddings_of(net),
+        gives=tuple(Output(name, _without_place(shape)) for name, shape in shapes.items()),
+        run=run,
         reference="torch",
         fingerprint=students.run.fingerprint,
         weights=students.weights,
     )
 
 
-def _copied(folder: Path, subnet: Subnet, students: CatalogueStudents) -> Original:
+def _without_place(shape: Shape) -> tuple[int, ...]:
+    return shape[:1] if shape[1:] == (1, 1) else shape
+
+
+@contextmanager
+def _copied(folder: Path, subnet: Subnet, students: CatalogueStudents) -> Iterator[Original]:
     """Copies a ready model; the file as the user has it tells what it computes."""
     model, copy = students.space.model(subnet), folder / _FILE
     if single_file(model, copy) != copy:
         shutil.copyfile(model.path, copy)
     takes = Input(model.input_name, model.side, model.mean, model.std, model.batch)
-    gives = Output(model.output_name, model.width)
+    gives = (Output(model.output_name, (model.width,)),)
     with OnnxRuntime().load_plain(model.path) as engine:
-        outputs_NE = embeddings_of(engine, takes, gives, students.images)
-    return Original(
-        model=Portable(copy),
-        takes=takes,
-        gives=gives,
-        outputs_NE=outputs_NE,
-        reference="unoptimised ONNX Runtime",
-        fingerprint=model.sha256,
-        weights=model.weights or "file",
-    )
+        yield Original(
+            model=Portable(copy),
+            takes=takes,
+            gives=gives,
+            run=partial(outputs_of, engine, takes, gives),
+            reference="unoptimised ONNX Runtime",
+            fingerprint=model.sha256,
+            weights=model.weights or "file",
+        )
 
 
 def calibration_feeds(takes: Input, images: TargetImages) -> Sequence[Feed]:
@@ -119,9 +148,14 @@ def calibration_feeds(takes: Input, images: TargetImages) -> Sequence[Feed]:
     return image_feeds(takes.name, inputs_NCHW, takes.batch)
 
 
-def embeddings_of(engine: Engine, takes: Input, gives: Output, images: TargetImages) -> np.ndarray:
-    """Computes a loaded engine's embeddings of the target images, float32[N, E]."""
-    inputs = images.inputs(takes.side, mean=takes.mean, std=takes.std)
-    return embed_all(
-        engine, inputs, input_name=takes.name, output_name=gives.name, batch=takes.batch
-    )
+def outputs_of(
+    engine: Engine, takes: Input, gives: Sequence[Output], inputs_NCHW: np.ndarray
+) -> Outputs:
+    """Computes a loaded engine's outputs for any number of inputs."""
+    names = [output.name for output in gives]
+    return compute(engine, inputs_NCHW, input_name=takes.name, outputs=names, batch=takes.batch)
+
+
+def inputs_of(takes: Input, images: TargetImages) -> Iterator[np.ndarray]:
+    """Yields the target images as an engine takes them, in their batches."""
+    return images.inputs(takes.side, mean=takes.mean, std=takes.std)

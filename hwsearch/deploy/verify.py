@@ -1,8 +1,12 @@
 """Verification of an engine against the float network it was built from."""
 
+from collections.abc import Sequence
+from math import inf, sqrt
+
 import numpy as np
 
-from hwsearch.deploy.manifest import Parity
+from hwsearch.deploy.manifest import OutputError, Parity
+from hwsearch.distance.base import Outputs
 from hwsearch.errors import HwsearchError
 
 MOST_RELATIVE_ERROR = {"fp32": 1e-3, "fp16": 0.03, "bf16": 0.2, "int8": 0.5}
@@ -14,36 +18,62 @@ MOST_DISTANCE_RISE = 0.1
 trained networks were at most 0.012 further."""
 
 
-def parity(engine_NE: np.ndarray, float_NE: np.ndarray, reference: str) -> Parity:
-    """Compares the outputs of an engine with the float network's for the same images.
+class ParityMeter:
+    """Compares the outputs of an engine with the float network's for the same images, in batches.
 
     Args:
-        engine_NE: float[N, E].
-        float_NE: float[N, E].
-        reference: What computed the float network.
+        names: Of the outputs.
     """
-    difference = engine_NE.astype(np.float64) - float_NE
-    return Parity(
-        images=len(float_NE),
-        reference=reference,
-        max_abs_error=float(np.abs(difference).max()),
-        relative_error=float(np.linalg.norm(difference) / np.linalg.norm(float_NE)),
-    )
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names, self._images = names, 0
+        # By output: largest and sum of |difference|, squares of differences and of values, values.
+        self._sums = np.zeros((len(names), 5))
+
+    def add(self, engine: Outputs, float_net: Outputs) -> None:
+        """Takes one batch."""
+        self._images += len(float_net[0])
+        for sums, given, right in zip(self._sums, engine, float_net, strict=True):
+            exact = right.astype(np.float64)
+            off = np.abs(given.reshape(exact.shape) - exact)
+            sums[0] = np.maximum(sums[0], off.max())  # stays NaN, which Python's max would not
+            sums[1:] += off.sum(), (off**2).sum(), (exact**2).sum(), off.size
+
+    def result(self, reference: str, precision: str) -> Parity:
+        """Returns what was found.
+
+        Args:
+            reference: What computed the float network.
+            precision: Numbers that the engine computes in.
+        """
+        found = zip(self._names, self._sums.tolist(), strict=True)
+        errors = {
+            name: OutputError(largest, total / count, sqrt(squares / size) if size else inf)
+            for name, (largest, total, squares, size, count) in found
+        }
+        return Parity(self._images, reference, MOST_RELATIVE_ERROR[precision], errors)
+
+
+def parity(engine_NE: np.ndarray, float_NE: np.ndarray, precision: str) -> Parity:
+    """Compares embeddings, float[N, E], with those of PyTorch."""
+    meter = ParityMeter(["embedding"])
+    meter.add([engine_NE], [float_NE])
+    return meter.result("torch", precision)
 
 
 def check_parity(found: Parity, precision: str, engine: str) -> None:
     """Refuses an engine whose outputs are not those of the network.
 
     Raises:
-        HwsearchError: If the relative error is above the bound of the precision.
+        HwsearchError: If the relative error of an output is above the bound of the precision.
     """
-    most = MOST_RELATIVE_ERROR[precision]
-    if not found.relative_error <= most:
-        raise HwsearchError(
-            f"the {engine} engine differs from {found.reference} by {found.relative_error:.2g} "
-            f"(at most {most:g} in {precision})",
-            fix="Nothing was delivered; update the runtime, or choose another --table",
-        )
+    for name, error in found.outputs.items():
+        if not error.relative <= found.tolerance:
+            raise HwsearchError(
+                f"'{name}' of the {engine} engine differs from {found.reference} by "
+                f"{error.relative:.2g} (at most {found.tolerance:g} in {precision})",
+                fix="Nothing was delivered; update the runtime, or choose another --table",
+            )
 
 
 def check_distance(engine: float, float_net: float, precision: str, runtime: str) -> None:

@@ -4,15 +4,19 @@ Shapes: B images of a batch, N all target images.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hwsearch.distance.stopping import hopeless
 from hwsearch.space import Subnet
+
+Outputs = Sequence[np.ndarray]
+"""What a delivered network or its engine gives for some images: its embedding, or a map a stage."""
 
 Judge = Callable[[Subnet], float]
 """What orders networks without labels, lower is better: a distance, or a control of one."""
@@ -67,6 +71,24 @@ class Distance(ABC):
                 if limit is not None and hopeless(seen_N.numpy(), len(self), limit):
                     break
         return Estimate(float(seen_N.mean()), len(seen_N))
+
+
+class DeliveredDistance(Distance):
+    """A distance that an engine has as well, by what it gives.
+
+    Attributes:
+        of_maps: Whether feature maps are compared; else embeddings are.
+    """
+
+    of_maps: bool
+
+    @abstractmethod
+    def of_outputs(self, batches: Iterable[Outputs]) -> float:
+        """Returns the distance of what was given for the target images.
+
+        Args:
+            batches: In the order and in the batches of the images.
+        """
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 Shapes: B images, C channels, H W side of a map, G side of the grid, P = G² positions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isqrt
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from hwsearch.distance.base import Distance, one_thread
+from hwsearch.distance.base import DeliveredDistance, Outputs, one_thread
 from hwsearch.distance.students import SeenStudents
 from hwsearch.distance.teacher import Teacher, to_grid
 from hwsearch.errors import HwsearchError
@@ -31,7 +31,7 @@ _TINY = 1e-12
 """Least length that is divided by: a place without any feature is like no other."""
 
 
-class DenseDistance(Distance):
+class DenseDistance(DeliveredDistance):
     """Squared distance between rows of relation matrices (DATA, arXiv 2203.09041).
 
     For each stage a map's columns, one a position, have length 1 over the channels, A = F̂ᵀF̂ tells
@@ -49,7 +49,7 @@ class DenseDistance(Distance):
         HwsearchError: If the teacher or the networks show no such maps.
     """
 
-    by_image = True
+    by_image, of_maps = True, True
 
     def __init__(
         self,
@@ -70,12 +70,21 @@ class DenseDistance(Distance):
         """Returns how many images there are."""
         return len(self.students.images)
 
-    @torch.no_grad()
     def rows(self, subnet: Subnet) -> Iterator[Tensor]:
         """Yields the distances of one network for each image, batch by batch, [B]."""
-        for part, features in enumerate(self.students.observe(subnet)):
-            levels = [features.levels[stage - 1] for stage in self.stages]
-            pairs = zip(levels, self._relations_of_teacher(part), strict=True)
+        return self._rows(features.levels for features in self.students.observe(subnet))
+
+    def of_outputs(self, batches: Iterable[Outputs]) -> float:
+        """Returns the distance of the maps of all stages, [B, C, H, W] each."""
+        with one_thread():
+            found = self._rows([torch.from_numpy(x) for x in outputs] for outputs in batches)
+            return float(torch.cat(list(found)).mean())
+
+    @torch.no_grad()
+    def _rows(self, batches: Iterable[Sequence[Tensor]]) -> Iterator[Tensor]:
+        for part, levels in enumerate(batches):
+            compared = [levels[stage - 1] for stage in self.stages]
+            pairs = zip(compared, self._relations_of_teacher(part), strict=True)
             yield torch.stack([position_distance(*pair) for pair in pairs]).mean(0)
 
     def _relations_of_teacher(self, part: int) -> list[Tensor]:

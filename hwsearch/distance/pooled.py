@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hwsearch.distance.base import Distance, one_thread
+from hwsearch.distance.base import DeliveredDistance, Outputs, one_thread
 from hwsearch.distance.projection import Projection
 from hwsearch.distance.queue import QueueRelation
 from hwsearch.distance.relation import Relation
@@ -40,7 +40,7 @@ class Description(Protocol):
         ...
 
 
-class TeacherDistance(Distance):
+class TeacherDistance(DeliveredDistance):
     """Distance of networks to a teacher by their pooled features, without any adapter to train.
 
     Args:
@@ -49,6 +49,8 @@ class TeacherDistance(Distance):
         teacher: What they are compared with; one of the same students unless for "relation".
         cache: Folder that keeps the teacher's features, or None to keep none.
     """
+
+    of_maps = False
 
     def __init__(
         self,
@@ -86,6 +88,11 @@ class TeacherDistance(Distance):
         """
         with one_thread():
             return float(torch.cat(list(self._rows(self._batches(embeddings_NE)))).mean())
+
+    def of_outputs(self, batches: Iterable[Outputs]) -> float:
+        """Returns the distance of embeddings [B, E] or [B, E, 1, 1]."""
+        found = [outputs[0].reshape(len(outputs[0]), -1) for outputs in batches]
+        return self.of_embeddings(np.concatenate(found))
 
     def _batches(self, embeddings_NE: np.ndarray) -> Iterator[np.ndarray]:
         batch = self.students.images.batch if self.by_image else len(embeddings_NE)

@@ -1,6 +1,7 @@
 """Static networks: plain torch modules with running statistics, ready to calibrate and export."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -152,6 +153,22 @@ class StaticNet(nn.Module):
     def embedding_width(self) -> int:
         """Channels of the last block's output."""
         return cost_of(self.lowered[-1]).out_shape[0]
+
+    def showing_maps(self) -> "StaticNet":
+        """Returns a copy whose outputs are its feature maps, "stage1" the finest, and no embedding.
+
+        Raises:
+            ValueError: If it has none.
+        """
+        ends = [at for at, block in enumerate(self.lowered) if block.tap is not None]
+        if not ends:
+            raise ValueError("the network shows no feature maps")
+        blocks = list(self.lowered[: ends[-1] + 1])
+        for stage, at in enumerate(ends, start=1):
+            blocks[at] = replace(blocks[at], output=f"stage{stage}")
+        shown, own = StaticNet(tuple(blocks)), self.state_dict()
+        shown.load_state_dict({name: own[name] for name in shown.state_dict()})
+        return shown.train(self.training)
 
     def forward(self, x: Tensor) -> Features:
         """Computes all levels and outputs of normalised images of the network's own side."""

@@ -1,35 +1,46 @@
 """Feeds any number of prepared images through an engine of fixed batch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from hwsearch.runtime.base import Engine
 
 
-def embed(
-    engine: Engine, inputs_NCHW: np.ndarray, *, input_name: str, output_name: str, batch: int
-) -> np.ndarray:
-    """Computes embeddings; the last batch is filled up with zeros.
+def compute(
+    engine: Engine, inputs_NCHW: np.ndarray, *, input_name: str, outputs: Sequence[str], batch: int
+) -> tuple[np.ndarray, ...]:
+    """Computes outputs of any number of images; the last batch is filled up with zeros.
 
     Args:
         engine: A loaded engine.
         inputs_NCHW: What the engine takes, N at least 1.
         input_name: Name of the engine's input.
-        output_name: Name of the output [batch, E] or [batch, E, 1, 1].
+        outputs: Names of outputs, each [batch, ...].
         batch: Images a call.
 
     Returns:
-        float32[N, E].
+        float32[N, ...] each, in the order of the names.
     """
     feed = np.zeros((batch, *inputs_NCHW.shape[1:]), inputs_NCHW.dtype)
-    rows = []
+    parts: list[list[np.ndarray]] = [[] for _ in outputs]
     for start in range(0, len(inputs_NCHW), batch):
         chunk = inputs_NCHW[start : start + batch]
         feed[: len(chunk)] = chunk
-        given = engine.run({input_name: feed})[output_name].reshape(batch, -1)
-        rows.append(given[: len(chunk)])
-    return np.concatenate(rows, dtype=np.float32)
+        given = engine.run({input_name: feed})
+        for part, name in zip(parts, outputs, strict=True):
+            part.append(given[name][: len(chunk)])
+    return tuple(np.concatenate(part, dtype=np.float32) for part in parts)
+
+
+def embed(
+    engine: Engine, inputs_NCHW: np.ndarray, *, input_name: str, output_name: str, batch: int
+) -> np.ndarray:
+    """Computes an output [batch, E] or [batch, E, 1, 1] as float32[N, E]; see `compute`."""
+    (found,) = compute(
+        engine, inputs_NCHW, input_name=input_name, outputs=(output_name,), batch=batch
+    )
+    return found.reshape(len(found), -1)
 
 
 def embed_all(
@@ -40,7 +51,7 @@ def embed_all(
     output_name: str,
     batch: int,
 ) -> np.ndarray:
-    """Computes embeddings of images that come in chunks, float32[N, E]; see `embed`."""
+    """Computes embeddings of images that come in chunks, float32[N, E]; see `compute`."""
     found = (
         embed(engine, chunk, input_name=input_name, output_name=output_name, batch=batch)
         for chunk in chunks

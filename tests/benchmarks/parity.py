@@ -61,7 +61,7 @@ def errors_of(net: StaticNet, images: torch.Tensor, folder: Path) -> dict[str, f
     with torch.no_grad():
         expected = net(images).embedding.numpy()
         exact = deepcopy(net).double()(images.double()).embedding.numpy()
-    own = {"torch to float64": parity(expected, exact, "float64").relative_error}
+    own = {"torch to float64": parity(expected, exact, "fp32").relative_error}
     return own | {name: _error(name, model, images.numpy(), expected, folder) for name in RUNTIMES}
 
 
@@ -72,7 +72,7 @@ def _error(
     engine = runtime.build(model, folder / name, BuildOptions())
     with runtime.load(engine, LoadOptions(threads=1)) as loaded:
         outputs = loaded.run({"image": images})["embedding"]
-    return parity(outputs, expected, "torch").relative_error
+    return parity(outputs, expected, "fp32").relative_error
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import torch
 from rows import add_row, open_results
 
 from hwsearch.checkpoint import load_run
-from hwsearch.deploy.originals import calibration_feeds, embeddings_of, write_original
+from hwsearch.deploy.originals import calibration_feeds, inputs_of, open_original, outputs_of
 from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance, load_target
 from hwsearch.export.precision import in_precision
 from hwsearch.runtime import get_runtime
@@ -40,18 +40,22 @@ def engine_outputs(
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         form = get_runtime(runtime).takes
-        original = write_original(out, subnet, students, batch=1, form=form, precision=precision)
+        with open_original(
+            out, subnet, students, maps=False, batch=1, form=form, precision=precision
+        ) as original:
+            takes, gives = original.takes, original.gives
         ready = in_precision(
             original.model,
             out / "lower.onnx",
             runtime=runtime,
             precision=precision,
-            feeds=lambda: calibration_feeds(original.takes, students.images),
+            feeds=lambda: calibration_feeds(takes, students.images),
         )
         path = get_runtime(runtime).build(ready, out, BuildOptions(precision=precision))
         options = LoadOptions(threads=1, precision=precision)
         with get_runtime(runtime).load(path, options) as engine:
-            return embeddings_of(engine, original.takes, original.gives, students.images)
+            inputs = inputs_of(takes, students.images)
+            return np.concatenate([outputs_of(engine, takes, gives, x)[0] for x in inputs])
 
 
 def compare(
