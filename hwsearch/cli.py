@@ -156,6 +156,11 @@ VERBS = {
             "hwsearch deploy searches/photos --pick knee --out engines/photos "
             "--table bottleneck-32-onnxruntime-fp32-b1-t2"
         ),
+        more_examples=(
+            "hwsearch deploy searches/photos --pick max-latency-ms=2.5 --out engines/fast",
+            "hwsearch deploy --checkpoint runs/photos --subnet max --images photos "
+            "--table bottleneck-32-onnxruntime-fp32-b1-t2 --out engines/max",
+        ),
         positional=("search",),
     ),
     "probe": Verb(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hwsearch.data.canvas import CanvasFolders, write_canvases
 from hwsearch.deploy.manifest import MANIFEST_NAME
-from hwsearch.deploy.run import DeployOptions, deploy
+from hwsearch.deploy.options import DeployOptions
+from hwsearch.deploy.run import deploy
 from hwsearch.judgement import judge_engines, show_judgement, write_judgement
 from hwsearch.latency.table import Table
 from hwsearch.profiling.profile import ProfileOptions, profile

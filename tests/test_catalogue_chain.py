@@ -9,7 +9,8 @@ from catalogues import catalogue_of, outputs, write_folder
 
 import hwsearch
 from hwsearch.data.prepare import normalise_array
-from hwsearch.deploy.run import DeployOptions, deploy
+from hwsearch.deploy.options import DeployOptions
+from hwsearch.deploy.run import deploy
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.probe import ProbeOptions, probe
 from hwsearch.latency.fit import fit_latency
@@ -96,9 +97,11 @@ def test_a_model_is_delivered_with_its_own_normalisation(profiled, folder, tmp_p
             out=tmp_path / "search",
         )
     )
-    bound = fit_latency(Table.read(profiled), catalogue_of(folder)).mean_ms(np.array([[1]]))[0]
-    pick = f"max-latency-ms={bound * 1.001}"
-    given = DeployOptions(tmp_path / "search", tmp_path / "engine", pick, measure_seconds=1)
+    predict = fit_latency(Table.read(profiled), catalogue_of(folder)).mean_ms
+    pick = f"max-latency-ms={np.sqrt(predict(np.array([[1], [2]])).prod())}"
+    given = DeployOptions(
+        search=tmp_path / "search", out=tmp_path / "engine", pick=pick, measure_seconds=1
+    )
     out = deploy(given)
     assert (out / "model.onnx").read_bytes() == (folder / "middle.onnx").read_bytes()
     assert not (out / "weights.safetensors").exists()
@@ -106,6 +109,7 @@ def test_a_model_is_delivered_with_its_own_normalisation(profiled, folder, tmp_p
     with hwsearch.load(out) as engine:
         manifest, embedding = engine.manifest, engine(photo)
     assert manifest.subnet == {"model": "middle"}
+    assert manifest.latency.measured_ms < manifest.latency.limit_ms
     assert manifest.parity.reference == "unoptimised ONNX Runtime"
     assert manifest.parity.relative_error < 1e-5
     assert manifest.distance.engine == pytest.approx(manifest.distance.float_net, rel=1e-4)

@@ -14,7 +14,8 @@ import torch
 from onnx import numpy_helper
 
 import hwsearch
-from hwsearch.deploy.run import DeployOptions, deploy
+from hwsearch.deploy.options import DeployOptions
+from hwsearch.deploy.run import deploy
 from hwsearch.deploy.verify import check_distance, check_parity, parity
 from hwsearch.distance.images import TargetImages, load_target
 from hwsearch.errors import HwsearchError
@@ -252,7 +253,9 @@ def test_int8_from_profile_to_engine(catalogue: Path, tmp_path: Path, runtime: s
     )
     assert found
     out = deploy(
-        DeployOptions(tmp_path / "search", tmp_path / "engine", "index=0", measure_seconds=1)
+        DeployOptions(
+            search=tmp_path / "search", out=tmp_path / "engine", pick="index=0", measure_seconds=1
+        )
     )
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["precision"] == "int8" and manifest["subnet"] == {"model": "small"}

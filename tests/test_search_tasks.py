@@ -1,6 +1,7 @@
 """What networks of a search are judged by: tasks, other teachers, controls, the first images."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from PIL import Image
 from searches import SPACE, made, options, write_table
 
 from hwsearch.cli import main
-from hwsearch.deploy import assemble
+from hwsearch.deploy import assemble, source
 from hwsearch.deploy.load import load
 from hwsearch.deploy.manifest import write_manifest
-from hwsearch.deploy.run import DeployOptions, deploy
+from hwsearch.deploy.options import DeployOptions
+from hwsearch.deploy.run import deploy
 from hwsearch.distance import DenseDistance
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
@@ -70,6 +72,43 @@ def test_an_engine_for_a_dense_task_gives_the_maps_of_all_stages(
         assert all(np.array_equal(one[name][0], maps[name][0]) for name in maps)
         with pytest.raises(HwsearchError, match=r"stage1, stage2, .*engine\.outputs"):
             engine(photos)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_one_network_can_be_delivered_without_a_search(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(source, "require_this_device", lambda table: None)
+    table = write_table(tmp_path, "openvino", precision=precision)
+    given = {"tables": (str(table),), "tables_dir": None, "evaluations": 4}
+    found = read_front(search(options(made, tmp_path / "out", **given)))[0]
+    asked = DeployOptions(
+        out=tmp_path / "engine",
+        subnet=",".join(f"{name}={found.subnet[name]}" for name in SPACE.minimum.as_dict()),
+        checkpoint=made / "run",
+        images="sklearn:digits",
+        max_images=8,
+        table=str(table),
+    )
+    with source.open_network(asked) as (inputs, point):
+        assert inputs.distance_name == "projection"
+    assert (point.subnet, point.distance) == (found.subnet, found.distance)
+    for name in ("latency_ms", "low_ms", "high_ms", "macs"):
+        assert getattr(point, name) == pytest.approx(getattr(found, name))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "--search or --subnet"),
+        ({"search": Path("s"), "subnet": "max"}, "--search or --subnet"),
+        ({"search": Path("s"), "images": "photos"}, "--images means nothing beside --search"),
+        ({"subnet": "max", "table": "t"}, "--subnet needs --images"),
+    ],
+)
+def test_what_to_deliver_is_said_once(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(HwsearchError, match=message):
+        DeployOptions(out=Path("engine"), **given)
 
 
 def test_an_engine_cannot_be_judged_by_a_control(made: Path, tmp_path: Path) -> None:

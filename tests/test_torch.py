@@ -9,7 +9,8 @@ from tiny_space import TINY
 
 import hwsearch
 from hwsearch.checkpoint import Checkpoint, Header, build_method
-from hwsearch.deploy.run import DeployOptions, deploy
+from hwsearch.deploy.options import DeployOptions
+from hwsearch.deploy.run import deploy
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.export.program import export_block_program

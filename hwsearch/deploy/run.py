@@ -1,7 +1,6 @@
-"""Deploy: from a point of the Pareto front to a verified engine in a folder of its own."""
+"""Deploy: from a chosen network to a verified engine in a folder of its own."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -9,6 +8,8 @@ from msgspec.structs import replace
 from hwsearch.deploy.assemble import Assembler, engine_distance
 from hwsearch.deploy.budget import Budget, target_tables
 from hwsearch.deploy.manifest import Latency, Manifest, write_manifest
+from hwsearch.deploy.options import DeployOptions
+from hwsearch.deploy.source import open_network
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.latency.table import require_this_device
@@ -17,41 +18,6 @@ from hwsearch.search.confirmed import FILE, KIND
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.inputs import open_search
 from hwsearch.search.pick import budget_ms
-
-
-@dataclass(frozen=True)
-class DeployOptions:
-    """What to deliver."""
-
-    search: Path
-    """Folder of a finished search."""
-
-    out: Path
-    """Folder to write the engine to; must not exist."""
-
-    pick: str = "knee"
-    """Which point of the front: knee or index=NUMBER; or fleet, the one network for all devices of
-    the search; or max-latency-ms=NUMBER, the closest to the teacher whose engine is within that
-    with 95 % probability, as measured."""
-
-    table: str = ""
-    """Latency table of the target, by name or path; not needed if the search had one table. After
-    a search with --joint, the name of the device: the pick is of all its tables."""
-
-    tables_dir: Path | None = None
-    """Folder of latency tables, searched first."""
-
-    measure_seconds: float = 10.0
-    """Most time for measuring the engine's latency."""
-
-    budget_seconds: float = 60.0
-    """Most time for measuring networks that may be within max-latency-ms, before one is built."""
-
-    def __post_init__(self) -> None:
-        """Refuses values that cannot work."""
-        for name in ("measure_seconds", "budget_seconds"):
-            if getattr(self, name) <= 0:
-                raise HwsearchError(f"--{name.replace('_', '-')} must be above 0")
 
 
 def deploy(options: DeployOptions) -> Path:
@@ -63,25 +29,35 @@ def deploy(options: DeployOptions) -> Path:
         The engine's folder.
 
     Raises:
-        HwsearchError: If the pick is not on the front, the folder exists, the table is of
-            another device, or the engine's outputs differ from the network's.
+        HwsearchError: If the pick is not on the front, no network is within the budget, the folder
+            exists, the table is of another device, or the engine's outputs differ from the
+            network's.
     """
     if options.out.exists():
         raise HwsearchError(
             "the output folder exists", where=options.out, fix="Name another --out, or remove it"
         )
-    found = open_search(options.search, tables_dir=options.tables_dir)
     partial = options.out.with_name(options.out.name + ".partial")
-    assemble = Assembler(partial, found, engine_distance(found), options.measure_seconds)
-    limit_ms = budget_ms(options.pick)
-    if limit_ms is None:
-        manifest = assemble(pick_network(options.search, options.table, options.pick))
-    else:
-        manifest = _within(limit_ms, assemble, options)
+    manifest = _picked(partial, options) if options.search else _alone(partial, options)
     write_manifest(partial, manifest)
     partial.rename(options.out)
     _print(options.out, manifest)
     return options.out
+
+
+def _alone(folder: Path, options: DeployOptions) -> Manifest:
+    with open_network(options) as (inputs, point):
+        return Assembler(folder, inputs, engine_distance(inputs), options.measure_seconds)(point)
+
+
+def _picked(folder: Path, options: DeployOptions) -> Manifest:
+    assert options.search is not None
+    limit_ms = budget_ms(options.pick)
+    found = open_search(options.search, tables_dir=options.tables_dir)
+    assemble = Assembler(folder, found, engine_distance(found), options.measure_seconds)
+    if limit_ms is not None:
+        return _within(limit_ms, assemble, options)
+    return assemble(pick_network(options.search, options.table, options.pick))
 
 
 def _within(limit_ms: float, assemble: Assembler, options: DeployOptions) -> Manifest:

@@ -1,0 +1,82 @@
+"""What `hwsearch deploy` is told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwsearch.distance import Task
+from hwsearch.errors import HwsearchError
+from hwsearch.selfsup.base import Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployOptions:
+    """What to deliver: a pick of a search, or one network without any search."""
+
+    out: Path
+    """Folder to write the engine to; must not exist."""
+
+    search: Path | None = None
+    """Folder of a finished search."""
+
+    pick: str = "knee"
+    """Which point of the search's front: knee or index=NUMBER; or fleet, the one network for all
+    devices of the search; or max-latency-ms=NUMBER, the closest to the teacher whose engine is
+    within that with 95 % probability, as measured."""
+
+    table: str = ""
+    """Latency table of the target, by name or path; not needed if the search had one table. After
+    a search with --joint, the name of the device: the pick is of all its tables."""
+
+    tables_dir: Path | None = None
+    """Folder of latency tables, searched first."""
+
+    subnet: str = ""
+    """Instead of --search, one network of the table's space: max, min or NAME=VALUE,NAME=VALUE;
+    of a catalogue model=NAME. Needs --table, --images and --checkpoint or --teacher."""
+
+    checkpoint: Path | None = None
+    """With --subnet: folder that hwsearch train wrote."""
+
+    images: str = ""
+    """With --subnet: unlabelled images of the target domain, as search takes them."""
+
+    teacher: str = ""
+    """With --subnet: what the network should be close to, as search takes it."""
+
+    task: Task = "classification"
+    """With --subnet: what the engine is for. For detection and segmentation it gives the feature
+    maps of all stages instead of an embedding; after a search, the search's task decides."""
+
+    weights: Weights = "online"
+    """With --subnet: weights of the checkpoint, as search takes them."""
+
+    max_images: int = 512
+    """With --subnet: most images to look at."""
+
+    measure_seconds: float = 10.0
+    """Most time for measuring the engine's latency."""
+
+    budget_seconds: float = 60.0
+    """Most time for measuring networks that may be within max-latency-ms, before one is built."""
+
+    def __post_init__(self) -> None:
+        """Refuses values that cannot work."""
+        for name in ("measure_seconds", "budget_seconds"):
+            if getattr(self, name) <= 0:
+                raise HwsearchError(f"--{name.replace('_', '-')} must be above 0")
+        if (self.search is None) == (not self.subnet):
+            raise HwsearchError(
+                "--search or --subnet says what to deliver, one of them",
+                fix="Name the folder of a search, or one network with --subnet",
+            )
+        alone = {"checkpoint": self.checkpoint, "images": self.images, "teacher": self.teacher}
+        if self.search is not None and (given := [name for name in alone if alone[name]]):
+            raise HwsearchError(
+                f"--{given[0]} means nothing beside --search, which has its own",
+                fix=f"Leave --{given[0]} out",
+            )
+        if self.subnet and not (self.table and self.images):
+            raise HwsearchError(
+                f"--subnet needs --{'images' if self.table else 'table'} as well",
+                fix="Name the latency table of the target, and images of the target domain",
+            )
