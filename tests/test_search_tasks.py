@@ -5,19 +5,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engines import assemble_engine
 from PIL import Image
 from searches import SPACE, made, options, write_table
 
 from hwsearch.cli import main
-from hwsearch.deploy import assemble, source
+from hwsearch.deploy import source
 from hwsearch.deploy.load import load
-from hwsearch.deploy.manifest import write_manifest
+from hwsearch.deploy.manifest import read_manifest
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.run import deploy
 from hwsearch.distance import DenseDistance
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
-from hwsearch.profiling.remeasure import Measured
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
@@ -43,15 +43,10 @@ def test_dense_tasks_compare_feature_maps(
 def test_an_engine_for_a_dense_task_gives_the_maps_of_all_stages(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
 ) -> None:
-    monkeypatch.setattr(assemble, "require_this_device", lambda table: None)
-    measured = Measured(1.0, 0.01, 5, ())
-    monkeypatch.setattr(assemble, "remeasure", lambda models, *_, **__: {"engine": measured})
-    table = write_table(tmp_path, runtime)
-    given = {"tables": (str(table),), "tables_dir": None, "evaluations": 4, "max_images": 70}
-    found = open_search(search(options(made, tmp_path / "out", task="segmentation", **given)))
-    folder, point = tmp_path / "engine", read_front(tmp_path / "out")[0]
-    manifest = assemble.Assembler(folder, found, assemble.engine_distance(found), 1.0)(point)
-    write_manifest(folder, manifest)
+    folder, point = assemble_engine(
+        made, tmp_path, monkeypatch, runtime, task="segmentation", max_images=70
+    )
+    manifest = read_manifest(folder)
     assert {output.name: output.shape for output in manifest.outputs} == {
         "stage1": (32, 16, 16),
         "stage2": (64, 8, 8),

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from hwsearch.deploy.manifest import SCHEMA, Distance, Latency, Manifest
 from hwsearch.deploy.originals import (
     Original,
@@ -16,6 +18,7 @@ from hwsearch.deploy.originals import (
     open_original,
     outputs_of,
 )
+from hwsearch.deploy.readme import write_readme
 from hwsearch.deploy.verify import ParityMeter, check_distance, check_parity
 from hwsearch.device import fingerprint
 from hwsearch.distance import TargetImages
@@ -98,7 +101,7 @@ class Assembler:
             before = distance.of_outputs(map(original.run, inputs))
         check_distance(after, before, table.precision, table.runtime)
         measured = remeasure({"engine": engine}, table, budget_seconds=self.seconds)["engine"]
-        return Manifest(
+        manifest = Manifest(
             schema=SCHEMA,
             space=network.space,
             subnet=network.as_dict(),
@@ -132,8 +135,11 @@ class Assembler:
             device=fingerprint(),
             versions=_versions(table.runtime, table.precision),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            files={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+            files={},
         )
+        write_readme(folder, manifest)
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+        return replace(manifest, files=files)
 
 
 def _engine(folder: Path, original: Original, table: Table, images: TargetImages) -> Path:

@@ -1,0 +1,189 @@
+"""The README in an engine's folder: what it is, and how to call it with and without hwsearch."""
+
+from pathlib import Path
+from string import Template
+
+from hwsearch.deploy.manifest import Manifest
+from hwsearch.journal import write_atomic
+
+NAME = "README.md"
+
+_TEXT = Template("""\
+# $engine ($runtime, $precision)
+
+$what
+A call (images: $batch, threads: $threads) took $measured_ms ms on the machine that built it.
+`manifest.json` holds everything that was checked and measured, and the hash of each file.
+
+| | name | type |
+|---|---|---|
+$ports
+
+Images are cut to their centre square, scaled to $side × $side pixels (bilinear,
+antialiased), divided by 255, and normalised: mean $mean, standard deviation $std for red, green and
+blue.
+
+## With hwsearch
+
+```python
+import hwsearch
+
+with hwsearch.load(".") as engine:
+    for name, output in engine.outputs("photo.png").items():
+        print(name, output.shape)
+```
+""")
+
+_PREPARE = Template("""\
+import numpy as np
+from PIL import Image
+
+MEAN, STD = np.array($mean, np.float32), np.array($std, np.float32)
+
+
+def prepare(path):
+    image = Image.open(path).convert("RGB")
+    short = min(image.size)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    box = (left, top, left + short, top + short)
+    image = image.resize(($side, $side), Image.Resampling.BILINEAR, box)
+    pixels = (np.asarray(image, np.float32) / 255 - MEAN) / STD
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None].repeat($batch, 0))
+""")
+
+_PYTHON = {
+    "onnxruntime": Template("""\
+import onnxruntime
+
+settings = onnxruntime.SessionOptions()
+settings.intra_op_num_threads = $threads
+session = onnxruntime.InferenceSession("$engine", settings, providers=["CPUExecutionProvider"])
+names = [output.name for output in session.get_outputs()]
+outputs = dict(zip(names, session.run(names, {"$input": prepare("photo.png")})))
+"""),
+    "openvino": Template("""\
+import openvino
+
+config = {
+    "PERFORMANCE_HINT": "LATENCY",
+    "INFERENCE_NUM_THREADS": $threads,
+    "INFERENCE_PRECISION_HINT": "$hint",
+}
+model = openvino.Core().compile_model("$engine", "CPU", config)
+found = model({"$input": prepare("photo.png")})
+outputs = {port.get_any_name(): found[port] for port in model.outputs}
+"""),
+}
+
+_NORMALISE = Template("""\
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <vector>
+
+// Reads $side x $side red-green-blue bytes, already cut and scaled, for each of $batch image(s).
+std::vector<float> read_input(const char* path) {
+    const float mean[3] = {$mean_c}, std[3] = {$std_c};
+    std::ifstream file(path, std::ios::binary);
+    const std::vector<unsigned char> bytes{std::istreambuf_iterator<char>(file), {}};
+    const size_t side = $side, batch = $batch, plane = side * side;
+    if (bytes.size() != batch * plane * 3) throw std::runtime_error("wrong number of bytes");
+    std::vector<float> input(bytes.size());
+    for (size_t image = 0; image < batch; ++image)
+        for (size_t place = 0; place < plane; ++place)
+            for (size_t c = 0; c < 3; ++c)
+                input[(image * 3 + c) * plane + place] =
+                    (bytes[(image * plane + place) * 3 + c] / 255.0f - mean[c]) / std[c];
+    return input;
+}
+""")
+
+_CPP = {
+    "onnxruntime": Template("""\
+#include <onnxruntime_cxx_api.h>
+
+int main(int count, char** words) {
+    Ort::Env env;
+    Ort::SessionOptions settings;
+    settings.SetIntraOpNumThreads($threads);
+    Ort::Session session(env, "$engine", settings);
+    auto values = read_input(words[1]);
+    const int64_t shape[] = {$batch, 3, $side, $side};
+    auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+    auto input = Ort::Value::CreateTensor<float>(memory, values.data(), values.size(), shape, 4);
+    const char* inputs[] = {"$input"};
+    const char* names[] = {$names_c};
+    auto outputs = session.Run(Ort::RunOptions{}, inputs, &input, 1, names, std::size(names));
+    for (size_t at = 0; at < outputs.size(); ++at)
+        std::printf("%s %g\\n", names[at], outputs[at].GetTensorData<float>()[0]);
+}
+"""),
+    "openvino": Template("""\
+#include <openvino/openvino.hpp>
+
+int main(int count, char** words) {
+    ov::Core core;
+    auto model = core.compile_model("$engine", "CPU",
+        ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
+        ov::inference_num_threads($threads), ov::hint::inference_precision(ov::element::$hint));
+    auto request = model.create_infer_request();
+    auto values = read_input(words[1]);
+    request.set_tensor("$input", {ov::element::f32, {$batch, 3, $side, $side}, values.data()});
+    request.infer();
+    for (const char* name : {$names_c})
+        std::printf("%s %g\\n", name, request.get_tensor(name).data<const float>()[0]);
+}
+"""),
+}
+
+
+def write_readme(folder: Path, manifest: Manifest) -> None:
+    """Writes the README beside an engine."""
+    write_atomic(folder / NAME, readme(manifest))
+
+
+def readme(manifest: Manifest) -> str:
+    """Returns how to call an engine: from Python, and for the CPU from C++ as well."""
+    values, runtime = _values(manifest), manifest.runtime
+    text = _TEXT.substitute(values)
+    if runtime in _PYTHON:
+        code = _PREPARE.substitute(values) + "\n\n" + _PYTHON[runtime].substitute(values)
+        code += "for name, output in outputs.items():\n    print(name, output.shape)\n"
+        text += f"\n## With {runtime} alone\n\n```python\n{code}```\n"
+        code = _NORMALISE.substitute(values) + "\n" + _CPP[runtime].substitute(values)
+        text += f"\n## From C++\n\n```cpp\n{code}```\n"
+    return text
+
+
+def _values(manifest: Manifest) -> dict[str, object]:
+    takes, names = manifest.input, [output.name for output in manifest.outputs]
+    chosen = [f"{name}={value}" for name, value in manifest.subnet.items()]
+    return {
+        "engine": manifest.engine,
+        "runtime": manifest.runtime,
+        "precision": manifest.precision,
+        "what": f"`{','.join(chosen)}` of `{manifest.space}`.",
+        "batch": takes.batch,
+        "threads": manifest.threads,
+        "measured_ms": f"{manifest.latency.measured_ms:.3f}",
+        "ports": "\n".join(_ports(manifest)),
+        "side": takes.side,
+        "mean": list(takes.mean),
+        "std": list(takes.std),
+        "mean_c": ", ".join(f"{value}f" for value in takes.mean),
+        "std_c": ", ".join(f"{value}f" for value in takes.std),
+        "input": takes.name,
+        "names_c": ", ".join(f'"{name}"' for name in names),
+        "hint": "bf16" if manifest.precision == "bf16" else "f32",
+    }
+
+
+def _ports(manifest: Manifest) -> list[str]:
+    takes = manifest.input
+    rows = [_port("input", takes.name, (takes.batch, 3, takes.side, takes.side))]
+    return rows + [_port("output", out.name, (takes.batch, *out.shape)) for out in manifest.outputs]
+
+
+def _port(kind: str, name: str, shape: tuple[int, ...]) -> str:
+    return f"| {kind} | `{name}` | float32 {list(shape)} |"

@@ -1,0 +1,66 @@
+"""What the README in an engine's folder tells to do works without hwsearch, and gives the same."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+from engines import assemble_engine
+from PIL import Image
+from searches import made
+
+import hwsearch
+from hwsearch.data.prepare import prepare
+
+__all__ = ["made"]
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (48, 70, 3), np.uint8)
+LAST = "    np.save(f'{name}.npy', output)\n"
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def engine(made, tmp_path, monkeypatch, request) -> Path:
+    folder, _ = assemble_engine(made, tmp_path, monkeypatch, request.param, task="segmentation")
+    Image.fromarray(PHOTO).save(folder / "photo.png")
+    return folder
+
+
+def blocks(folder: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+
+
+def test_its_python_gives_the_same(engine):
+    own, bare = blocks(engine, "python")
+    for code in (own, bare + LAST):
+        words = [sys.executable, "-W", "error", "-c", code]
+        done = subprocess.run(words, cwd=engine, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "stage4 (1, 256, 4, 4)" in done.stdout
+    with hwsearch.load(engine) as loaded:
+        for name, expected in loaded.outputs(PHOTO).items():
+            np.testing.assert_allclose(np.load(engine / f"{name}.npy"), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++")
+@pytest.mark.parametrize("engine", ["openvino"], indirect=True)
+def test_its_cpp_gives_the_same(engine):
+    """Only OpenVINO's Python package brings headers."""
+    (code,) = blocks(engine, "cpp")
+    (engine / "main.cpp").write_text(code)
+    package = Path(openvino.__file__).parent
+    (library,) = (package / "libs").glob("libopenvino.so.*")
+    words = ["g++", "-std=c++17", "main.cpp", "-I", str(package / "include"), str(library)]
+    words += [f"-Wl,-rpath,{library.parent}", "-o", "main"]
+    subprocess.run(words, cwd=engine, check=True)
+    (engine / "photo.rgb").write_bytes(prepare(PHOTO, 32).tobytes())
+    said = subprocess.run(
+        ["./main", "photo.rgb"], cwd=engine, capture_output=True, text=True, check=True
+    ).stdout
+    found = dict(line.split() for line in said.splitlines())
+    with hwsearch.load(engine) as loaded:
+        first = {name: float(x.ravel()[0]) for name, x in loaded.outputs(PHOTO).items()}
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(first, abs=1e-4)
