@@ -18,7 +18,7 @@ from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.train import train
 from hwsearch.train.hardware import Hardware
-from hwsearch.train.optimisers import make_optimiser
+from hwsearch.train.optimisers import default_lr, make_optimiser
 from hwsearch.train.passes import Passes, PassSettings
 from hwsearch.train.schedule import Schedule
 from hwsearch.train.trainer import StepSettings, Trainer
@@ -171,3 +171,9 @@ def test_a_recipe_is_part_of_what_resuming_checks(options):
     other = dataclasses.replace(options, resume=True, follow_max=0.0, accumulate=1)
     with pytest.raises(HwsearchError, match=r"accumulate: 2, now 1; follow_max: 0\.5, now 0"):
         train(other)
+
+
+def test_a_method_starts_from_the_learning_rate_of_its_paper():
+    assert default_lr("moco-v2", "sgd", 256) == default_lr("byol", "sgd", 256) == 0.03
+    assert default_lr("simsiam", "sgd", 512) == pytest.approx(0.1)
+    assert default_lr("byol", "lars", 4096) == pytest.approx(3.2)

@@ -25,7 +25,7 @@ from hwsearch.train.distributed import check_split, groups_of_one, joined
 from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.monitor import Monitor
-from hwsearch.train.optimisers import LR_OF_256
+from hwsearch.train.optimisers import default_lr
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.session import CONFIG_NAME, Session
 from hwsearch.train.teacher import open_teacher
@@ -167,7 +167,7 @@ def _first_header(
     check_split(options.batch, groups_of_one(groups, norm), options.accumulate)
     lr = options.lr
     if lr is None:
-        lr = LR_OF_256[options.optimizer] * options.batch / 256
+        lr = default_lr(options.method, options.optimizer, options.batch)
     recipe = {name: getattr(options, name) for name in _RECIPE}
     recipe |= {"lr": lr, "amp": hardware.amp, "norm": norm, "images": source.fingerprint()}
     recipe["teacher"] = None if teacher is None else teacher.fingerprint()

@@ -10,9 +10,18 @@ from torch.optim import Optimizer
 from hwsearch.train.lars import Lars
 
 _MOMENTUM = 0.9
-LR_OF_256 = {"sgd": 0.03, "lars": 0.3, "adamw": 0.001}
-"""Default peak learning rates for each 256 images of a batch: of MoCo v2 (arXiv 2003.04297), of
-SimCLR (arXiv 2002.05709), and AdamW's own, which takes no batch of 256 into account."""
+_LR_OF_256 = {"sgd": 0.03, "lars": 0.3, "adamw": 0.001}
+"""Peak learning rates for each 256 images of a batch: of MoCo v2 (arXiv 2003.04297), of SimCLR
+(arXiv 2002.05709), and AdamW's own, which takes no batch of 256 into account."""
+
+_LR_OF_METHOD = {("byol", "lars"): 0.2, ("simsiam", "sgd"): 0.05}
+"""Those of methods whose papers have another (arXiv 2006.07733, 2011.10566)."""
+
+
+def default_lr(method: str, optimizer: str, batch: int) -> float:
+    """Returns the peak learning rate of a method unless told otherwise."""
+    of_256 = _LR_OF_METHOD.get((method, optimizer), _LR_OF_256[optimizer])
+    return of_256 * batch / 256
 
 
 def make_optimiser(

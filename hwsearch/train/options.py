@@ -36,8 +36,8 @@ class TrainOptions:
     batch: int = 256
     """Images a step, over all processes: of many, each takes an equal share."""
     lr: float | None = None
-    """Peak learning rate; by default 0.03 (sgd), 0.3 (lars) or 0.001 (adamw) for each 256 images of
-    a batch."""
+    """Peak learning rate; by default 0.03 (sgd; simsiam 0.05), 0.3 (lars; byol 0.2) or 0.001
+    (adamw) for each 256 images of a batch."""
     optimizer: Optimizer = "sgd"
     """What takes the steps: sgd with momentum 0.9; lars, the same with steps as long as each
     tensor's weights, for batches of thousands; or adamw, which gets far in few steps."""
