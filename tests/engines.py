@@ -6,6 +6,7 @@ import pytest
 from searches import options, write_table
 
 from hwsearch.deploy import assemble
+from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.manifest import write_manifest
 from hwsearch.profiling.remeasure import Measured
 from hwsearch.search.front import FrontPoint, read_front
@@ -14,7 +15,12 @@ from hwsearch.search.run import search
 
 
 def assemble_engine(
-    made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, **given: object
+    made: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    runtime: str,
+    head: ClassifierHead | None = None,
+    **given: object,
 ) -> tuple[Path, FrontPoint]:
     """Searches and assembles the fastest network; its latency is not measured.
 
@@ -28,5 +34,5 @@ def assemble_engine(
     found = open_search(search(options(made, folder / "search", **known | given)))
     point, out = read_front(folder / "search")[0], folder / "engine"
     distance = assemble.engine_distance(found)
-    write_manifest(out, assemble.Assembler(out, found, distance, 1.0)(point))
+    write_manifest(out, assemble.Assembler(out, found, distance, 1.0, head)(point))
     return out, point

@@ -40,6 +40,7 @@ def folder(tmp_path: Path) -> Path:
         latency=Latency(1.0, 0.9, 1.1, 1.02, 0.01, (), None),
         parity=Parity(4, "torch", 1e-3, {"embedding": OutputError(1e-6, 1e-7, 1e-7)}),
         distance=Distance(0.1, 0.1, 0.1, 4, "images", "online"),
+        classifier=None,
         checkpoint="weights",
         device={"cpu": "some"},
         versions={"python": "3"},

@@ -81,6 +81,7 @@ def write_engine(folder: Path, table: str) -> Path:
         latency=Latency(0.32, 0.3, 0.34, 0.33, 0.01, (), None),
         parity=Parity(4, "torch", 1e-3, {"embedding": OutputError(1e-6, 1e-7, 1e-7)}),
         distance=Distance(0.17, 0.17, 0.17, 4, "images", "online"),
+        classifier=None,
         checkpoint="",
         device={},
         versions={},

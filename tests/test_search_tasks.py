@@ -11,12 +11,14 @@ from searches import SPACE, made, options, write_table
 
 from hwsearch.cli import main
 from hwsearch.deploy import source
+from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.load import load
 from hwsearch.deploy.manifest import read_manifest
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.run import deploy
 from hwsearch.distance import DenseDistance
 from hwsearch.errors import HwsearchError
+from hwsearch.evaluate.labelled import load_labelled
 from hwsearch.journal import read_journal
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
@@ -67,6 +69,32 @@ def test_an_engine_for_a_dense_task_gives_the_maps_of_all_stages(
         assert all(np.array_equal(one[name][0], maps[name][0]) for name in maps)
         with pytest.raises(HwsearchError, match=r"stage1, stage2, .*engine\.outputs"):
             engine(photos)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_an_engine_with_labels_tells_classes(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    images = load_labelled("sklearn:digits", 32, limit=400)
+    head = ClassifierHead(images)
+    folder, point = assemble_engine(made, tmp_path, monkeypatch, runtime, head=head)
+    manifest = read_manifest(folder)
+    assert [output.name for output in manifest.outputs] == ["embedding", "scores"]
+    assert manifest.classifier is not None
+    assert manifest.classifier.classes == tuple("0123456789")
+    assert 0.5 < manifest.classifier.low < manifest.classifier.accuracy < manifest.classifier.high
+    assert manifest.distance.engine == pytest.approx(point.distance, abs=1e-5)
+    photos = images.target.prepared(32)
+    with load(folder) as engine:
+        told = engine.classify(photos)
+        assert engine(photos).shape == (400, manifest.outputs[0].shape[0])
+    assert all(sum(shares.values()) == pytest.approx(1) for shares in told)
+    right = [
+        next(iter(shares)) == str(label) for shares, label in zip(told, images.labels, strict=True)
+    ]
+    assert np.mean(right) > manifest.classifier.accuracy
+    with pytest.raises(HwsearchError, match="feature maps take no classifier"):
+        assemble_engine(made, tmp_path / "d", monkeypatch, runtime, head=head, task="detection")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from hwsearch.deploy.manifest import SCHEMA, Distance, Latency, Manifest
+from hwsearch.deploy.classifier import ClassifierHead
+from hwsearch.deploy.manifest import SCHEMA, Classifier, Distance, Latency, Manifest
 from hwsearch.deploy.originals import (
     Original,
     calibration_feeds,
@@ -21,12 +23,13 @@ from hwsearch.deploy.originals import (
 from hwsearch.deploy.readme import write_readme
 from hwsearch.deploy.verify import ParityMeter, check_distance, check_parity
 from hwsearch.device import fingerprint
-from hwsearch.distance import TargetImages
+from hwsearch.distance import CatalogueStudents, TargetImages
 from hwsearch.distance.base import DeliveredDistance, Outputs
 from hwsearch.errors import HwsearchError
 from hwsearch.export.precision import converter_versions, in_precision
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table, require_this_device
+from hwsearch.nn import StaticNet
 from hwsearch.profiling.remeasure import remeasure
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Engine, LoadOptions
@@ -61,12 +64,25 @@ class Assembler:
         inputs: Of the search that they are from.
         distance: To the teacher.
         seconds: Most time for measuring an engine's latency.
+        head: Makes a network tell classes, if it is to.
     """
 
     folder: Path
     inputs: SearchInputs
     distance: DeliveredDistance
     seconds: float
+    head: ClassifierHead | None = None
+
+    def __post_init__(self) -> None:
+        ready = isinstance(self.inputs.students, CatalogueStudents)
+        if self.head is not None and (ready or self.distance.of_maps):
+            what = "ready models" if ready else "engines that give feature maps"
+            raise HwsearchError(f"{what} take no classifier", fix="Leave --labelled out")
+
+    def _finish(self, net: StaticNet) -> StaticNet:
+        if self.distance.of_maps:
+            return net.showing_maps()
+        return net if self.head is None else self.head.on(net)
 
     def __call__(self, point: FrontPoint) -> Manifest:
         """Writes the engine's files into an empty folder; returns the manifest that describes them.
@@ -84,7 +100,7 @@ class Assembler:
             folder,
             point.subnet,
             students,
-            maps=distance.of_maps,
+            finish=self._finish,
             batch=table.batch,
             form=get_runtime(table.runtime).takes,
             precision=table.precision,
@@ -95,6 +111,7 @@ class Assembler:
             with get_runtime(table.runtime).load(engine, options) as loaded:
                 provider = loaded.provider
                 after = distance.of_outputs(_compared(loaded, original, students.images, meter))
+                classifier = self._judged(loaded, original)
             parity = meter.result(original.reference, table.precision)
             check_parity(parity, table.precision, table.runtime)
             inputs = inputs_of(original.takes, students.images)
@@ -131,6 +148,7 @@ class Assembler:
                 images_fingerprint=students.images.fingerprint,
                 weights=original.weights,
             ),
+            classifier=classifier,
             checkpoint=original.fingerprint,
             device=fingerprint(),
             versions=_versions(table.runtime, table.precision),
@@ -140,6 +158,12 @@ class Assembler:
         write_readme(folder, manifest)
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         return replace(manifest, files=files)
+
+    def _judged(self, engine: Engine, original: Original) -> Classifier | None:
+        if self.head is None:
+            return None
+        run = partial(outputs_of, engine, original.takes, original.gives)
+        return self.head.judge(run, original.takes)
 
 
 def _engine(folder: Path, original: Original, table: Table, images: TargetImages) -> Path:

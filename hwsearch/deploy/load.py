@@ -17,6 +17,8 @@ from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import LoadOptions
 from hwsearch.runtime.embed import compute
 
+EMBEDDING = "embedding"
+
 Image = np.ndarray | str | Path
 """uint8[H, W, 3] of any size, or the path of an image file."""
 
@@ -85,14 +87,39 @@ class LoadedEngine:
         Raises:
             HwsearchError: If the engine gives feature maps, or a file cannot be read.
         """
-        if len(self.manifest.outputs) > 1:
-            names = ", ".join(output.name for output in self.manifest.outputs)
+        names = [output.name for output in self.manifest.outputs]
+        if len(names) > 1 and EMBEDDING not in names:
             raise HwsearchError(
-                f"this engine gives {names} instead of one embedding",
+                f"this engine gives {', '.join(names)} instead of one embedding",
                 fix="Call engine.outputs(images), which returns them by name",
             )
-        (found,) = self.outputs(images).values()
+        found = self.outputs(images)[EMBEDDING if EMBEDDING in names else names[0]]
         return found.reshape(len(found), -1)
+
+    def classify(self, images: Images) -> list[dict[str, float]]:
+        """Tells the classes of images.
+
+        Args:
+            images: As for a call.
+
+        Returns:
+            For each image the probability of each class, by name, the most likely one first.
+
+        Raises:
+            HwsearchError: If the engine tells no classes, or a file cannot be read.
+        """
+        classifier = self.manifest.classifier
+        if classifier is None:
+            raise HwsearchError(
+                "this engine tells no classes", fix="Deploy it again with --labelled"
+            )
+        scores_NC = self.outputs(images)["scores"].astype(np.float64)
+        odds_NC = np.exp(scores_NC - scores_NC.max(axis=1, keepdims=True))
+        shares_NC = odds_NC / odds_NC.sum(axis=1, keepdims=True)
+        return [
+            {classifier.classes[at]: float(row[at]) for at in np.argsort(-row, kind="stable")}
+            for row in shares_NC
+        ]
 
     def outputs(self, images: Images) -> dict[str, np.ndarray]:
         """Computes all outputs, float32[N, ...] by name, such as feature maps [N, C, H, W].

@@ -11,7 +11,7 @@ MANIFEST_NAME = "manifest.json"
 SCHEMA = 4
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
 3: what distance the search found. 4: the budget, and marks of the measurement; several
-outputs, the errors of each."""
+outputs, the errors of each; a classifier."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -36,8 +36,8 @@ class Output(msgspec.Struct, frozen=True):
     """One output of the engine, float32[batch, *shape].
 
     Attributes:
-        name: "embedding", or "stage1" and so on for feature maps, fine to coarse; of a ready model
-            as its file has it.
+        name: "embedding", "scores" of classes, or "stage1" and so on for feature maps, fine to
+            coarse; of a ready model as its file has it.
         shape: For one image: channels, and height and width if it is a map.
     """
 
@@ -103,6 +103,27 @@ class Parity(msgspec.Struct, frozen=True):
         return max(error.relative for error in self.outputs.values())
 
 
+class Classifier(msgspec.Struct, frozen=True):
+    """What the engine's output "scores" tells.
+
+    Attributes:
+        classes: Names, in the order of the scores.
+        accuracy: Share of the labelled images whose class a linear classifier on the engine's
+            embedding tells that has learned from the others (5 folds).
+        low: Lower end of its 95 % interval over images.
+        high: Upper end.
+        images: How many; all of them taught the delivered classifier.
+        images_fingerprint: Names them and their labels.
+    """
+
+    classes: tuple[str, ...]
+    accuracy: float
+    low: float
+    high: float
+    images: int
+    images_fingerprint: str
+
+
 class Distance(msgspec.Struct, frozen=True):
     """Teacher distance of the network and of the engine itself, on the same images.
 
@@ -134,6 +155,7 @@ class Manifest(msgspec.Struct, frozen=True):
         threads: Threads it was measured with.
         engine: File name of the engine.
         files: sha256 of every file but the manifest.
+        classifier: What it tells classes by, if it does.
         checkpoint: Fingerprint of the weights it was extracted from, or of the ready model.
         device: Fingerprint of the machine that built and measured it.
         versions: Versions of the packages that built it.
@@ -154,6 +176,7 @@ class Manifest(msgspec.Struct, frozen=True):
     latency: Latency
     parity: Parity
     distance: Distance
+    classifier: Classifier | None
     checkpoint: str
     device: dict[str, str]
     versions: dict[str, str]

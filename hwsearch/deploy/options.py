@@ -53,6 +53,10 @@ class DeployOptions:
     max_images: int = 512
     """With --subnet: most images to look at."""
 
+    labelled: str = ""
+    """Labelled images of the target domain: the engine gets a linear classifier that has learned
+    from them on its embedding, and tells classes."""
+
     measure_seconds: float = 10.0
     """Most time for measuring the engine's latency."""
 

@@ -62,7 +62,7 @@ def open_original(
     subnet: Subnet,
     students: Students,
     *,
-    maps: bool,
+    finish: Callable[[StaticNet], StaticNet],
     batch: int,
     form: Form,
     precision: str,
@@ -73,7 +73,7 @@ def open_original(
         folder: The engine's folder.
         subnet: Which network.
         students: Where it comes from.
-        maps: Whether it gives its feature maps instead of its embedding.
+        finish: Gives a calibrated network the outputs it is to have; ready models stay as they are.
         batch: Images a call.
         form: What the engine will be built from.
         precision: Numbers that an exported program computes in.
@@ -83,9 +83,7 @@ def open_original(
             yield original
         return
     assert isinstance(students, SupernetStudents)
-    net = students.network(subnet)
-    if maps:
-        net = net.showing_maps()
+    net = finish(students.network(subnet))
     save_file(net.state_dict(), folder / "weights.safetensors")
     model = export_network(net, folder / _FILE, batch=batch)
     if form == "program":

@@ -147,6 +147,9 @@ def readme(manifest: Manifest) -> str:
     """Returns how to call an engine: from Python, and for the CPU from C++ as well."""
     values, runtime = _values(manifest), manifest.runtime
     text = _TEXT.substitute(values)
+    if manifest.classifier is not None:
+        classes = ", ".join(f"`{name}`" for name in manifest.classifier.classes)
+        text += f'\n`engine.classify("photo.png")` tells classes; `scores` are of {classes}.\n'
     if runtime in _PYTHON:
         code = _PREPARE.substitute(values) + "\n\n" + _PYTHON[runtime].substitute(values)
         code += "for name, output in outputs.items():\n    print(name, output.shape)\n"

@@ -7,16 +7,18 @@ from msgspec.structs import replace
 
 from hwsearch.deploy.assemble import Assembler, engine_distance
 from hwsearch.deploy.budget import Budget, target_tables
+from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.manifest import Latency, Manifest, write_manifest
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.source import open_network
 from hwsearch.errors import HwsearchError
+from hwsearch.evaluate.labelled import load_labelled
 from hwsearch.journal import Journal
 from hwsearch.latency.table import require_this_device
 from hwsearch.progress import console, say
 from hwsearch.search.confirmed import FILE, KIND
 from hwsearch.search.fleet import pick_network
-from hwsearch.search.inputs import open_search
+from hwsearch.search.inputs import SearchInputs, open_search
 from hwsearch.search.pick import budget_ms
 
 
@@ -47,14 +49,23 @@ def deploy(options: DeployOptions) -> Path:
 
 def _alone(folder: Path, options: DeployOptions) -> Manifest:
     with open_network(options) as (inputs, point):
-        return Assembler(folder, inputs, engine_distance(inputs), options.measure_seconds)(point)
+        return _assembler(folder, inputs, options)(point)
+
+
+def _assembler(folder: Path, inputs: SearchInputs, options: DeployOptions) -> Assembler:
+    head = None
+    if options.labelled:
+        side = inputs.space.input_side(inputs.space.maximum)
+        head = ClassifierHead(load_labelled(options.labelled, side))
+    distance = engine_distance(inputs)
+    return Assembler(folder, inputs, distance, options.measure_seconds, head)
 
 
 def _picked(folder: Path, options: DeployOptions) -> Manifest:
     assert options.search is not None
     limit_ms = budget_ms(options.pick)
     found = open_search(options.search, tables_dir=options.tables_dir)
-    assemble = Assembler(folder, found, engine_distance(found), options.measure_seconds)
+    assemble = _assembler(folder, found, options)
     if limit_ms is not None:
         return _within(limit_ms, assemble, options)
     return assemble(pick_network(options.search, options.table, options.pick))
@@ -96,6 +107,13 @@ def _print(folder: Path, manifest: Manifest) -> None:
         f"{distance.float_net:.4f} of the float network",
         highlight=False,
     )
+    if (told := manifest.classifier) is not None:
+        console.print(
+            f"  accuracy  {told.accuracy:.1%} ({told.low:.1%} to {told.high:.1%}) of "
+            f"{len(told.classes)} classes, each of {told.images} images told by what the others "
+            "taught",
+            highlight=False,
+        )
 
 
 def _marked(latency: Latency) -> str:

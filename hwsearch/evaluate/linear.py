@@ -3,6 +3,8 @@
 Shapes: M images to learn from, N to tell, E features and a constant, C classes.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
@@ -16,26 +18,51 @@ STEPS = 200
 """Most steps of L-BFGS."""
 
 
+@dataclass(frozen=True, eq=False)
+class LinearClassifier:
+    """Scores of classes: a matrix on features, and a constant a class.
+
+    Attributes:
+        weights_EC: float64[E, C].
+        bias_C: float64[C].
+    """
+
+    weights_EC: np.ndarray
+    bias_C: np.ndarray
+
+    def scores(self, features_NE: np.ndarray) -> np.ndarray:
+        """Returns logarithms of unnormalised class probabilities, float64[N, C]."""
+        return features_NE.astype(np.float64) @ self.weights_EC + self.bias_C
+
+
 def linear_head(features_ME: np.ndarray, labels_M: np.ndarray, asked_NE: np.ndarray) -> np.ndarray:
     """Learns a linear classifier and tells the logarithms of class probabilities; see `Head`.
+
+    Returns:
+        float64[N, C].
+    """
+    return log_softmax(fit_linear(features_ME, labels_M).scores(asked_NE), axis=1)
+
+
+def fit_linear(features_ME: np.ndarray, labels_M: np.ndarray) -> LinearClassifier:
+    """Learns a linear classifier.
 
     Features are standardised; the mean log-loss plus a penalty on all weights but the constant's
     is minimised by L-BFGS. A fifth of the images to learn from is held back to choose the penalty:
     ever weaker ones are tried until the log-loss rises. All of them then give the weights.
 
-    Returns:
-        float64[N, C].
+    Args:
+        features_ME: float[M, E].
+        labels_M: int[M], 0 to C - 1.
     """
     mean_E, scale_E = features_ME.mean(0), features_ME.std(0)
     scale_E = np.where(scale_E > 1e-12, scale_E, 1.0)
-
-    def inputs(rows: np.ndarray) -> np.ndarray:
-        return np.pad((rows - mean_E) / scale_E, ((0, 0), (0, 1)), constant_values=1).astype("f4")
-
-    x_ME, known_MC = inputs(features_ME), np.eye(labels_M.max() + 1, dtype="f4")[labels_M]
-    penalty, weights_EC = _choose(x_ME, known_MC, _held_back(labels_M))
-    weights_EC = _fit(x_ME, known_MC, penalty, weights_EC)
-    return log_softmax(inputs(asked_NE).astype(np.float64) @ weights_EC, axis=1)
+    x_ME = np.pad((features_ME - mean_E) / scale_E, ((0, 0), (0, 1)), constant_values=1)
+    x_ME, known_MC = x_ME.astype("f4"), np.eye(labels_M.max() + 1, dtype="f4")[labels_M]
+    penalty, found_EC = _choose(x_ME, known_MC, _held_back(labels_M))
+    found_EC = _fit(x_ME, known_MC, penalty, found_EC)
+    weights_EC = found_EC[:-1] / scale_E[:, None]
+    return LinearClassifier(weights_EC, found_EC[-1] - mean_E @ weights_EC)
 
 
 def _held_back(labels_M: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def engine_outputs(
         out = Path(folder)
         form = get_runtime(runtime).takes
         with open_original(
-            out, subnet, students, maps=False, batch=1, form=form, precision=precision
+            out, subnet, students, finish=lambda net: net, batch=1, form=form, precision=precision
         ) as original:
             takes, gives = original.takes, original.gives
         ready = in_precision(
