@@ -38,6 +38,8 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "probes/photos/verdicts.csv",
         "studies/photos/correlation.csv",
         "studies/photos/correlation.png",
+        "clusters/photos/assignments.csv",
+        "clusters/photos/sheets/1.1.png",
     ):
         assert list(user_folder.glob(kept)), kept
 
