@@ -130,3 +130,7 @@ def test_damaged_or_missing_weights_of_an_engine_are_refused(own):
         hwsearch.load_backbone(own)
     with pytest.raises(HwsearchError, match="no readable manifest"):
         hwsearch.load_backbone(own / "nowhere")
+    for data in (b"[" * 100_000, b'{"schema": 4, "space": "\xff"}'):
+        (own / "manifest.json").write_bytes(data)
+        with pytest.raises(HwsearchError, match="malformed manifest"):
+            hwsearch.load_backbone(own)

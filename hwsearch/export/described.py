@@ -15,7 +15,10 @@ from hwsearch.spaces import get_space
 from hwsearch.subnet import Subnet, Value
 
 MOST_PIXELS = 4096
-"""Largest side of an image, and most letters of a space's name, that a folder is believed."""
+"""Largest side of an image that a folder is believed."""
+
+MOST_LETTERS = 1000
+"""Longest name of a space that a folder is believed."""
 
 _AGAIN = "Get the folder from its source again"
 
@@ -61,8 +64,11 @@ class Description:
 
     def _untrained(self) -> Backbone:
         space = self.space
-        if ":" in space or max(len(space), self.side) > MOST_PIXELS:
-            raise HwsearchError(f"no family is called {space!r}"[:200], where=self.path, fix=_AGAIN)
+        # Not catalogues, which are files, nor precisions, which are not the network's.
+        if ":" in space or "~" in space or len(space) > MOST_LETTERS:
+            raise self._refusal(f"no family is called {space[:80]!r}")
+        if self.side > MOST_PIXELS:
+            raise self._refusal(f"an image of {self.side} pixels is too large to be believed")
         family = get_space(space)
         if {*self.subnet} != {dim.name for dim in family.dims}:
             names = ", ".join(dim.name for dim in family.dims)

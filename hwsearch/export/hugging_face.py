@@ -151,7 +151,7 @@ def _read_config(path: Path) -> Config:
                 "this model is not of hwsearch", where=path, fix=f"Load it with {loader}"
             )
         return msgspec.json.decode(data, type=Config)
-    except (OSError, RecursionError, msgspec.MsgspecError) as cause:
+    except (OSError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError) as cause:
         raise HwsearchError(
             f"malformed {CONFIG_NAME}: {cause}",
             where=path,
