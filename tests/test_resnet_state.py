@@ -25,8 +25,8 @@ def resnet_of(library: str) -> Any:
 
 RESNETS = {
     "timm": [
-        ("basic-224@64", "width2=96,width3=128,width4=384,depth1=1,depth2=3,depth3=2,depth4=2"),
-        ("bottleneck-224@64", "width1=48,width2=96,width3=200,width4=384,depth3=6,depth4=2"),
+        ("basic-224@64", "width2=72,width3=40,width4=96,depth1=1,depth2=3,depth3=2,depth4=2"),
+        ("bottleneck-224@64", "width1=48,width2=64,width3=20,width4=96,depth1=1,depth3=6"),
     ],
     "torchvision": [
         ("basic-224@64", "depth1=1,depth2=3,depth3=2,depth4=2"),
