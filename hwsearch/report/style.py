@@ -114,5 +114,5 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     figure.savefig(png, dpi=160)
-    figure.savefig(svg, metadata={"Date": None})
+    figure.savefig(svg, dpi=160, metadata={"Date": None})
     return [png, svg]

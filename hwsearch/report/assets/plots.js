@@ -57,6 +57,7 @@ function sizeMarker(points, theme, scale) {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low));
   return {
     size: 6, opacity: 0.8, color: logs, colorscale: scale, cmin: low, cmax: high,
+    showscale: high > low,
     colorbar: {
       title: { text: "MACs an image", side: "right" }, thickness: 10, outlinewidth: 0,
       tickvals: ticks, ticktext: ticks.map((log) => inMillions(10 ** log)),
@@ -153,7 +154,8 @@ function logTicks(points) {
   const logs = points.map((point) => Math.log10(point.x));
   const low = logs.reduce((a, b) => Math.min(a, b));
   const high = logs.reduce((a, b) => Math.max(a, b));
-  const steps = high - low > 1.5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
+  const fine = [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9];
+  const steps = high - low > 1.5 ? [1, 2, 5] : high - low > 0.5 ? [1, 1.5, 2, 3, 4, 5, 6, 8] : fine;
   const values = [];
   for (let power = Math.floor(low) - 1; power <= Math.ceil(high) + 1; power += 1) {
     for (const step of steps) values.push(Number((step * 10 ** power).toPrecision(3)));
