@@ -65,7 +65,7 @@ def draw_panel(panel: Panel, folder: Path, prefix: str) -> list[Path]:
         under_title(axes, subtitle(panel))
         _colour_bar(figure, [axes], norm)
         legend(figure, axes)
-        canvas.draw()
+        figure.draw_without_rendering()
         place_labels(axes, labels_of(panel), shown, canvas.get_renderer())
         return save(figure, folder, prefix + panel.target.table.replace("/", "--"))
 
@@ -86,7 +86,7 @@ def draw_overview(panels: Sequence[Panel], folder: Path, prefix: str) -> list[Pa
             axes.set_xlabel(LATENCY)
         _colour_bar(figure, list(row), norm)
         legend(figure, row[0])
-        canvas.draw()
+        figure.draw_without_rendering()
         for axes, panel, points in zip(row, panels, shown, strict=True):
             place_labels(axes, [knee_label(panel)], points, canvas.get_renderer())
         return save(figure, folder, f"{prefix}overview")

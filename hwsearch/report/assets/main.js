@@ -98,7 +98,7 @@ function draw() {
   const fronts = points.filter((point) => point.kind === "front");
   showTable(fronts.sort((one, other) => one.view - other.view || one.x - other.x), choose);
   $("table-card").hidden = fronts.length === 0;
-  if (state.chosen) choose(state.chosen);
+  if (state.chosen) show(state.chosen);
   else $("details").replaceChildren(element("p", "No network is in this range."));
 }
 
@@ -159,6 +159,10 @@ function noteOf(views, points, its) {
 function choose(point) {
   state.chosen = point;
   markChosen(point);
+  show(point);
+}
+
+function show(point) {
   showDetails(point);
   document.querySelectorAll("#table tbody tr").forEach((one) => {
     one.classList.toggle("chosen", Number(one.dataset.point) === point.id);
