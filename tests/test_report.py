@@ -32,8 +32,8 @@ SPACE = get_space("bottleneck-32")
 NAMES = ("here/bottleneck-32-onnxruntime-fp32-b1-t2", "here/bottleneck-32-openvino-fp32-b1-t2")
 
 
-def write_search(folder: Path, tables: tuple[str, ...] = NAMES) -> Path:
-    about = {"device": "here", "precision": "fp32", "batch": 1, "threads": 2, "sha256": ""}
+def write_search(folder: Path, tables: tuple[str, ...] = NAMES, *, device: str = "here") -> Path:
+    about = {"device": device, "precision": "fp32", "batch": 1, "threads": 2, "sha256": ""}
     header = {
         "space": SPACE.name,
         "tables": {name: {**about, "runtime": name.split("-")[2]} for name in tables},

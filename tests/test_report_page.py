@@ -359,8 +359,8 @@ def test_it_is_light_or_dark_as_asked_for(reported: Path, open_page: Open, page:
 
 
 def test_names_are_shown_as_they_are(tmp_path: Path, open_page: Open) -> None:
-    tables = tuple(f"{EVIL}{name}" for name in NAMES)
-    search = write_search(tmp_path / f"{EVIL}\u2028", tables)
+    tables = tuple(f"here/bottleneck-32-{EVIL}{number}-fp32-b1-t2" for number in range(2))
+    search = write_search(tmp_path / f"{EVIL}\u2028", tables, device=EVIL)
     (search / "config.toml").write_text(f"images = {json.dumps(EVIL)}\ntables = []\n")
     report(ReportOptions(directory=search))
     page = open_page(search / "report" / "report.html")
@@ -373,6 +373,10 @@ def test_names_are_shown_as_they_are(tmp_path: Path, open_page: Open) -> None:
     click(page, "cloud")
     assert deployed(page).images == EVIL
     page.select_option("#view", "all")
+    until(page, "() => document.querySelectorAll('#front .legendtext').length > 3")
+    assert f"{EVIL}1, fp32" in page.text_content("#front")
+    assert page.evaluate("document.querySelectorAll('img, b').length") == 0
+    assert page.evaluate("typeof pwned") == "undefined"
 
 
 def test_a_front_of_nothing_still_has_a_page(tmp_path: Path, open_page: Open) -> None:

@@ -42,7 +42,8 @@ class ReportOptions:
     def __post_init__(self) -> None:
         """Refuses folders that are not there, or none."""
         alone = self.directory is not None
-        if bool(self.compare) == alone or (not alone and len(self.folders) < 2):
+        compared = len(self.compare) > 1 and not self.beside
+        if bool(self.compare) == alone or not (alone or compared):
             raise HwsearchError(
                 "a report is of one search, or with --compare of two or more",
                 fix="Write hwsearch report SEARCH, or hwsearch report --compare SEARCH OTHER",

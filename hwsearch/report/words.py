@@ -65,7 +65,7 @@ def _name(panel: Panel, series: Series) -> str:
     """Names a search by its space, and by its folder where several are of one space."""
     name = series.search.name
     others = {one.search.folder for one in panel.series if one.search.name == name}
-    return f"{series.search.folder.name}: {name}" if len(others) > 1 else name
+    return f"{series.search.folder.resolve().name}: {name}" if len(others) > 1 else name
 
 
 def _share(series: Series) -> str:
