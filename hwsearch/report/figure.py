@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from hwsearch.report.cloud import thin
 from hwsearch.report.labels import place_labels
 from hwsearch.report.panel import Delivered, Panel
 from hwsearch.report.style import (
@@ -38,6 +39,9 @@ SIZES = (20, 44)
 
 VECTORS = 5_000
 """Most points of a search that an SVG has one by one; more become a picture inside it."""
+
+MOST = 20_000
+"""Most points of a search that are drawn; of more, one in each patch much smaller than a marker."""
 
 NAMED = 40
 """How bad it is to cover a point that has a name, in other points."""
@@ -94,6 +98,7 @@ def draw_overview(panels: Sequence[Panel], folder: Path, prefix: str) -> list[Pa
 
 def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
     """Draws everything but words; returns what labels should not cover, float[N, 2]."""
+    drawn = []
     for number, series in enumerate(panel.series):
         looks = {
             "marker": MARKERS[number % len(MARKERS)],
@@ -101,14 +106,16 @@ def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
             "alpha": 0.75,
             "linewidths": 0,
         }
-        macs, many = series.million_macs, len(series.points) > VECTORS
-        axes.scatter(*series.points.T, c=macs, norm=norm, cmap=COLOUR_MAP, rasterized=many, **looks)
+        rows = thin(series.points, MOST)
+        points, macs, many = series.points[rows], series.million_macs[rows], len(rows) > VECTORS
+        axes.scatter(*points.T, c=macs, norm=norm, cmap=COLOUR_MAP, rasterized=many, **looks)
+        drawn.append(points)
         axes.scatter([], [], color=ANY, label=legend_text(panel, series), **looks)
     front = _draw_front(axes, panel)
     ends = np.array([place for _, place in panel.ends]).reshape(-1, 2)
     axes.plot(*ends.T, "D", color=INK, mfc="white", ms=7, mew=1.4, ls="none", zorder=5)
     _draw_delivered(axes, panel.delivered)
-    every = np.vstack([series.points for series in panel.series])
+    every = np.vstack(drawn)
     _scale(axes, every[:, 0])
     axes.set_ylim(-0.04 * every[:, 1].max(), 1.12 * every[:, 1].max())
     axes.set_xlabel(LATENCY)
