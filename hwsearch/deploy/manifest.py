@@ -6,6 +6,7 @@ import msgspec
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.kit.parity import OutputError
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA = 4
@@ -66,20 +67,6 @@ class Latency(msgspec.Struct, frozen=True):
     measured_stderr_rel: float
     flags: tuple[str, ...]
     limit_ms: float | None
-
-
-class OutputError(msgspec.Struct, frozen=True):
-    """How far an output is from the float network's.
-
-    Attributes:
-        max_abs: Largest absolute difference of any value.
-        mean_abs: Mean absolute difference.
-        relative: Norm of all differences over the norm of the float network's output.
-    """
-
-    max_abs: float
-    mean_abs: float
-    relative: float
 
 
 class Parity(msgspec.Struct, frozen=True):

@@ -11,9 +11,9 @@ from hwsearch.kit.child import measure_in_child
 from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.measurement import Job, Scale, Settings, Visit, summarise
+from hwsearch.measurement.flags import flags_of
 from hwsearch.plain import Ticker
 from hwsearch.profiling.models import Model, reference_models
-from hwsearch.profiling.summary import flags_of
 from hwsearch.profiling.workshop import Workshop
 from hwsearch.progress import say, track
 from hwsearch.runtime import get_runtime
