@@ -117,7 +117,9 @@ class Distance(msgspec.Struct, frozen=True):
     `searched` is what the search found: of the network as it would compute in the engine's
     precision; `float_net` is that of the float network. `weights` tells which these are: "online"
     or "ema" of a checkpoint; of a ready model "random", or what else its catalogue says of them,
-    or "file".
+    or "file". `stand_in` tells what computed `engine`, and what the classifier was judged by, where
+    the engine was built on a device without the images: a runtime, from the same file. It is empty
+    if the engine itself did.
     """
 
     searched: float
@@ -126,6 +128,7 @@ class Distance(msgspec.Struct, frozen=True):
     images: int
     images_fingerprint: str
     weights: str
+    stand_in: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True):

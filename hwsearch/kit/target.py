@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwsearch.errors import HwsearchError
 from hwsearch.kit.defaults import default_memory_bytes, default_threads
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
+from hwsearch.kit.listing import require_files
 from hwsearch.kit.order import failures, is_finished
 from hwsearch.kit.program import count, degrees, positive, run_program, say
 from hwsearch.kit.site import Site, results_header
@@ -41,16 +41,10 @@ class Choices:
 def _run(folder: Path, words: Sequence[str]) -> None:
     jobs = JobList.read(folder / JOBS)
     given = _parser(jobs).parse_args(words)
-    damaged = jobs.damaged(folder)
     if given.check:
-        print("\n".join(damaged))
+        print("\n".join(jobs.damaged(folder)))
         return
-    if damaged:
-        raise HwsearchError(
-            f"{len(damaged)} files are missing or damaged, such as {damaged[0]}",
-            where=folder / MODELS,
-            fix="Copy the kit again",
-        )
+    require_files(folder / MODELS, jobs.files, "kit")
     choices = Choices(
         kit=folder,
         threads=given.threads or default_threads(),
