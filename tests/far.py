@@ -1,23 +1,26 @@
 """Build folders made from a table that pretends to be of another device than the deploying one."""
 
-from collections.abc import Callable
+import os
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE, Popen
 
+import onnx
 import pytest
+from onnx import numpy_helper
 from searches import options, write_table
+from stub_libraries import compile_cudart
 
 from hwsearch.deploy import far
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.run import deploy
 from hwsearch.device import fingerprint
 from hwsearch.journal import sha256_of
+from hwsearch.kit.delivery import PROGRAM
 from hwsearch.latency.table import Table
 from hwsearch.profiling.models import reference_models
 from hwsearch.profiling.workshop import Workshop
 from hwsearch.search.run import search
-
-Folder = Callable[..., Path]
 
 
 def write_device_table(folder: Path, runtime: str, precision: str) -> Path:
@@ -50,3 +53,68 @@ def made_elsewhere(
     monkeypatch.setattr(far, "fingerprint", lambda: {"cpu": "another"})
     asked = {"search": search(found), "out": folder / "engine", "measure_seconds": 2.0}
     return deploy(DeployOptions(**asked | given))
+
+
+def start(python: Path | str, folder: Path, env: dict[str, str], *words: str) -> "Popen[str]":
+    """Starts the program of a build folder as a person would, in a process group of its own."""
+    return Popen(
+        [python, folder / PROGRAM, *words],
+        env=env,
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(python: Path | str, folder: Path, env: dict[str, str], *words: str) -> tuple[str, str, int]:
+    """Lets that program end; returns what it said, what it complained of, and its status."""
+    with start(python, folder, env, *words) as child:
+        said, wrong = child.communicate(timeout=120)
+    return said, wrong, child.returncode
+
+
+TENSORRT = """\
+import sys
+import fake_tensorrt, onnxruntime
+
+class Evaluator:
+    sessions = {}
+
+    def __init__(self, model):
+        if id(model) not in self.sessions:
+            settings = onnxruntime.SessionOptions()
+            settings.log_severity_level = 3
+            self.sessions[id(model)] = onnxruntime.InferenceSession(
+                model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+            )
+        self.session = self.sessions[id(model)]
+
+    def run(self, names, feed):
+        return self.session.run(names, feed)
+
+fake_tensorrt.ReferenceEvaluator = Evaluator
+sys.modules[__name__] = fake_tensorrt
+"""
+"""The stand-in of tests/fake_tensorrt.py, on a faster evaluator: whole programs run it."""
+
+
+def fake_gpu(folder: Path) -> dict[str, str]:
+    """Returns an environment in which TensorRT and CUDA are there, though only as stand-ins."""
+    folder.mkdir()
+    compile_cudart(folder)
+    (folder / "tensorrt.py").write_text(TENSORRT)
+    paths = os.pathsep.join((str(folder), str(Path(__file__).parent)))
+    return {**os.environ, "PYTHONPATH": paths, "LD_LIBRARY_PATH": str(folder)}
+
+
+def scaled_wrongly(path: Path, place: int) -> None:
+    """Makes one DequantizeLinear give four times what was quantised."""
+    model = onnx.load(path)
+    node = [node for node in model.graph.node if node.op_type == "DequantizeLinear"][place]
+    (scale,) = (one for one in model.graph.initializer if one.name == node.input[1])
+    right = numpy_helper.to_array(scale)
+    wrong = numpy_helper.from_array((4 * right).astype(right.dtype), f"{scale.name}_wrong")
+    model.graph.initializer.append(wrong)
+    node.input[1] = wrong.name
+    onnx.save(model, path)
