@@ -133,6 +133,7 @@ class Site:
         )
         spent = sum(row["seconds"] for row in self.rows() if "visit" in row)
         total = round(settings.budget_seconds)
-        what = f"measure {len(jobs)} engines, seconds of at most {total}"
+        engines = "one engine" if len(jobs) == 1 else f"{len(jobs)} engines"
+        what = f"measure {engines}, seconds of at most {total}"
         ticker = Ticker(PlainLines(what, total, say, done=min(round(spent), total)).advance)
         measure_in_child(order, self.work, ticker.news, say)
