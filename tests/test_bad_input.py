@@ -95,7 +95,7 @@ def test_a_table_of_another_device_delivers_no_engine_here(used, capsys):
     assert main(f"{SEARCH} --tables {TABLE} --out new --max-images 8".split()) == 0
     capsys.readouterr()
     assert main(["deploy", "new", "--out", "engines/new"]) == 0
-    assert "nothing was built or measured here" in capsys.readouterr().out
+    assert "nothing was built or measured yet" in capsys.readouterr().out
     assert not Path("engines/new/manifest.json").exists()
     assert "no results" in refusal("import engines/new/results.jsonl", capsys)
 

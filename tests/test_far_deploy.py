@@ -301,7 +301,7 @@ def test_a_budget_elsewhere_is_kept_as_predicted(
     assert latency["high_ms"] <= limit_ms == latency["limit_ms"]
     said = capsys.readouterr().out
     assert "chosen by its prediction, latency_high_ms<=" in said
-    assert "nothing was built or measured here" in said and PROGRAM in said
+    assert "nothing was built or measured yet" in said and PROGRAM in said
     few = DeployOptions(search=chosen.out, out=tmp_path / "few", pick="max-latency-ms=0.001")
     with pytest.raises(HwsearchError, match="infeasible"):
         deploy(few)

@@ -19,7 +19,7 @@ from hwsearch.deploy.manifest import Manifest, Parity
 from hwsearch.deploy.originals import Original
 from hwsearch.deploy.steps import README, steps
 from hwsearch.deploy.verify import check_distance
-from hwsearch.device import fingerprint, fingerprint_difference
+from hwsearch.device import fingerprint, told_difference
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.kit.delivery import EXPECTED, INPUTS, ORDER, PROGRAM, Delivery
@@ -42,15 +42,15 @@ MOST_BYTES = 32 << 20
 """Fewer are stored if the network's outputs for them would be larger: an engine's come back."""
 
 
-def is_elsewhere(table: Table) -> bool:
-    """Tells whether engines for a table cannot be built here: of another device, or no runtime."""
-    if fingerprint_difference(table.header.fingerprint, fingerprint()):
-        return True
+def why_elsewhere(table: Table) -> str:
+    """Returns why engines for a table cannot be built here; nothing if they can."""
+    if fields := told_difference(table.header.fingerprint, fingerprint()):
+        return f"the table is of another device, {fields}"
     try:
         get_runtime(table.runtime)
-    except HwsearchError:
-        return True
-    return False
+    except HwsearchError as missing:
+        return str(missing)
+    return ""
 
 
 def write_build_folder(

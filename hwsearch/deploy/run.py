@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from hwsearch.deploy.assemble import Assembler, engine_distance
 from hwsearch.deploy.budget import COST, Budget, target_tables
 from hwsearch.deploy.classifier import ClassifierHead
-from hwsearch.deploy.far import is_elsewhere, write_build_folder
+from hwsearch.deploy.far import why_elsewhere, write_build_folder
 from hwsearch.deploy.manifest import Manifest, write_manifest
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.source import open_network
@@ -51,7 +51,8 @@ def deploy(options: DeployOptions) -> Path:
         tables = (
             target_tables(inputs, options.table) if point is None else [inputs.table(point.table)]
         )
-        if any(map(is_elsewhere, tables)):
+        if why := next(filter(None, map(why_elsewhere, tables)), ""):
+            say(f"Nothing can be built or measured here: {why}")
             _send(assemble, point, tables, options)
         else:
             _build(assemble, point, tables, options)
@@ -89,10 +90,7 @@ def _send(
     limit_ms = budget_ms(options.pick) if options.search else None
     if point is None:
         assert limit_ms is not None
-        say(
-            f"Nothing can be measured here of {tables[0].device} and {tables[0].runtime}: the "
-            f"network is chosen by its prediction, {COST}<={limit_ms:g}"
-        )
+        say(f"The network is chosen by its prediction, {COST}<={limit_ms:g}")
         with _budget(limit_ms, assemble.inputs, tables) as budget:
             point = budget.best()
     delivery, found = write_build_folder(assemble, point, limit_ms)

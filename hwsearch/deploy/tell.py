@@ -38,7 +38,7 @@ def tell_build_folder(folder: Path, delivery: Delivery, found: Manifest) -> None
     device = delivery.header["device"]
     say(
         f"build folder {folder} ({found.runtime} {found.precision}, for {device}): nothing was "
-        "built or measured here\n"
+        "built or measured yet\n"
         f"  subnet    {_subnet(found)}\n"
         f"  latency   expected {_expected(found.latency)}\n"
         f"  parity    {parity.relative_error:.1e} relative error of {delivery.model}, computed by "

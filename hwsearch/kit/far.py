@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwsearch.device import fingerprint_difference
+from hwsearch.device import told_difference
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import write_atomic
 from hwsearch.kit.child import check_in_child
@@ -98,9 +98,7 @@ def _parser(delivery: Delivery) -> argparse.ArgumentParser:
 
 
 def _require_device(delivery: Delivery, here: Mapping[str, str]) -> None:
-    there = delivery.fingerprint
-    if differing := fingerprint_difference(there, here):
-        fields = "; ".join(f"{n}: {there.get(n, '')}, here {here.get(n, '')}" for n in differing)
+    if fields := told_difference(delivery.fingerprint, here):
         raise HwsearchError(
             f"the network was chosen for another device ({fields})",
             fix="Copy the folder to that device, or choose by a latency table of this one",
