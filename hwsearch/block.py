@@ -6,6 +6,9 @@ from functools import cached_property
 Shape = tuple[int, int, int]
 """Channels, height, width of one feature map, without the batch."""
 
+Ranges = tuple[tuple[int, int], ...]
+"""Runs of channels, each from the first to before the last."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -23,6 +26,8 @@ class Block:
         inputs: Earlier blocks that feed this one, as offsets (-1 is the previous block).
         tap: Feature level that the block ends, or None.
         output: Name of the network's output that the block gives, or empty.
+        ranges: For sizes whose channels are no prefix of the shared ones, by name: first and last
+            plus one of each run of shared channels that is taken, in order.
     """
 
     kind: str
@@ -35,10 +40,15 @@ class Block:
     inputs: tuple[int, ...] = (-1,)
     tap: int | None = None
     output: str = ""
+    ranges: tuple[tuple[str, Ranges], ...] = ()
 
     def size(self, name: str) -> int:
         """Returns the number of channels that a size name stands for."""
         return self._size_of[name]
+
+    def ranges_of(self, name: str | None) -> Ranges | None:
+        """Returns the runs of shared channels that a size takes; None if it takes a prefix."""
+        return dict(self.ranges).get(name) if name else None
 
     def setting(self, name: str) -> int:
         """Returns the number that a setting's name stands for."""

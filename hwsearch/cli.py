@@ -178,6 +178,18 @@ VERBS = {
             "--judge knn linear --out probes/photos",
         ),
     ),
+    "cluster": Verb(
+        group="research",
+        module="hwsearch.routing.cluster",
+        options="ClusterOptions",
+        function="cluster",
+        summary="Split unlabelled images into a tree of clusters of equal size.",
+        example="hwsearch cluster --checkpoint runs/photos --images photos --out clusters/photos",
+        more_examples=(
+            "hwsearch cluster --checkpoint runs/photos --images photos --children 4 --levels 3 "
+            "--out clusters/fine",
+        ),
+    ),
     "correlate": Verb(
         group="research",
         module="hwsearch.correlation.run",

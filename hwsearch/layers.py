@@ -24,6 +24,9 @@ Layout = Literal["map", "tokens", "bytes"]
 Weights = dict[str, tuple[int, ...]]
 """Shapes of learned tensors; letters after the last underscore name their axes."""
 
+Axes = tuple[str | None, ...]
+"""For the axes of a tensor the name of the block size that each is as long as, if it is one."""
+
 
 class Stage(NamedTuple):
     """What a layer holds at one point of its work.
@@ -63,6 +66,10 @@ class Layer:
     def weights(self, block: Block, source: Shape) -> Weights:
         """Returns the shapes of the learned tensors, given that of the first source."""
         return {}
+
+    def axes(self, name: str) -> Axes:
+        """Returns what the axes of a learned tensor are as long as."""
+        return ()
 
     def shipped_elements(self, block: Block, source: Shape) -> int:
         """Returns the numbers that an engine holds of the layer."""
@@ -119,6 +126,11 @@ class Conv(Layer):
         kernel = {"weight_OIHW": (outputs, inputs, self.kernel, self.kernel)}
         per_channel = ("scale", "shift") if self.norm else ("bias",)
         return kernel | dict.fromkeys(per_channel, (outputs,))
+
+    def axes(self, name: str) -> Axes:  # noqa: D102
+        if name != "weight_OIHW":
+            return (self.channels_out,)
+        return (self.channels_out, None if self.depthwise else self.channels_in, None, None)
 
     def shipped_elements(self, block: Block, source: Shape) -> int:
         """Returns kernel and bias: an engine's convolution has taken up its batch norm."""

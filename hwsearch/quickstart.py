@@ -141,6 +141,10 @@ def _deliver(search: Path, tables: tuple[Path, ...], out: Path) -> tuple[Path, .
         for name, pick in picks.items():
             engine = out / f"{table.runtime}-{name}"
             if not (engine / MANIFEST_NAME).exists():
-                deploy(DeployOptions(search=search, table=str(path), pick=pick, out=engine))
+                deploy(_delivering(search, path, pick, engine))
             engines.append(engine)
     return tuple(engines)
+
+
+def _delivering(search: Path, table: Path, pick: str, out: Path) -> DeployOptions:
+    return DeployOptions(search=search, table=str(table), pick=pick, out=out, budget_seconds=20.0)

@@ -91,7 +91,7 @@ def test_the_version_is_printed(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("serch", "unknown command 'serch'. Did you mean search?"),
+        ("serch", "unknown command 'serch'. Did you mean search"),
         ("predict --tabel x", "unknown option '--tabel'. Did you mean --table"),
         ("train", "must be given"),
     ],

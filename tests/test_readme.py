@@ -27,6 +27,7 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "latency_tables/*/plain-32-onnxruntime-fp32-b1-t2.jsonl",
         "runs/plain/checkpoint.safetensors",
         "engines/smallest/README.md",
+        "hub/photos/model.safetensors",
         "engines/photos/model.onnx",
         "engines/photos/weights.safetensors",
         "engines/photos/manifest.json",
@@ -38,6 +39,8 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "probes/photos/verdicts.csv",
         "studies/photos/correlation.csv",
         "studies/photos/correlation.png",
+        "clusters/photos/assignments.csv",
+        "clusters/photos/sheets/1.1.png",
     ):
         assert list(user_folder.glob(kept)), kept
 

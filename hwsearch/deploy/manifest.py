@@ -206,7 +206,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise HwsearchError(
             "no readable manifest", where=path, fix="Name a folder written by hwsearch deploy"
         ) from cause
-    except msgspec.MsgspecError as cause:
+    except (RecursionError, UnicodeDecodeError, msgspec.MsgspecError) as cause:
         raise HwsearchError(
             f"malformed manifest: {cause}", where=path, fix="Deploy the engine again"
         ) from cause

@@ -55,6 +55,23 @@ def _basic_projected(block: Block) -> tuple[Layer, ...]:
     return (*_basic_branch(block), _shortcut(block), Add("sum", "conv2", "shortcut", "relu"))
 
 
+def _split_branch(block: Block) -> tuple[Layer, ...]:
+    return (
+        Conv("conv1", INPUT, "in", "inner", block.kernel, block.stride),
+        Conv("conv2", "conv1", "inner", "out", block.kernel, activation="none", zero_init=True),
+    )
+
+
+@register_kind("basic-split")
+def _basic_split(block: Block) -> tuple[Layer, ...]:
+    return (*_split_branch(block), Add("sum", "conv2", INPUT, "relu"))
+
+
+@register_kind("basic-split-projected")
+def _basic_split_projected(block: Block) -> tuple[Layer, ...]:
+    return (*_split_branch(block), _shortcut(block), Add("sum", "conv2", "shortcut", "relu"))
+
+
 @register_kind("global-pool")
 def _global_pool(block: Block) -> tuple[Layer, ...]:
     return (GlobalPool("pool", INPUT),)

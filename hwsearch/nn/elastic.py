@@ -1,4 +1,4 @@
-"""Elastic layers: shared weights of which a block uses the first channels.
+"""Elastic layers: shared weights of which a block uses the first channels, or runs of them.
 
 Shapes: B batch, C channels, H W side, N tokens.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hwsearch.block import Block
+from hwsearch.block import Block, Ranges
 from hwsearch.kinds import layers_of, shapes_of
 from hwsearch.layers import Conv, Layer, LayerNorm, Linear, Position, Weights
 from hwsearch.nn.norms import Norm, Normalising
@@ -36,11 +36,28 @@ class ElasticLayer(Normalising):
     def sliced(self, layer: Layer, block: Block) -> dict[str, Tensor]:
         """Returns the tensors of one block's layer, by name."""
         shapes = layer.weights(block, shapes_of(block)[layer.source])
-        return {name: take(name, self.get_parameter(name), shapes[name]) for name in shapes}
+        return {
+            name: take(name, self.get_parameter(name), shape, _runs(layer, name, block))
+            for name, shape in shapes.items()
+        }
 
     def forward(self, x: Tensor, layer: Layer, block: Block) -> Tensor:
         """Computes the layer for one block of the slot."""
         return run_weighted(layer, x, self.sliced(layer, block), self.batch_norm)
+
+
+def _runs(layer: Layer, name: str, block: Block) -> list[Ranges | None]:
+    return [block.ranges_of(size) for size in layer.axes(name)] if block.ranges else []
+
+
+def _reach(layer: Layer, block: Block) -> Weights:
+    """Returns how large shared tensors must be for one block to take its part of them."""
+    needed = layer.weights(block, shapes_of(block)[layer.source])
+    for name, shape in needed.items() if block.ranges else ():
+        ends = [max(stop for _, stop in runs) if runs else 0 for runs in _runs(layer, name, block)]
+        ends += [0] * (len(shape) - len(ends))
+        needed[name] = tuple(end or size for end, size in zip(ends, shape, strict=True))
+    return needed
 
 
 def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor], norm: Norm) -> Tensor:
@@ -78,7 +95,7 @@ class ElasticBlock(nn.Module):
         largest: dict[str, Weights] = {}
         for block in blocks:
             for layer in layers_of(block):
-                needed = layer.weights(block, shapes_of(block)[layer.source])
+                needed = _reach(layer, block)
                 before = largest.setdefault(layer.name, needed)
                 largest[layer.name] = {
                     name: tuple(map(max, before[name], needed[name])) for name in needed

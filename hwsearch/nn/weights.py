@@ -1,9 +1,12 @@
 """Learned tensors of layers: how they start, and how a block takes its part of shared ones."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hwsearch.block import Ranges
 from hwsearch.layers import Conv, Layer
 
 NORM_EPS = 1e-5
@@ -34,16 +37,24 @@ def initialise(layer: Layer, name: str, tensor: Tensor, residual_scale: float = 
             nn.init.trunc_normal_(tensor, std=0.02)
 
 
-def take(name: str, shared: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Returns the part of a shared tensor that has a shape: a view, but for `weight_CHW`.
+def take(
+    name: str, shared: Tensor, shape: tuple[int, ...], runs: Sequence[Ranges | None] = ()
+) -> Tensor:
+    """Returns the part of a shared tensor that has a shape: a view, but for `weight_CHW` and runs.
 
-    Channels are prefixes, kernels are the centre of the largest, positions are resampled.
+    Channels are prefixes or given runs, kernels are the centre of the largest, positions are
+    resampled.
 
     Args:
         name: Name of the tensor, as `Layer.weights` gives it.
         shared: As large as any block needs it.
         shape: As large as this block needs it.
+        runs: For each axis the runs to take, or None for a prefix.
     """
+    for axis, ranges in enumerate(runs):
+        if ranges is not None:
+            parts = [shared.narrow(axis, start, stop - start) for start, stop in ranges]
+            shared = parts[0] if len(parts) == 1 else torch.cat(parts, axis)
     if tuple(shared.shape) == shape:
         return shared
     match name:

@@ -3,7 +3,8 @@
 A name may end in input sides: "basic-224@160" takes images of 160 pixels, and
 "basic-224@160+192+224" makes the side a dimension to choose. After that it may name one network:
 "basic-32[min]" and "basic-32[depth1=2,depth2=1]" hold that network alone. Last may come precisions:
-"basic-32~int8+fp32" has each network in both.
+"basic-32~int8+fp32" has each network in both. "basic-32^4" has 4 groups of channels in each stage
+that paths choose from.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.space import Space
 from hwsearch.spaces.only import only
+from hwsearch.spaces.paths import with_paths
 from hwsearch.spaces.precisions import with_precisions
 from hwsearch.spaces.resolution import elastic_side
 
@@ -81,6 +83,13 @@ def get_space(name: str) -> Space:
         whole, _, network = name[:-1].partition("[")
         return only(get_space(whole), network, name)
     prefix, colon, _ = name.partition(":")
+    whole, hat, groups = name.rpartition("^")
+    if hat and not colon:
+        if not groups.isdecimal():
+            raise HwsearchError(
+                f"cannot read the groups of space '{name}'", fix="Write a number, as in basic-32^4"
+            )
+        return with_paths(get_space(whole), int(groups), name)
     if colon and prefix in _SCHEMES:
         return _SCHEMES[prefix](name)
     family, at, text = name.partition("@")

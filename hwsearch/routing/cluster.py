@@ -1,0 +1,221 @@
+"""The verb cluster: a tree of clusters over unlabelled images, by the features of a checkpoint."""
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from hwsearch.checkpoint import Run, load_run
+from hwsearch.config import write_config
+from hwsearch.data.draws import permutation
+from hwsearch.data.sources import Source, open_source
+from hwsearch.distance import load_target
+from hwsearch.distance.students import CALIBRATION_IMAGES
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import Journal, read_journal, write_atomic
+from hwsearch.nn import StaticNet, calibrate
+from hwsearch.progress import console, say, track
+from hwsearch.routing.features import write_features
+from hwsearch.routing.sheet import COLUMNS, ROWS, write_sheet
+from hwsearch.routing.tree import ClusterTree, Node, Split, grow_tree, name_of
+from hwsearch.selfsup.base import Weights
+from hwsearch.space import Subnet
+
+FILE, KIND, ASSIGNMENTS, CONFIG = "tree.jsonl", "cluster-tree", "assignments.csv", "config.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """What to cluster, and into how much."""
+
+    checkpoint: Path
+    """Folder that hwsearch train wrote: its features tell which images are alike."""
+
+    images: str
+    """Unlabelled images: a folder, tar shards or sklearn:digits."""
+
+    out: Path
+    """Folder of the tree; the same command goes on where it was stopped."""
+
+    children: int = 4
+    """Clusters that each node is split into; all of one node hold equally many images."""
+
+    levels: int = 2
+    """Splits from the root to a leaf: 4 children and 2 levels make 16 leaves."""
+
+    subnet: str = "max"
+    """Network of the checkpoint that gives the features: max, min or NAME=NUMBER,NAME=NUMBER."""
+
+    weights: Weights = "online"
+    """Which of the checkpoint's weights: as trained, or their slow average."""
+
+    device: str = "cpu"
+    """Where features are computed: cpu or cuda."""
+
+    max_corrupt_share: float = 0.01
+    """Largest tolerated share of images that cannot be read."""
+
+    seed: int = 0
+    """Seed of all draws."""
+
+    def __post_init__(self) -> None:
+        """Refuses values that cannot work."""
+        for name, least in (("children", 2), ("levels", 1)):
+            if getattr(self, name) < least:
+                raise HwsearchError(f"--{name} {getattr(self, name)} is less than {least}")
+        if self.children**self.levels > 4096:
+            raise HwsearchError(
+                f"--children {self.children} and --levels {self.levels} make "
+                f"{self.children**self.levels} leaves, more than 4096",
+                fix="Use fewer",
+            )
+
+
+def cluster(options: ClusterOptions) -> ClusterTree:
+    """Computes features, grows the tree, and writes assignments and a contact sheet a leaf.
+
+    Returns:
+        The tree.
+
+    Raises:
+        HwsearchError: If something is missing or does not fit, there are too few images, or the
+            folder holds another tree.
+    """
+    source, run = open_source(options.images), load_run(options.checkpoint)
+    subnet = run.space.parse(options.subnet)
+    net = _network(run, subnet, options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with Journal.open(options.out / FILE, KIND, _header(options, source, run, subnet)) as journal:
+        if journal.repaired:
+            say(journal.repaired)
+        write_config(options.out / CONFIG, options, ("torch", "numpy", "scikit-learn"))
+        features_NE = write_features(
+            source,
+            net,
+            options.out,
+            journal,
+            device=options.device,
+            max_corrupt=options.max_corrupt_share,
+        )
+        tree = _grow(options, features_NE, journal)
+    leaves_N = leaves_of(tree, features_NE)
+    _write_assignments(source, tree, leaves_N, options.out / ASSIGNMENTS)
+    _write_sheets(source, tree, leaves_N, options)
+    _show(tree)
+    console.print(f"All of it: {options.out}", markup=False)
+    return tree
+
+
+def read_tree(folder: Path) -> ClusterTree:
+    """Reads a finished tree.
+
+    Raises:
+        HwsearchError: If there is none, or it is not finished.
+    """
+    header, rows = read_journal(folder / FILE, KIND)
+    splits = _splits(rows)
+    needed = sum(header["children"] ** level for level in range(header["levels"]))
+    if len(splits) < needed:
+        raise HwsearchError(
+            f"the tree has {len(splits)} of {needed} splits",
+            where=folder,
+            fix="Run the same hwsearch cluster again",
+        )
+    return ClusterTree(header["children"], header["levels"], splits)
+
+
+def leaves_of(tree: ClusterTree, features_NE: np.ndarray) -> np.ndarray:
+    """Returns the leaf of each image by its place in `ClusterTree.leaves`, -1 without one."""
+    digits = tree.children ** np.arange(tree.levels - 1, -1, -1)
+    found = np.full(len(features_NE), -1)
+    for start in range(0, len(features_NE), 65_536):
+        part = np.asarray(features_NE[start : start + 65_536])
+        usable = np.isfinite(part[:, 0])
+        found[start : start + len(part)][usable] = tree.assign(part[usable]) @ digits
+    return found
+
+
+def _network(run: Run, subnet: Subnet, options: ClusterOptions) -> StaticNet:
+    """Extracts the network and calibrates it on a random part of the images."""
+    net = run.supernet(options.weights).extract(subnet)
+    side = net.lowered[0].in_side
+    target = load_target(options.images, side, limit=CALIBRATION_IMAGES)
+    return calibrate(net, map(torch.from_numpy, target.inputs(side)))
+
+
+def _header(options: ClusterOptions, source: Source, run: Run, subnet: Subnet) -> dict[str, Any]:
+    return {
+        "checkpoint": run.fingerprint,
+        "images": source.fingerprint(),
+        "subnet": str(subnet),
+        "weights": options.weights,
+        "children": options.children,
+        "levels": options.levels,
+        "seed": options.seed,
+    }
+
+
+def _splits(rows: list[dict[str, Any]]) -> dict[Node, Split]:
+    found = [Split.from_row(row) for row in rows if "node" in row]
+    return {split.node: split for split in found}
+
+
+def _grow(options: ClusterOptions, features_NE: np.ndarray, journal: Journal) -> ClusterTree:
+    known = _splits(journal.rows)
+    total = sum(options.children**level for level in range(options.levels))
+    with track("split", total, start=len(known)) as advance:
+
+        def record(split: Split) -> None:
+            journal.append(split.as_row())
+            advance(note=name_of(split.node))
+
+        return grow_tree(
+            features_NE,
+            children=options.children,
+            levels=options.levels,
+            seed=options.seed,
+            usable_N=np.isfinite(features_NE[:, 0]),
+            known=known,
+            record=record,
+        )
+
+
+def _write_assignments(source: Source, tree: ClusterTree, leaves_N: np.ndarray, path: Path) -> None:
+    names = [name_of(leaf) for leaf in tree.leaves]
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "leaf"])
+    for index, leaf in enumerate(leaves_N.tolist()):
+        writer.writerow([source.sample_name(index), names[leaf] if leaf >= 0 else ""])
+    write_atomic(path, text.getvalue())
+
+
+def _write_sheets(
+    source: Source, tree: ClusterTree, leaves_N: np.ndarray, options: ClusterOptions
+) -> None:
+    """Draws random images of each leaf, some more than fit in case that some cannot be read."""
+    with track("contact sheets", len(tree.leaves)) as advance:
+        for number, leaf in enumerate(tree.leaves):
+            rows = np.flatnonzero(leaves_N == number)
+            drawn = rows[permutation(len(rows), options.seed, number)[: 2 * COLUMNS * ROWS]]
+            write_sheet(source, drawn.tolist(), options.out / "sheets" / f"{name_of(leaf)}.png")
+            advance()
+
+
+def _show(tree: ClusterTree) -> None:
+    table = Table(
+        title=f"{len(tree.leaves)} leaves",
+        caption="balance: smallest child over largest; silhouette: how much nearer images are to "
+        "their own centroid than to the next, -1 to 1",
+    )
+    for heading in ("node", "images", "smallest child", "balance", "silhouette"):
+        table.add_column(heading, justify="left" if heading == "node" else "right")
+    for node, split in sorted(tree.splits.items(), key=lambda item: (len(item[0]), item[0])):
+        told = (sum(split.sizes), min(split.sizes), f"{split.balance:.2f}")
+        table.add_row(name_of(node), *map(str, told), f"{split.silhouette:.2f}")
+    console.print(table)
