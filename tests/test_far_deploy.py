@@ -63,7 +63,7 @@ def loop(bare: Path, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Lo
     """Made here, copied to a device with NumPy and ONNX Runtime only, killed twice on the way."""
     folder = tmp_path_factory.mktemp("far")
     with pytest.MonkeyPatch.context() as patch:
-        home = made_elsewhere(made, folder, patch, "onnxruntime", "fp32")
+        home = made_elsewhere(made, folder, patch, "onnxruntime", "fp32", measure_seconds=4.0)
     device = folder / "device"
     shutil.copytree(home, device)
     env = bare_environment(device / "loaded")
