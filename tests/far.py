@@ -5,9 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
 
-import onnx
 import pytest
-from onnx import numpy_helper
 from searches import options, write_table
 from stub_libraries import compile_cudart
 
@@ -106,15 +104,3 @@ def fake_gpu(folder: Path) -> dict[str, str]:
     (folder / "tensorrt.py").write_text(TENSORRT)
     paths = os.pathsep.join((str(folder), str(Path(__file__).parent)))
     return {**os.environ, "PYTHONPATH": paths, "LD_LIBRARY_PATH": str(folder)}
-
-
-def scaled_wrongly(path: Path, place: int) -> None:
-    """Makes one DequantizeLinear give four times what was quantised."""
-    model = onnx.load(path)
-    node = [node for node in model.graph.node if node.op_type == "DequantizeLinear"][place]
-    (scale,) = (one for one in model.graph.initializer if one.name == node.input[1])
-    right = numpy_helper.to_array(scale)
-    wrong = numpy_helper.from_array((4 * right).astype(right.dtype), f"{scale.name}_wrong")
-    model.graph.initializer.append(wrong)
-    node.input[1] = wrong.name
-    onnx.save(model, path)

@@ -14,24 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 from bare import bare_environment
-from far import fake_gpu, made_elsewhere, run, scaled_wrongly, start, write_device_table
+from far import fake_gpu, made_elsewhere, run, start, write_device_table
 from moments import wait_for
 from searches import made, options
 from test_import import changed_row, header, visit
 
 import hwsearch
 from hwsearch.cli import main
-from hwsearch.deploy import assemble, far
 from hwsearch.deploy.manifest import read_manifest
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.run import deploy
 from hwsearch.errors import HwsearchError
-from hwsearch.export.precision import in_precision
 from hwsearch.journal import read_journal, sha256_of
 from hwsearch.kit.delivery import EXPECTED, INPUTS, ORDER, PROGRAM, Delivery
 from hwsearch.kit.jobs import RESULTS
 from hwsearch.kit.order import KIND
-from hwsearch.runtime.base import Portable
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.run import search
 
@@ -252,37 +249,6 @@ def test_a_folder_for_tensorrt_builds_an_engine_of_the_fake_one(
     (home / "manifest.json").unlink()
     assert main(["import", str(home / RESULTS)]) == 0
     assert read_manifest(home) == manifest
-
-
-def scaled_at(place: int) -> Callable[..., Portable]:
-    """Quantises, and then makes one DequantizeLinear give four times what was quantised."""
-
-    def convert(model: Portable, out: Path, **given: Any) -> Portable:
-        right = in_precision(model, out, **given)
-        scaled_wrongly(right.file("onnx"), place)
-        return right
-
-    return convert
-
-
-@pytest.mark.parametrize("place", [0, 1, 9])
-@pytest.mark.parametrize("runtime", ["tensorrt", "onnxruntime"])
-def test_a_wrongly_scaled_quantised_graph_is_refused(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, place: int
-) -> None:
-    monkeypatch.setattr(assemble, "in_precision", scaled_at(place))
-    with pytest.raises(HwsearchError, match=r"model_int8\.onnx, computed by .*at most 0\.5"):
-        made_elsewhere(made, tmp_path, monkeypatch, runtime, "int8")
-    assert not (tmp_path / "engine").exists()
-
-
-def test_a_graph_that_lost_what_its_network_was_chosen_for_is_refused(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(assemble, "in_precision", scaled_at(9))
-    monkeypatch.setattr(far, "check_errors", lambda errors, tolerance, **words: None)
-    with pytest.raises(HwsearchError, match="distance to the teacher"):
-        made_elsewhere(made, tmp_path, monkeypatch, "tensorrt", "int8")
 
 
 def test_a_budget_elsewhere_is_kept_as_predicted(

@@ -16,11 +16,12 @@ from msgspec.structs import replace
 
 from hwsearch.deploy.assemble import Assembler
 from hwsearch.deploy.manifest import Manifest, Parity
-from hwsearch.deploy.originals import Original
+from hwsearch.deploy.originals import Original, calibration_feeds
 from hwsearch.deploy.steps import README, steps
 from hwsearch.deploy.verify import check_distance
 from hwsearch.device import fingerprint, told_difference
 from hwsearch.errors import HwsearchError
+from hwsearch.export.scales import check_scales
 from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.kit.delivery import EXPECTED, INPUTS, ORDER, PROGRAM, Delivery
 from hwsearch.kit.parity import MOST_RELATIVE_ERROR, check_errors
@@ -32,6 +33,7 @@ from hwsearch.profiling.workshop import Workshop
 from hwsearch.profiling.zipapp import write_program
 from hwsearch.runtime import form_of, get_runtime
 from hwsearch.runtime.base import Engine, LoadOptions, Portable
+from hwsearch.runtime.onnx_nodes import op_types
 from hwsearch.runtime.onnxruntime import OnnxRuntime
 from hwsearch.search.front import FrontPoint
 
@@ -119,6 +121,8 @@ def _verified(
         fix="Nothing was delivered; choose another --table, or --pick another point",
     )
     check_distance(judged.after, judged.before, table.precision, table.runtime)
+    if table.precision == "int8" and "QuantizeLinear" not in op_types(original.model.file("onnx")):
+        check_scales(path, calibration_feeds(original.takes, assemble.images))
     found = assemble.described(point, original, judged)
     return replace(found, distance=replace(found.distance, stand_in=runner))
 
