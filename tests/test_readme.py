@@ -24,6 +24,7 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "engines/joint/manifest.json",
         f"searches/photos/report/*{NAME}.png",
         f"searches/photos/report/*{NAME}.svg",
+        "searches/photos/report/report.html",
         "latency_tables/*/plain-32-onnxruntime-fp32-b1-t2.jsonl",
         "runs/plain/checkpoint.safetensors",
         "engines/smallest/README.md",
