@@ -44,7 +44,7 @@ class PassResult:
 
     Attributes:
         losses: Mean loss of each role; and of `FOLLOW`, if networks follow the maximum.
-        embedding_std: Spread of the maximum's projections.
+        embedding_std: Spread of the first network's projections.
     """
 
     losses: Mapping[str, float]
@@ -78,11 +78,12 @@ class Passes:
 
         Args:
             views: This process's images.
-            networks: Role and subnet of each pass, the maximum first.
+            networks: Role and subnet of each pass, first the one that teaches: the maximum, or
+                the path of a step.
         """
         batch, pieces = len(views.indices_B), self._settings.accumulate
         with self._hardware.autocast():
-            targets = self._method.targets(views)
+            targets = self._method.targets(views, networks[0][1])
         weights = self._weights([subnet for _, subnet in networks])
         size, found = batch // pieces, []
         for start in range(0, batch, size):

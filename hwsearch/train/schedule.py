@@ -43,7 +43,7 @@ class Schedule:
     def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
         """Yields role and network for each pass of a step; random ones depend on the step only.
 
-        A space of one network gets one pass.
+        The first one teaches the others. A space of one network gets one pass.
         """
         rng = np.random.default_rng((self.seed, step))
         yield "max", space.maximum
@@ -52,3 +52,11 @@ class Schedule:
         yield "min", space.minimum
         for _ in range(self.random_subnets):
             yield "random", space.sample(rng, self.sampling)
+
+    def node_at(self, step: int) -> tuple[int, ...] | None:
+        """Returns the node of a tree of clusters whose images a step sees, if there is a tree."""
+        return None
+
+    def nodes_at(self, step: int) -> int:
+        """Returns how many nodes there are of which a step has one; without a tree, 1."""
+        return 1
