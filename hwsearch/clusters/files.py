@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Clusters:
     tree: ClusterTree
     leaves_N: np.ndarray
     checkpoint: str
-    weights: str
+    weights: Literal["online", "ema"]
     subnet: str
     images: str
     fingerprint: str

@@ -1,6 +1,7 @@
 """One training step: teacher once, several subnets, one optimiser step, one `after_step`."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -13,9 +14,11 @@ from hwsearch.errors import HwsearchError
 from hwsearch.nn.processes import gather_rows
 from hwsearch.selfsup.base import Method, Views
 from hwsearch.selfsup.losses import effective_rank
+from hwsearch.selfsup.specialised import Specialised
 from hwsearch.space import Space
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import make_optimiser
+from hwsearch.train.own_channels import OwnChannels
 from hwsearch.train.passes import Passes, PassSettings
 from hwsearch.train.schedule import Schedule
 
@@ -97,6 +100,8 @@ class Trainer:
             steady=method.steady_parameters(),
         )
         self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
+        takes_turns = isinstance(method, Specialised)
+        self._own = OwnChannels(method.encoder("online").supernet) if takes_turns else None
         self._passes = Passes(method, space, settings.passes, hardware, self._scaler.scale)
 
     def run_step(self, views: Views) -> StepResult:
@@ -125,7 +130,8 @@ class Trainer:
         if self._settings.clip_norm is not None:
             self._scaler.unscale_(self._optimiser)
             nn.utils.clip_grad_norm_(self._trained.values(), self._settings.clip_norm)
-        self._scaler.step(self._optimiser)
+        with self._own.alone(self._leader, self._optimiser) if self._own else nullcontext():
+            self._scaler.step(self._optimiser)
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
 
