@@ -24,8 +24,8 @@ def write_kinds(folder: Path, count: int, *, seed: int = 0) -> Path:
     for number, colour in enumerate(KINDS):
         (folder / f"kind{number}").mkdir(parents=True)
         for index in range(count):
-            noise = rng.integers(0, 40, (8, 8, 3))
-            pixels = (np.array(colour) * rng.integers(150, 200) + noise).astype(np.uint8)
+            noise = rng.integers(0, 100, (8, 8, 3))
+            pixels = (np.array(colour) * rng.integers(100, 150) + noise).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"kind{number}" / f"{index:02d}.png")
     return folder
 

@@ -107,7 +107,6 @@ def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
 
 def test_two_processes_train_the_same_paths_as_one(tmp_path):
     whole = make(tmp_path)
-    # At a larger rate rounding grows to a hundredth in ten steps: a node's images are much alike.
     few = {"epochs": 2, "batch": 16, "lr": 1e-4, "norm": "sync"}
     alone = path_options(whole, tmp_path / "tree", tmp_path / "alone", **few)
     out, never = tmp_path / "together", 10**6
@@ -115,4 +114,13 @@ def test_two_processes_train_the_same_paths_as_one(tmp_path):
     assert done.returncode == 0, done.stderr
     rows, expected = read_metrics(out), read_metrics(train(alone))
     assert [row["node"] for row in rows] == [row["node"] for row in expected]
-    assert_close(Checkpoint.load(out).method, Checkpoint.load(alone.out).method)
+    runs = (Checkpoint.load(run).method for run in (out, alone.out, whole.out))
+    found, expected, before = map(_supernet, runs)
+    # Rounding grows step by step: a node's images are much alike, and norms enlarge differences.
+    assert (found - expected).norm() < 0.02 * (expected - before).norm()
+
+
+def _supernet(method):
+    prefix = "student.encoder.supernet."
+    state = {n.removeprefix("method."): value for n, value in method.items()}
+    return torch.cat([state[n].flatten() for n in sorted(state) if n.startswith(prefix)])
