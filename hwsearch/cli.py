@@ -189,6 +189,21 @@ VERBS = {
             "--out clusters/fine",
         ),
     ),
+    "route": Verb(
+        group="research",
+        module="hwsearch.routing.route",
+        options="RouteOptions",
+        function="route",
+        summary="Find which of the networks trained on clusters fits a task.",
+        example=(
+            "hwsearch route --checkpoint runs/paths --clusters clusters/photos --task photos "
+            "--out routes/photos"
+        ),
+        more_examples=(
+            "hwsearch route --checkpoint runs/paths --clusters clusters/photos --task photos "
+            "--labelled labelled/train --out routes/labelled",
+        ),
+    ),
     "correlate": Verb(
         group="research",
         module="hwsearch.correlation.run",

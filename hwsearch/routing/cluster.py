@@ -21,6 +21,7 @@ from hwsearch.journal import Journal
 from hwsearch.nn import StaticNet, calibrate
 from hwsearch.progress import console, say, track
 from hwsearch.routing.features import write_features
+from hwsearch.routing.norms import write_norms
 from hwsearch.routing.sheet import COLUMNS, ROWS, write_sheet
 from hwsearch.selfsup.base import Weights
 from hwsearch.space import Subnet
@@ -92,6 +93,7 @@ def cluster(options: ClusterOptions) -> ClusterTree:
     with Journal.open(options.out / FILE, KIND, _header(options, source, run, subnet)) as journal:
         if journal.repaired:
             say(journal.repaired)
+        write_norms(net, options.out)
         write_config(options.out / CONFIG, options, ("torch", "numpy", "scikit-learn"))
         features_NE = write_features(
             source,
