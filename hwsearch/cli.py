@@ -119,6 +119,10 @@ VERBS = {
             "--monitor labelled/train --monitor-epochs 5",
             "hwsearch train --data 'shards/photos-*.tar' --space bottleneck-224 --out runs/large "
             "--device cuda --cache-mb 20000",
+            "hwsearch train --data photos --space 'bottleneck-32^4[max]' --method simsiam "
+            "--out runs/whole",
+            "hwsearch train --data photos --space bottleneck-32^4 --method simsiam "
+            "--warm-start runs/whole --clusters clusters/whole --out runs/paths",
         ),
     ),
     "search": Verb(
@@ -196,11 +200,11 @@ VERBS = {
         function="route",
         summary="Find which of the networks trained on clusters fits a task.",
         example=(
-            "hwsearch route --checkpoint runs/paths --clusters clusters/photos --task photos "
+            "hwsearch route --checkpoint runs/paths --clusters clusters/whole --task photos "
             "--out routes/photos"
         ),
         more_examples=(
-            "hwsearch route --checkpoint runs/paths --clusters clusters/photos --task photos "
+            "hwsearch route --checkpoint runs/paths --clusters clusters/whole --task photos "
             "--labelled labelled/train --out routes/labelled",
         ),
     ),

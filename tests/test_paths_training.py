@@ -10,12 +10,14 @@ import pytest
 import torch
 from runs import read_metrics, start, words_of
 from sdr import BATCH, SPACE, make, path_options, write_kinds
+from torch.nn import functional
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, load_run
 from hwsearch.clusters.files import read_clusters
 from hwsearch.clusters.paths import path_of
 from hwsearch.data.sources import open_source
 from hwsearch.errors import HwsearchError
+from hwsearch.selfsup.base import Views
 from hwsearch.spaces import get_space
 from hwsearch.train import train
 from hwsearch.train.own_channels import OwnChannels
@@ -95,7 +97,8 @@ def test_a_run_says_whose_turn_each_step_was(whole, options, finished):
     assert [row["total_step"] for row in rows] == [before + step for step in range(1, STEPS + 1)]
     assert [row["phase"] for row in rows] == [1] * (STEPS // 2) + [2] * (STEPS // 2)
     assert {row["node"] for row in rows} == {"0", "1", "0.0", "0.1", "1.0", "1.1"}
-    assert all(row["loss"] == row["loss_path"] for row in rows)
+    assert all(row["loss"] == row["loss_path"] + row["loss_lesson"] for row in rows)
+    assert all(-1 <= row["loss_lesson"] < 0.9 for row in rows)
     assert (run.header.step, run.header.recipe["start_steps"]) == (STEPS, before)
     teacher = load_run(whole.out).supernet().state_dict()
     kept = run.method.teacher.supernet.state_dict()
@@ -176,6 +179,28 @@ def test_other_methods_train_paths(tmp_path, method):
     assert all(np.isfinite(row["loss"]) for row in read_metrics(run))
 
 
+def test_paths_can_do_without_the_lesson(options, tmp_path):
+    rows = read_metrics(train(replace(options, out=tmp_path, epochs=2, follow_start=0.0)))
+    assert all("loss_lesson" not in row and row["loss"] == row["loss_path"] for row in rows)
+
+
+def test_the_lesson_is_the_cosine_to_the_frozen_network_of_the_other_view(finished):
+    method = load_run(finished).method
+    subnet = path_of((1, 0), 2, TINY)
+    query, key = torch.randn(2, BATCH, 3, 8, 8)
+    views = Views(query, key, torch.arange(BATCH), step=0)
+    found = method(views, method.targets(views, subnet), subnet)
+    taught = [method.teacher(view, TINY.maximum) for view in (key, query)]
+    told = [method.head(method.encoder("online")(view, subnet)) for view in (query, key)]
+    cosine = (
+        sum(functional.cosine_similarity(*pair).mean() for pair in zip(told, taught, strict=True))
+        / 2
+    )
+    assert found["lesson"].item() == pytest.approx(-cosine.item(), abs=1e-5)
+    own = method.method(views, method.method.targets(views, subnet), subnet)["loss"]
+    assert found["loss"].item() == pytest.approx(own.item() - cosine.item(), abs=1e-5)
+
+
 def test_without_a_tree_the_whole_network_is_trained_on_elsewhere(whole, tmp_path):
     images = write_kinds(tmp_path / "target", 6, seed=1)
     on = replace(whole, data=str(images), warm_start=whole.out, out=tmp_path / "on", epochs=1)
@@ -187,7 +212,7 @@ def test_without_a_tree_the_whole_network_is_trained_on_elsewhere(whole, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch": 24}, r"node 0\.0 of the tree has 20 images, too few for --batch 24"),
+        ({"batch": 24}, r"node \d\.\d of the tree has 19 images, too few for --batch 24"),
         ({"phases": (3,)}, "--phases says 1 numbers of epochs for a tree of 2 levels"),
         ({"phases": (3, 0)}, "the last of which needs one at least"),
         ({"epochs": 1}, "--epochs 1 are fewer than the 2 levels"),

@@ -3,6 +3,7 @@
 import csv
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
@@ -97,9 +98,13 @@ def write_ranking(ranking: Ranking, out: Path) -> Pick:
     console.print(_table(ranking))
     if ranking.accuracies is not None:
         _say_worth(ranking, ranking.accuracies)
+    why = ""
+    if ranking.accuracies is None and pick.network == WHOLE:
+        why = ", since no leaf gets more images than chance would give it, for sure"
     say(
-        f"Pick: {pick.network}. Deploy it: hwsearch deploy --checkpoint {quote(pick.checkpoint)} "
-        f"--subnet {pick.subnet} --images TASK --table TABLE --out ENGINE"
+        f"Pick: {pick.network}{why}. Deploy it: hwsearch deploy "
+        f"--checkpoint {quote(pick.checkpoint)} --subnet {pick.subnet} --images TASK "
+        "--table TABLE --out ENGINE"
     )
     say(f"All of it: {out}")
     return pick
@@ -152,13 +157,18 @@ def _table(ranking: Ranking) -> Table:
     for heading in ("rank", "network", *(names[name] for name in shown), "best"):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for row in rows[:_SHOWN]:
-        cells = [
-            f"{float(row[name]):.1%} ({float(row[f'{name}_low']):.1%} to "
-            f"{float(row[f'{name}_high']):.1%})"
-            for name in shown
-        ]
+        cells = [_told(row, name) for name in shown]
         table.add_row(row["rank"], row["network"], *cells, f"{float(row['best']):.0%}")
     return table
+
+
+def _told(row: Mapping[str, str], name: str) -> str:
+    mean, low, high = (f"{float(row[name + end]):.1%}" for end in ("", "_low", "_high"))
+    return (
+        f"{mean} by chance"
+        if name == "share" and row["network"] == WHOLE
+        else f"{mean} ({low} to {high})"
+    )
 
 
 def _whole_run(paths: PathRun) -> str:

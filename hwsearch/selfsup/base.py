@@ -62,10 +62,13 @@ class Method(nn.Module, ABC, Generic[T]):
     Attributes:
         norm: Whose batch-norm statistics suit the method.
         weak_key: Whether the key view is only cropped and flipped.
+        has_lesson: Whether a part of the loss, "lesson" of the outputs, is what subnets learn from
+            a frozen network.
     """
 
     norm: Norm = "sync"
     weak_key: bool = False
+    has_lesson: bool = False
 
     @abstractmethod
     def targets(self, views: Views, leader: Subnet | None = None) -> T:

@@ -58,6 +58,7 @@ class Specialised(Method[PathTargets]):
         assert settings.follow_start is not None
         self.method, self._weight = method, settings.follow_start
         self.norm, self.weak_key = method.norm, method.weak_key
+        self.has_lesson = self._weight > 0
         self.teacher = deepcopy(method.encoder("online")).requires_grad_(False)
         shape = MlpShape(settings.projection_hidden, settings.projection, hidden_norm=True)
         predictor = _predictor(method)
@@ -82,7 +83,7 @@ class Specialised(Method[PathTargets]):
 
     def targets(self, views: Views, leader: Subnet | None = None) -> PathTargets:
         """Computes the method's targets by the path, and what the frozen network says."""
-        lesson_2BD = self._lesson(views) if self._weight else None
+        lesson_2BD = self._lesson(views) if self.has_lesson else None
         return PathTargets(self.method.targets(views, leader), lesson_2BD)
 
     @torch.no_grad()
@@ -99,8 +100,8 @@ class Specialised(Method[PathTargets]):
             return found
         groups = 2 if self._both else 1
         (told_RD,) = in_groups(self._tell, found["projections"], groups)
-        cosine = mean_cosine(told_RD, targets.lesson_2BD)
-        return found | {"loss": found["loss"] - self._weight * cosine}
+        lesson = -self._weight * mean_cosine(told_RD, targets.lesson_2BD)
+        return found | {"loss": found["loss"] + lesson, "lesson": lesson}
 
     def _tell(self, projection_BD: Tensor) -> tuple[Tensor]:
         return (F.normalize(self.head(projection_BD)),)

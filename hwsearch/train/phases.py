@@ -22,7 +22,7 @@ from hwsearch.data.order import steps_of
 from hwsearch.data.sources import Source
 from hwsearch.errors import HwsearchError
 from hwsearch.space import Space, Subnet
-from hwsearch.train.schedule import Schedule
+from hwsearch.train.schedule import PATH, Schedule
 
 _NODES, _IMAGES, _DEAL = range(3)
 """What a number is drawn for, so that draws of equal counters differ."""
@@ -195,7 +195,7 @@ class PathSchedule(Schedule):
 
     def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
         """Yields the path of a step's node, specialised down to the level of the phase."""
-        yield "path", path_of(self.order.node_at(step), self.order.tree.levels, space)
+        yield PATH, path_of(self.order.node_at(step), self.order.tree.levels, space)
 
     def node_at(self, step: int) -> Node:
         """Returns the node whose images a step sees."""

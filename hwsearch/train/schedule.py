@@ -8,6 +8,9 @@ import numpy as np
 
 from hwsearch.space import Space, Subnet, Uniform
 
+PATH = "path"
+"""The role of a network that is alone in its step."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -43,7 +46,7 @@ class Schedule:
     def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
         """Yields role and network for each pass of a step; random ones depend on the step only.
 
-        The first one teaches the others. A space of one network gets one pass.
+        A space of one network gets one pass.
         """
         rng = np.random.default_rng((self.seed, step))
         yield "max", space.maximum

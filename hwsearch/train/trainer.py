@@ -55,8 +55,8 @@ class StepResult:
     """What one step did.
 
     Attributes:
-        losses: Mean loss of each role: "max", "min", "random", or "path"; and "follow", if asked
-            for.
+        losses: Mean loss of each role: "max", "min", "random", or "path"; and "follow" or
+            "lesson", if asked for.
         embedding_std: Spread of the first network's projections (1 = random directions, 0 =
             collapsed).
         lr: Learning rate.
