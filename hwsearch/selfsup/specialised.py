@@ -46,7 +46,9 @@ class Specialised(Method[PathTargets]):
     """Another method, whose networks take turns and follow a frozen earlier one.
 
     The frozen network is a part of the state: what was trained tells images apart as the tree of
-    clusters does. Its batch norms, as all in a supernet, take the statistics of the batch.
+    clusters does. Its batch norms, as all in a supernet, take the statistics of the batch, which is
+    of one node; those of an extracted path are calibrated on the images that it is used on, as
+    `hwsearch route` does with a task's labelled images and `hwsearch deploy` with its --images.
 
     Args:
         method: The other method.
