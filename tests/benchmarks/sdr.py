@@ -21,7 +21,6 @@ writes a file for hwsearch train --config of each, all but the last of equal ste
 
 import argparse
 import multiprocessing
-import resource
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +45,7 @@ from hwsearch.train.schedule import PATH, Schedule
 from hwsearch.train.trainer import StepSettings, Trainer
 
 HEADS = MethodSettings(projection_hidden=512, projection=256, predictor_hidden=128)
+HARDWARE = Hardware("cpu", "fp32", channels_last=True)
 SIDES = {"whole": None, "path": 1.0, "untaught": 0.0, "alone": None}
 """What is timed, and the weight of what it learns from the frozen network."""
 
@@ -84,15 +84,19 @@ def peak_mib(side: str, setting: Setting) -> int:
     """Returns the most MiB that a process takes which does two steps of one side."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_take_steps, (side, setting))
+        return pool.apply(_take_steps, (side, setting.space.name, setting.batch))
 
 
-def _take_steps(side: str, setting: Setting) -> int:
+def _take_steps(side: str, space: str, batch: int) -> int:
     torch.set_num_threads(1)
+    setting = Setting(get_space(space), batch, HARDWARE, rounds=1)
     trainer, views = trainer_of(side, setting), views_of(setting)
     for _ in range(2):
         trainer.run_step(views)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    # Not getrusage: a child starts with its parent's maximum.
+    status = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (line for line in status if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) >> 10
 
 
 def measure(setting: Setting, levels: int) -> dict[str, Any]:
@@ -166,8 +170,7 @@ def main() -> None:
             write_config(given.configs / f"{name}.toml", options, ("torch",))
         return
     torch.set_num_threads(1)
-    hardware = Hardware("cpu", "fp32", channels_last=True)
-    setting = Setting(get_space(given.space), given.batch, hardware, given.rounds)
+    setting = Setting(get_space(given.space), given.batch, HARDWARE, given.rounds)
     with open_results("sdr") as journal:
         figures = measure(setting, given.levels)
         print(figures)
