@@ -19,6 +19,7 @@ from hwsearch.selfsup.base import Method, Weights
 from hwsearch.selfsup.distil import Distilled, TaughtMethod
 from hwsearch.selfsup.heads import Embedder
 from hwsearch.selfsup.settings import MethodSettings
+from hwsearch.selfsup.specialised import Specialised
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -175,6 +176,8 @@ def build_method(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = get_method(method)(Supernet(space, residual_scale), settings)
+        if settings.follow_start is not None:
+            return Specialised(built, settings)
         beside = settings.distil is not None and not isinstance(built, TaughtMethod)
         return Distilled(built, settings) if beside else built
 

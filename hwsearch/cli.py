@@ -120,6 +120,10 @@ VERBS = {
             "--monitor labelled/train --monitor-epochs 5",
             "hwsearch train --data 'shards/photos-*.tar' --space bottleneck-224 --out runs/large "
             "--device cuda --cache-mb 20000",
+            "hwsearch train --data photos --space 'bottleneck-32^4[max]' --method simsiam "
+            "--out runs/whole",
+            "hwsearch train --data photos --space bottleneck-32^4 --method simsiam "
+            "--warm-start runs/whole --clusters clusters/whole --out runs/paths",
         ),
     ),
     "search": Verb(
@@ -188,6 +192,21 @@ VERBS = {
         more_examples=(
             "hwsearch cluster --checkpoint runs/photos --images photos --children 4 --levels 3 "
             "--out clusters/fine",
+        ),
+    ),
+    "route": Verb(
+        group="research",
+        module="hwsearch.routing.route",
+        options="RouteOptions",
+        function="route",
+        summary="Find which of the networks trained on clusters fits a task.",
+        example=(
+            "hwsearch route --checkpoint runs/paths --clusters clusters/whole --task photos "
+            "--out routes/photos"
+        ),
+        more_examples=(
+            "hwsearch route --checkpoint runs/paths --clusters clusters/whole --task photos "
+            "--labelled labelled/train --out routes/labelled",
         ),
     ),
     "correlate": Verb(

@@ -56,6 +56,8 @@ def words_of(options: TrainOptions) -> list[str]:
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, tuple):
+            words += [f"--{flag}", *map(str, value)] if value else []
         elif value is not None:
             words += [f"--{flag}", str(value)]
     return words

@@ -11,11 +11,12 @@ from runs import write_images
 from searches import write_checkpoint
 from sklearn.metrics import adjusted_rand_score
 
+from hwsearch.clusters.balanced import equal_prices, fit_partition
+from hwsearch.clusters.files import read_tree
+from hwsearch.clusters.tree import grow_tree
 from hwsearch.errors import HwsearchError
-from hwsearch.routing.balanced import equal_prices, fit_partition
-from hwsearch.routing.cluster import ClusterOptions, cluster, leaves_of, read_tree
+from hwsearch.routing.cluster import ClusterOptions, cluster
 from hwsearch.routing.features import FILE as FEATURES
-from hwsearch.routing.tree import grow_tree
 
 
 def hierarchical(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,12 +40,12 @@ def test_prices_make_all_choices_equally_frequent():
 def test_a_tree_finds_groups_of_groups():
     features, groups = hierarchical(4000)
     tree = grow_tree(features, children=4, levels=2)
-    leaves = leaves_of(tree, features)
+    leaves = tree.leaf_numbers(features)
     assert adjusted_rand_score(groups, leaves) > 0.9
     assert min(split.balance for split in tree.splits.values()) > 0.95
     assert tree.splits[()].silhouette > 0.5
     fresh, their_groups = hierarchical(500, seed=0)
-    assert adjusted_rand_score(their_groups, leaves_of(tree, fresh)) > 0.9
+    assert adjusted_rand_score(their_groups, tree.leaf_numbers(fresh)) > 0.9
 
 
 def test_sizes_are_equal_where_there_are_no_groups():
@@ -100,7 +101,7 @@ def test_every_image_that_can_be_read_has_a_leaf(made):
             assert sheet.size == (526, 526)
     tree, features = read_tree(made / "out"), np.load(made / "out" / FEATURES)
     names = [".".join(map(str, leaf)) for leaf in tree.leaves]
-    found = [names[leaf] if leaf >= 0 else "" for leaf in leaves_of(tree, features)]
+    found = [names[leaf] if leaf >= 0 else "" for leaf in tree.leaf_numbers(features)]
     assert found == [row["leaf"] for row in rows]
 
 

@@ -12,6 +12,7 @@ import together
 import torch
 from runs import read_metrics, small_options, words_of, write_images
 from safetensors.torch import load_file
+from sdr import make, path_options
 
 from hwsearch.checkpoint import Checkpoint
 from hwsearch.selfsup.base import Views
@@ -102,3 +103,24 @@ def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
     for row, other in zip(rows, expected, strict=True):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)
     assert_close(Checkpoint.load(out).method, Checkpoint.load(alone).method)
+
+
+def test_two_processes_train_the_same_paths_as_one(tmp_path):
+    whole = make(tmp_path)
+    few = {"epochs": 2, "batch": 16, "lr": 1e-4, "norm": "sync"}
+    alone = path_options(whole, tmp_path / "tree", tmp_path / "alone", **few)
+    out, never = tmp_path / "together", 10**6
+    done = torchrun(never, *words_of(replace(alone, out=out)))
+    assert done.returncode == 0, done.stderr
+    rows, expected = read_metrics(out), read_metrics(train(alone))
+    assert [row["node"] for row in rows] == [row["node"] for row in expected]
+    runs = (Checkpoint.load(run).method for run in (out, alone.out, whole.out))
+    found, expected, before = map(_supernet, runs)
+    # Rounding grows step by step: a node's images are much alike, and norms enlarge differences.
+    assert (found - expected).norm() < 0.02 * (expected - before).norm()
+
+
+def _supernet(method):
+    prefix = "student.encoder.supernet."
+    state = {n.removeprefix("method."): value for n, value in method.items()}
+    return torch.cat([state[n].flatten() for n in sorted(state) if n.startswith(prefix)])

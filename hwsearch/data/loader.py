@@ -1,4 +1,4 @@
-"""Batches for training whose order is a function of (seed, epoch), so resuming is exact."""
+"""Batches for training, read ahead; a loader goes on exactly where another stood."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from math import ceil
 import numpy as np
 from torch import Tensor
 
-from hwsearch.data.draws import permutation
+from hwsearch.data.order import Order, Shuffled
 from hwsearch.data.reading import Decoded, Held, Piece, read_all
 from hwsearch.data.sources import CorruptImage, CorruptLog, Source
 from hwsearch.device import usable_cores
@@ -93,7 +93,6 @@ class LoaderTimes:
 class Loader:
     """Yields the rest of an epoch's batches each time it is iterated, then moves to the next.
 
-    Each epoch visits the images in an order of its own; the last, incomplete batch is dropped.
     A corrupt image is replaced by the next readable one. Where the images fit into
     `cache_mb` they are decoded once, at the start; otherwise worker processes decode them,
     ahead of the run and across the ends of epochs.
@@ -104,6 +103,7 @@ class Loader:
         rank: Which of the processes that train together this one is.
         world: How many processes train together; each step's images are dealt to them in turn,
             so that a step has the same images however many there are.
+        order: Which images each batch has; all of them in a random order by default.
 
     Attributes:
         epoch: The pass that the next batch belongs to.
@@ -116,18 +116,19 @@ class Loader:
     """
 
     def __init__(
-        self, source: Source, options: LoaderOptions, *, rank: int = 0, world: int = 1
+        self,
+        source: Source,
+        options: LoaderOptions,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        order: Order | None = None,
     ) -> None:
         self._source, self._options = source, options
         self._rank, self._world = rank, world
         self.epoch = self.step = 0
-        self.steps_per_epoch = len(source) // options.batch
-        if self.steps_per_epoch == 0:
-            raise HwsearchError(
-                f"{len(source)} images do not fill one step of {options.batch}",
-                where=source.name,
-                fix=f"Use --batch {len(source)} or less",
-            )
+        self._order = order or Shuffled(source, options.batch, options.seed)
+        self.steps_per_epoch = self._order.steps_per_epoch
         self._log = CorruptLog(source, options.max_corrupt_share)
         self.times = LoaderTimes()
         self._in_memory = self._held_mb <= options.cache_mb
@@ -204,12 +205,9 @@ class Loader:
 
     def _rows(self) -> Iterator[np.ndarray]:
         """Yields this process's images of each batch from here on, int64[B] each, without end."""
-        batch, steps = self._options.batch, self.steps_per_epoch
         epoch, step = self.epoch, self.step
         while True:
-            order = permutation(len(self._source), self._options.seed, epoch)
-            whole = order[: steps * batch].reshape(steps, batch)
-            yield from whole[step:, self._rank :: self._world]
+            yield from self._order.rows(epoch)[step:, self._rank :: self._world]
             epoch, step = epoch + 1, 0
 
     def state_dict(self) -> dict[str, object]:

@@ -15,7 +15,8 @@ from hwsearch.nn.static import StaticNet
 from hwsearch.space import Space, Subnet
 
 
-def _module_name(slot: str) -> str:
+def module_name(slot: str) -> str:
+    """Returns the name of the module that holds the shared weights of a slot."""
     return slot.replace(".", "_")
 
 
@@ -46,7 +47,7 @@ class Supernet(nn.Module):
                     by_slot[block.slot].add(block)
         self.slots = nn.ModuleDict(
             {
-                _module_name(slot): ElasticBlock(blocks, residual_scale)
+                module_name(slot): ElasticBlock(blocks, residual_scale)
                 for slot, blocks in by_slot.items()
             }
         )
@@ -71,7 +72,7 @@ class Supernet(nn.Module):
         )
 
     def _run_block(self, block: Block, x: Tensor) -> Tensor:
-        module = self.slots[_module_name(block.slot)]
+        module = self.slots[module_name(block.slot)]
         if not (self.recomputes and torch.is_grad_enabled()):
             return module(x, block)
         y = checkpoint(module, x, block, use_reentrant=False, preserve_rng_state=False)
@@ -87,7 +88,7 @@ class Supernet(nn.Module):
         """
         net = StaticNet(self.space.lower(subnet))
         for static in net.static_blocks:
-            shared = self.slots[_module_name(static.block.slot)]
+            shared = self.slots[module_name(static.block.slot)]
             for layer in layers_of(static.block):
                 elastic = getattr(shared, layer.name, None)
                 if isinstance(elastic, ElasticLayer):

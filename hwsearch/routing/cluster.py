@@ -1,8 +1,6 @@
 """The verb cluster: a tree of clusters over unlabelled images, by the features of a checkpoint."""
 
-import csv
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +9,24 @@ import torch
 from rich.table import Table
 
 from hwsearch.checkpoint import Run, load_run
+from hwsearch.clusters.files import ASSIGNMENTS, FILE, KIND, splits_of, write_assignments
+from hwsearch.clusters.tree import ClusterTree, Split, grow_tree, name_of
 from hwsearch.config import write_config
 from hwsearch.data.draws import permutation
 from hwsearch.data.sources import Source, open_source
 from hwsearch.distance import load_target
 from hwsearch.distance.students import CALIBRATION_IMAGES
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal, read_journal, write_atomic
+from hwsearch.journal import Journal
 from hwsearch.nn import StaticNet, calibrate
 from hwsearch.progress import console, say, track
 from hwsearch.routing.features import write_features
+from hwsearch.routing.norms import write_norms
 from hwsearch.routing.sheet import COLUMNS, ROWS, write_sheet
-from hwsearch.routing.tree import ClusterTree, Node, Split, grow_tree, name_of
 from hwsearch.selfsup.base import Weights
 from hwsearch.space import Subnet
 
-FILE, KIND, ASSIGNMENTS, CONFIG = "tree.jsonl", "cluster-tree", "assignments.csv", "config.toml"
+CONFIG = "config.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +93,7 @@ def cluster(options: ClusterOptions) -> ClusterTree:
     with Journal.open(options.out / FILE, KIND, _header(options, source, run, subnet)) as journal:
         if journal.repaired:
             say(journal.repaired)
+        write_norms(net, options.out)
         write_config(options.out / CONFIG, options, ("torch", "numpy", "scikit-learn"))
         features_NE = write_features(
             source,
@@ -103,41 +104,13 @@ def cluster(options: ClusterOptions) -> ClusterTree:
             max_corrupt=options.max_corrupt_share,
         )
         tree = _grow(options, features_NE, journal)
-    leaves_N = leaves_of(tree, features_NE)
-    _write_assignments(source, tree, leaves_N, options.out / ASSIGNMENTS)
+    leaves_N = tree.leaf_numbers(features_NE)
+    names = map(source.sample_name, range(len(source)))
+    write_assignments(options.out / ASSIGNMENTS, names, tree, leaves_N)
     _write_sheets(source, tree, leaves_N, options)
     _show(tree)
     console.print(f"All of it: {options.out}", markup=False)
     return tree
-
-
-def read_tree(folder: Path) -> ClusterTree:
-    """Reads a finished tree.
-
-    Raises:
-        HwsearchError: If there is none, or it is not finished.
-    """
-    header, rows = read_journal(folder / FILE, KIND)
-    splits = _splits(rows)
-    needed = sum(header["children"] ** level for level in range(header["levels"]))
-    if len(splits) < needed:
-        raise HwsearchError(
-            f"the tree has {len(splits)} of {needed} splits",
-            where=folder,
-            fix="Run the same hwsearch cluster again",
-        )
-    return ClusterTree(header["children"], header["levels"], splits)
-
-
-def leaves_of(tree: ClusterTree, features_NE: np.ndarray) -> np.ndarray:
-    """Returns the leaf of each image by its place in `ClusterTree.leaves`, -1 without one."""
-    digits = tree.children ** np.arange(tree.levels - 1, -1, -1)
-    found = np.full(len(features_NE), -1)
-    for start in range(0, len(features_NE), 65_536):
-        part = np.asarray(features_NE[start : start + 65_536])
-        usable = np.isfinite(part[:, 0])
-        found[start : start + len(part)][usable] = tree.assign(part[usable]) @ digits
-    return found
 
 
 def _network(run: Run, subnet: Subnet, options: ClusterOptions) -> StaticNet:
@@ -160,13 +133,8 @@ def _header(options: ClusterOptions, source: Source, run: Run, subnet: Subnet) -
     }
 
 
-def _splits(rows: list[dict[str, Any]]) -> dict[Node, Split]:
-    found = [Split.from_row(row) for row in rows if "node" in row]
-    return {split.node: split for split in found}
-
-
 def _grow(options: ClusterOptions, features_NE: np.ndarray, journal: Journal) -> ClusterTree:
-    known = _splits(journal.rows)
+    known = splits_of(journal.rows)
     total = sum(options.children**level for level in range(options.levels))
     with track("split", total, start=len(known)) as advance:
 
@@ -183,16 +151,6 @@ def _grow(options: ClusterOptions, features_NE: np.ndarray, journal: Journal) ->
             known=known,
             record=record,
         )
-
-
-def _write_assignments(source: Source, tree: ClusterTree, leaves_N: np.ndarray, path: Path) -> None:
-    names = [name_of(leaf) for leaf in tree.leaves]
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "leaf"])
-    for index, leaf in enumerate(leaves_N.tolist()):
-        writer.writerow([source.sample_name(index), names[leaf] if leaf >= 0 else ""])
-    write_atomic(path, text.getvalue())
 
 
 def _write_sheets(

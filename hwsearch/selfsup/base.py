@@ -62,14 +62,22 @@ class Method(nn.Module, ABC, Generic[T]):
     Attributes:
         norm: Whose batch-norm statistics suit the method.
         weak_key: Whether the key view is only cropped and flipped.
+        has_lesson: Whether a part of the loss, "lesson" of the outputs, is what subnets learn from
+            a frozen network.
     """
 
     norm: Norm = "sync"
     weak_key: bool = False
+    has_lesson: bool = False
 
     @abstractmethod
-    def targets(self, views: Views) -> T:
-        """Computes, without gradients, what all subnets of the step are compared with."""
+    def targets(self, views: Views, leader: Subnet | None = None) -> T:
+        """Computes, without gradients, what all subnets of the step are compared with.
+
+        Args:
+            views: This process's images.
+            leader: Which network teaches; the maximum by default.
+        """
 
     @abstractmethod
     def forward(self, views: Views, targets: T, subnet: Subnet) -> dict[str, Tensor]:
@@ -104,23 +112,26 @@ class Method(nn.Module, ABC, Generic[T]):
         return self.encoder(weights).extract(subnet)
 
 
-def outputs(loss: Tensor, projection_BD: Tensor, embedding_BE: Tensor) -> dict[str, Tensor]:
+def outputs(loss: Tensor, projections: Tensor, embedding_BE: Tensor) -> dict[str, Tensor]:
     """Puts together what a method says about one subnet.
 
     Args:
         loss: A scalar.
-        projection_BD: L2-normalised projections of the query view.
+        projections: L2-normalised projections of the query view [B, D], or of both views [2B, D],
+            the query's first.
         embedding_BE: Pooled features of the query view.
 
     Returns:
         "loss"; "embedding_std", the spread of the projections over that of directions drawn at
-        random (1 = all directions used, 0 = collapsed); and "projection" and "embedding", for
-        losses beside it.
+        random (1 = all directions used, 0 = collapsed); and "projection" and "embedding" of the
+        query view, and "projections" of all views that passed, for losses beside it.
     """
+    projection_BD = projections[: len(embedding_BE)]
     return {
         "loss": loss,
         "embedding_std": embedding_std(projection_BD),
         "projection": projection_BD,
+        "projections": projections,
         "embedding": embedding_BE,
     }
 

@@ -29,15 +29,15 @@ class Byol(Method[Tensor]):
         self.teacher = EmaTeacher(self.student.encoder, settings)
         self._progress = 0.0
 
-    def targets(self, views: Views) -> Tensor:
-        """Computes the teacher's projections [2B, D] of both views, at the maximum."""
+    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor:
+        """Computes the teacher's projections [2B, D] of both views, at the leader."""
         self._progress = views.progress
-        return project_both(self.teacher.module, views)
+        return project_both(self.teacher.module, views, leader)
 
     def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
         """Computes 2 − 2 cos of one subnet's predictions, summed over both directions."""
-        cosine, projection_BD, embedding_BE = self.student(views, targets, subnet)
-        return outputs(2 * (2 - 2 * cosine), projection_BD, embedding_BE)
+        cosine, projections_2BD, embedding_BE = self.student(views, targets, subnet)
+        return outputs(2 * (2 - 2 * cosine), projections_2BD, embedding_BE)
 
     def after_step(self) -> None:
         """Moves the teacher."""

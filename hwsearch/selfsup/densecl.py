@@ -115,11 +115,12 @@ class DenseCl(Method[DenseTargets]):
         self._progress = 0.0
 
     @torch.no_grad()
-    def targets(self, views: Views) -> DenseTargets:
-        """Computes the keys with the teacher at the maximum."""
+    def targets(self, views: Views, leader: Subnet | None = None) -> DenseTargets:
+        """Computes the keys with the teacher at the leader."""
         self._progress = views.progress
         images_BCHW, back = shuffled(views)
-        keys = self.teacher.module(images_BCHW, self.maximum, self.settings.norm_groups)
+        leader, groups = leader or self.maximum, self.settings.norm_groups
+        keys = self.teacher.module(images_BCHW, leader, groups)
         image_BD, position_BPD, _ = (put_back(key, back) for key in keys)
         mean_BD = F.normalize(position_BPD.mean(1))
         return DenseTargets(

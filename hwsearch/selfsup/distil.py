@@ -56,7 +56,7 @@ class Distil(TaughtMethod[Tensor]):
         with_head = settings.distil == "features"
         self.online = Encoder(supernet, _shape(settings) if with_head else None)
 
-    def targets(self, views: Views) -> Tensor:
+    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor:
         """Computes the teacher's features [B, T]."""
         return self.lesson(views)
 
@@ -103,9 +103,9 @@ class Distilled(TaughtMethod[DistilledTargets[Any]]):
         width = method.encoder("online").supernet.embedding_width
         self.head = Mlp(width, _shape(settings)) if settings.distil == "features" else None
 
-    def targets(self, views: Views) -> DistilledTargets[Any]:
+    def targets(self, views: Views, leader: Subnet | None = None) -> DistilledTargets[Any]:
         """Computes the method's targets and the teacher's features."""
-        return DistilledTargets(self.method.targets(views), self.lesson(views))
+        return DistilledTargets(self.method.targets(views, leader), self.lesson(views))
 
     def forward(
         self, views: Views, targets: DistilledTargets[Any], subnet: Subnet

@@ -55,11 +55,12 @@ class KeyedMethod(Method[KeyTargets]):
         """Computes the loss of L2-normalised queries, a scalar."""
 
     @torch.no_grad()
-    def targets(self, views: Views) -> KeyTargets:
-        """Computes the keys with the teacher at the maximum."""
+    def targets(self, views: Views, leader: Subnet | None = None) -> KeyTargets:
+        """Computes the keys with the teacher at the leader."""
         self._progress = views.progress
         images_BCHW, back = shuffled(views)
-        results_BD = self.teacher.module(images_BCHW, self.maximum, self.settings.norm_groups)
+        leader, groups = leader or self.maximum, self.settings.norm_groups
+        results_BD = self.teacher.module(images_BCHW, leader, groups)
         keys_BD = put_back(results_BD, back)
         return KeyTargets(keys_BD, self.queue.others(keys_BD, views.indices_B))
 

@@ -34,8 +34,8 @@ class PredictingEncoder(nn.Module):
         """Compares predictions with the targets of the other view, each view on its own.
 
         Returns:
-            The mean cosine over both directions; of the query view the L2-normalised projections
-            [B, D] and the pooled features [B, E].
+            The mean cosine over both directions; the L2-normalised projections [2B, D] of both
+            views, and the pooled features [B, E] of the query view.
         """
 
         def run(view_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -44,14 +44,13 @@ class PredictingEncoder(nn.Module):
             prediction_BD = F.normalize(self.predictor(projection_BD))
             return prediction_BD, F.normalize(projection_BD), embedding_BE
 
-        predictions_2BD, *rest = in_groups(run, views.both_2BCHW, 2)
+        predictions_2BD, projections_2BD, embeddings_2BE = in_groups(run, views.both_2BCHW, 2)
         batch = len(views.indices_B)
         cosine = mean_cosine(predictions_2BD, targets_2BD.roll(batch, 0))
-        projection_BD, embedding_BE = (both[:batch] for both in rest)
-        return cosine, projection_BD, embedding_BE
+        return cosine, projections_2BD, embeddings_2BE[:batch]
 
 
 @torch.no_grad()
-def project_both(encoder: Encoder, views: Views) -> Tensor:
-    """Computes the maximum's L2-normalised projections [2B, D], each view on its own."""
-    return encoder(views.both_2BCHW, encoder.supernet.space.maximum, groups=2)
+def project_both(encoder: Encoder, views: Views, leader: Subnet | None) -> Tensor:
+    """Computes the leader's L2-normalised projections [2B, D], each view on its own."""
+    return encoder(views.both_2BCHW, leader or encoder.supernet.space.maximum, groups=2)

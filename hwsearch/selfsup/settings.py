@@ -29,6 +29,8 @@ class MethodSettings:
         distil: What of an external teacher is distilled: "features", "relations" or nothing.
         distil_weight: Weight of that beside the method's own loss.
         teacher_width: Length of the external teacher's features.
+        follow_start: Weight of what networks that take turns learn from a frozen earlier one; None
+            where there is none.
     """
 
     projection_hidden: int = 2048
@@ -45,6 +47,7 @@ class MethodSettings:
     distil: Distil | None = None
     distil_weight: float = 1.0
     teacher_width: int = 0
+    follow_start: float | None = None
 
 
 _MOCO: Mapping[str, Any] = {
@@ -88,6 +91,9 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     },
 }
 """What each method takes, as its paper has it; a queue's size is the largest, for many images."""
+
+PATH_METHODS = ("simsiam", "byol", "moco-v2")
+"""Methods that can train paths of a supernet in turn; see `specialised.Specialised`."""
 
 
 def check_given(method: str, given: Mapping[str, object]) -> None:

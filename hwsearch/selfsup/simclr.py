@@ -36,11 +36,11 @@ class SimClr(Method[Tensor | None]):
         self.online = Encoder(supernet, shape)
 
     @torch.no_grad()
-    def targets(self, views: Views) -> Tensor | None:
-        """Computes the maximum's projections [2B, D] of both views, if they are the target."""
+    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor | None:
+        """Computes the leader's projections [2B, D] of both views, if they are the target."""
         if not self.settings.max_target:
             return None
-        return self.online(views.both_2BCHW, self.maximum)
+        return self.online(views.both_2BCHW, leader or self.maximum)
 
     def forward(self, views: Views, targets: Tensor | None, subnet: Subnet) -> dict[str, Tensor]:
         """Computes the contrastive loss of both views of one subnet."""
@@ -53,8 +53,7 @@ class SimClr(Method[Tensor | None]):
             gather_rows(views.indices_B),
             self.settings.temperature,
         )
-        batch = len(views.indices_B)
-        return outputs(loss, anchors_2BD[:batch], embeddings_2BE[:batch])
+        return outputs(loss, anchors_2BD, embeddings_2BE[: len(views.indices_B)])
 
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the trained encoder; there is no other."""

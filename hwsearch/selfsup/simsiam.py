@@ -29,14 +29,14 @@ class SimSiam(Method[Tensor]):
         shape = MlpShape(hidden, out, layers=3, hidden_norm=True, out_norm=True)
         self.student = PredictingEncoder(supernet, shape, settings.predictor_hidden)
 
-    def targets(self, views: Views) -> Tensor:
-        """Computes the maximum's projections [2B, D] of both views."""
-        return project_both(self.student.encoder, views)
+    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor:
+        """Computes the leader's projections [2B, D] of both views."""
+        return project_both(self.student.encoder, views, leader)
 
     def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
         """Computes −cos of one subnet's predictions, the mean of both directions."""
-        cosine, projection_BD, embedding_BE = self.student(views, targets, subnet)
-        return outputs(-cosine, projection_BD, embedding_BE)
+        cosine, projections_2BD, embedding_BE = self.student(views, targets, subnet)
+        return outputs(-cosine, projections_2BD, embedding_BE)
 
     def steady_parameters(self) -> Iterable[nn.Parameter]:
         """Returns the predictor's: it keeps up with the latest projections (section 4.2)."""

@@ -28,6 +28,7 @@ from hwsearch.train.monitor import Monitor
 from hwsearch.train.optimisers import default_lr
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.session import CONFIG_NAME, Session
+from hwsearch.train.start import Start, open_start
 from hwsearch.train.teacher import open_teacher
 
 METRICS_NAME = "metrics.jsonl"
@@ -51,7 +52,8 @@ def run(options: TrainOptions) -> Path:
     with joined(hardware.device):
         source = open_source(options.data)
         teacher = _open_teacher(options)
-        header = _first_header(options, source, hardware, teacher)
+        start = open_start(options, source)
+        header = _first_header(options, source, hardware, teacher, start)
         with _metrics(options, hardware) as metrics:
             checkpoint = _earlier(options, header)
             finished = checkpoint is not None and checkpoint.header.step == header.steps
@@ -71,6 +73,7 @@ def run(options: TrainOptions) -> Path:
                     metrics,
                     monitor=_monitor(options, hardware),
                     teacher=teacher,
+                    start=start,
                 )
                 session.restore(checkpoint)
                 session.train()
@@ -125,6 +128,11 @@ def _machine(hardware: Hardware) -> str:
 
 
 def _next(options: TrainOptions) -> str:
+    if options.clusters is not None:
+        return (
+            f"Next, with images of a TASK: hwsearch route --checkpoint {quote(str(options.out))} "
+            f"--clusters {quote(str(options.clusters))} --task TASK --out ROUTE"
+        )
     return (
         f"Next, with the TABLE that hwsearch profile --space {options.space} makes: "
         f"hwsearch search --checkpoint {quote(str(options.out))} "
@@ -149,12 +157,18 @@ def _open_teacher(options: TrainOptions) -> ExternalTeacher | None:
 
 
 def _first_header(
-    options: TrainOptions, source: Source, hardware: Hardware, teacher: ExternalTeacher | None
+    options: TrainOptions,
+    source: Source,
+    hardware: Hardware,
+    teacher: ExternalTeacher | None,
+    start: Start | None,
 ) -> Header:
     """Resolves what the options leave open, before the first step."""
-    settings = resolve(
-        options.method, options.method_options(), images=len(source), batch=options.batch
-    )
+    given, epochs = options.method_options(), options.epochs
+    settings = resolve(options.method, given, images=len(source), batch=options.batch)
+    if start is not None:
+        settings = start.settings
+        epochs = start.order.epochs if start.order else epochs
     if teacher is not None:
         settings = replace(
             settings,
@@ -171,7 +185,8 @@ def _first_header(
     recipe = {name: getattr(options, name) for name in _RECIPE}
     recipe |= {"lr": lr, "amp": hardware.amp, "norm": norm, "images": source.fingerprint()}
     recipe["teacher"] = None if teacher is None else teacher.fingerprint()
-    steps = len(source) // options.batch * options.epochs
+    recipe |= {"epochs": epochs} | (start.recipe if start is not None else {})
+    steps = len(source) // options.batch * epochs
     return Header(options.space, options.method, settings, recipe, 0, steps, {})
 
 

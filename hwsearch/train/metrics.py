@@ -62,7 +62,7 @@ class Metrics:
                     self._path.parent / TENSORBOARD_NAME, map(json.loads, kept)
                 )
 
-    def write(self, row: Mapping[str, float]) -> None:
+    def write(self, row: Mapping[str, float | str]) -> None:
         """Appends one line.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup.settings import DEFAULTS, Distil, check_given
+from hwsearch.selfsup.settings import DEFAULTS, PATH_METHODS, Distil, check_given
 from hwsearch.space import Uniform
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -105,6 +105,20 @@ class TrainOptions:
     relations of images to each other, without one."""
     distil_weight: float | None = None
     """Weight of --teacher beside the method's own loss; by default 1."""
+    warm_start: Path | None = None
+    """Folder of an earlier run whose weights this one starts with; its method's settings are kept,
+    its queue of keys is not. With 'NAME^4[max]' as the space of both, it is trained on alone."""
+    clusters: Path | None = None
+    """Folder of hwsearch cluster on --data by the features of --warm-start: the paths of a space
+    such as NAME^4 take turns, each on images of its node, level by level, and follow that run."""
+    phases: tuple[int, ...] = ()
+    """Passes over the images for each level of --clusters, in place of --epochs; by default all get
+    equally many. 0 leaves a level out, but not the last."""
+    follow_start: float | None = None
+    """Weight of what paths learn from --warm-start, beside the method's own loss; by default 1."""
+    shuffle_clusters: bool = False
+    """Deal the images to the leaves of --clusters at random: what is left of a gain tells how much
+    of it comes from choosing the best of many networks."""
     crop_min: float = 0.2
     """Smallest share of an image's area that a crop keeps."""
     crop_max: float = 1.0
@@ -172,13 +186,14 @@ class TrainOptions:
         _check_least(self, 1, "batch", "monitor_epochs", "monitor_images", "accumulate")
         _check_least(self, 0, "random_subnets", "weight_decay", "workers", "seed", "queue")
         _check_least(self, 0, "residual_scale", "warmup", "ema", "ema_end", "max_corrupt_share")
-        _check_least(self, 0, "cache_mb", "follow_max")
+        _check_least(self, 0, "cache_mb", "follow_max", "follow_start")
         _check_above_zero(
             self, "lr", "clip_norm", "temperature", "teacher_temperature", "distil_weight"
         )
         _check_above_zero(self, "crop_min", "checkpoint_minutes")
         _check_most(self, 1, "crop_min", "warmup", "ema", "ema_end")
         self._check_teacher()
+        self._check_paths()
         if self.queue is not None and 0 < self.queue < self.batch:
             raise HwsearchError(
                 f"--queue {self.queue} does not hold one batch of {self.batch}",
@@ -205,6 +220,35 @@ class TrainOptions:
             raise HwsearchError(
                 "--distil-weight means nothing to method 'distil'", fix="Leave it out"
             )
+
+    def _check_paths(self) -> None:
+        if self.clusters is None:
+            if self.phases or self.follow_start is not None or self.shuffle_clusters:
+                raise HwsearchError(
+                    "--phases, --follow-start and --shuffle-clusters are for the paths of a tree",
+                    fix="Give --clusters",
+                )
+        elif self.warm_start is None:
+            raise HwsearchError(
+                "--clusters needs the run whose features were clustered",
+                fix="Give it by --warm-start",
+            )
+        elif self.method not in PATH_METHODS:
+            raise HwsearchError(
+                f"--clusters trains no paths by --method {self.method}",
+                fix=f"Use --method {' or '.join(PATH_METHODS)}",
+            )
+        if self.teacher is not None and self.warm_start is not None:
+            raise HwsearchError("--teacher and --warm-start do not go together", fix="Drop one")
+        if self.clusters is not None and (self.follow_max or self.queue):
+            flag = "follow-max" if self.follow_max else "queue"
+            raise HwsearchError(
+                f"--{flag} means nothing to paths: each step has one network and images of one "
+                "node",
+                fix="Leave it out",
+            )
+        if any(epochs < 0 for epochs in self.phases):
+            raise HwsearchError("--phases takes no negative numbers", fix="Use 0 or more")
 
     def method_options(self) -> dict[str, Any]:
         """Returns what the options say about the method, by name of its settings."""

@@ -17,10 +17,13 @@ from hwsearch.selfsup.losses import mean_cosine
 from hwsearch.selfsup.rows import rows_of
 from hwsearch.space import Space, Subnet
 from hwsearch.train.hardware import Hardware
+from hwsearch.train.schedule import PATH
 
 LossWeights = Literal["equal", "macs"]
 FOLLOW = "follow"
 """The role under which the distance to the maximum's projections is told."""
+LESSON = "lesson"
+"""That of what networks learn from a frozen one."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class PassResult:
     """What the passes of a step came to, over all processes.
 
     Attributes:
-        losses: Mean loss of each role; and of `FOLLOW`, if networks follow the maximum.
-        embedding_std: Spread of the maximum's projections.
+        losses: Mean loss of each role; and of `FOLLOW`, if networks follow the maximum, or
+            `LESSON`, if they follow a frozen one.
+        embedding_std: Spread of the first network's projections.
     """
 
     losses: Mapping[str, float]
@@ -78,11 +82,12 @@ class Passes:
 
         Args:
             views: This process's images.
-            networks: Role and subnet of each pass, the maximum first.
+            networks: Role and subnet of each pass, the maximum first; or the path of a step, which
+                then teaches itself.
         """
         batch, pieces = len(views.indices_B), self._settings.accumulate
         with self._hardware.autocast():
-            targets = self._method.targets(views)
+            targets = self._method.targets(views, dict(networks).get(PATH))
         weights = self._weights([subnet for _, subnet in networks])
         size, found = batch // pieces, []
         for start in range(0, batch, size):
@@ -106,17 +111,20 @@ class Passes:
         networks: Sequence[tuple[str, Subnet]],
         weights: Sequence[float],
     ) -> Tensor:
-        """Returns loss, spread and distance to the maximum of each pass, [P, 3]."""
+        """Returns loss, spread and what it costs not to follow, of each pass, [P, 3]."""
         numbers, followed_BD = [], None
         for (_, subnet), weight in zip(networks, weights, strict=True):
             with self._hardware.autocast():
                 output = self._method(views, targets, subnet)
             loss, distance = output["loss"], output["loss"].new_zeros(())
+            if self._method.has_lesson:
+                loss, distance = loss - output["lesson"], output["lesson"]
             if self._settings.follow_max and followed_BD is None:
                 followed_BD = output["projection"].detach()
             elif followed_BD is not None:
                 distance = 1 - mean_cosine(output["projection"], followed_BD)
-            total = loss + self._settings.follow_max * distance
+            weight_beside = 1.0 if self._method.has_lesson else self._settings.follow_max
+            total = loss + weight_beside * distance
             self._scale(weight / self._settings.accumulate * total).backward()
             numbers.append(torch.stack([loss, output["embedding_std"], distance]).detach())
         return torch.stack(numbers)
@@ -133,4 +141,6 @@ class Passes:
         }
         if self._settings.follow_max:
             means[FOLLOW] = sum(distances) / (len(roles) - 1)
+        if self._method.has_lesson:
+            means[LESSON] = sum(distances) / len(roles)
         return PassResult(means, spreads[0])

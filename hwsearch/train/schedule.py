@@ -8,6 +8,9 @@ import numpy as np
 
 from hwsearch.space import Space, Subnet, Uniform
 
+PATH = "path"
+"""The role of a network that is alone in its step."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -52,3 +55,11 @@ class Schedule:
         yield "min", space.minimum
         for _ in range(self.random_subnets):
             yield "random", space.sample(rng, self.sampling)
+
+    def node_at(self, step: int) -> tuple[int, ...] | None:
+        """Returns the node of a tree of clusters whose images a step sees, if there is a tree."""
+        return None
+
+    def nodes_at(self, step: int) -> int:
+        """Returns how many nodes there are of which a step has one; without a tree, 1."""
+        return 1

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from hwsearch.checkpoint import Checkpoint, Header, build_method, load_weights
+from hwsearch.clusters.tree import name_of
 from hwsearch.data.augment import augment
 from hwsearch.data.loader import Batch, Loader, LoaderOptions
 from hwsearch.data.reading import WorkerDied
@@ -26,7 +27,9 @@ from hwsearch.train.monitor import Monitor
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.pace import Pace
 from hwsearch.train.passes import PassSettings
+from hwsearch.train.phases import PathSchedule
 from hwsearch.train.schedule import Schedule
+from hwsearch.train.start import Start
 from hwsearch.train.stop import StopRequest
 from hwsearch.train.trainer import StepResult, StepSettings, Trainer
 
@@ -44,6 +47,7 @@ class Session:
         metrics: The run's log, on the one process that writes files.
         monitor: What judges the networks now and then, if asked for; on that process, too.
         teacher: What the method follows, if it follows an external one.
+        start: The earlier run that this one goes on from, if there is one.
     """
 
     def __init__(
@@ -56,9 +60,10 @@ class Session:
         *,
         monitor: Monitor | None = None,
         teacher: ExternalTeacher | None = None,
+        start: Start | None = None,
     ) -> None:
         self._options, self._hardware, self._header = options, hardware, header
-        self._metrics, self._monitor = metrics, monitor
+        self._metrics, self._monitor, self._start = metrics, monitor, start
         space = get_space(options.space)
         self._side = space.input_shape[1]
         self._augment = options.augmentation()
@@ -75,6 +80,7 @@ class Session:
             ),
             rank=rank(),
             world=world(),
+            order=start.order if start is not None else None,
         )
         norm = header.recipe["norm"]
         groups = groups_of_one(header.settings.norm_groups, norm)
@@ -95,11 +101,13 @@ class Session:
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
-        self._trainer = Trainer(method, space, _step_settings(options, header), hardware)
+        self._trainer = Trainer(method, space, _step_settings(options, header, start), hardware)
         self._saved_at, self._saved_step = time.monotonic(), -1
 
     def restore(self, checkpoint: Checkpoint | None) -> None:
         """Goes to where a checkpoint stands, or to the start; cuts the metrics back to there."""
+        if checkpoint is None and self._start is not None:
+            self._start.begin(self._trainer.method)
         if checkpoint is not None:
             found = checkpoint.header
             load_weights(self._trainer.method, checkpoint, self._options.out)
@@ -186,12 +194,24 @@ class Session:
         return Views(query, key, indices, step, step / self._header.steps)
 
     def _log(self, result: StepResult, views: Views, epoch: int) -> None:
-        row: dict[str, float] = {"step": self._trainer.step, "epoch": epoch, "loss": result.loss}
+        step = self._trainer.step
+        row: dict[str, float | str] = {"step": step, "epoch": epoch, "loss": result.loss}
+        row |= self._whereabouts(step)
         row |= {f"loss_{role}": loss for role, loss in result.losses.items()}
         row |= {"embedding_std": result.embedding_std}
         row |= {"effective_rank": self._trainer.effective_rank(views), "lr": result.lr}
         if self._metrics is not None:
             self._metrics.write(row | self._pace.lap())
+
+    def _whereabouts(self, step: int) -> dict[str, float | str]:
+        """Returns what a run that goes on from another adds to a line of its log."""
+        if self._start is None:
+            return {}
+        told: dict[str, float | str] = {"total_step": self._header.recipe["start_steps"] + step}
+        if self._start.order is not None:
+            node = self._start.order.node_at(step - 1)
+            told |= {"phase": len(node), "node": name_of(node)}
+        return told
 
     def _is_judged(self, step: int) -> bool:
         return step % (self._loader.steps_per_epoch * self._options.monitor_epochs) == 0
@@ -226,7 +246,7 @@ class Session:
         self._saved_at, self._saved_step = time.monotonic(), self._trainer.step
 
 
-def _step_settings(options: TrainOptions, header: Header) -> StepSettings:
+def _step_settings(options: TrainOptions, header: Header, start: Start | None) -> StepSettings:
     schedule = Schedule(
         steps=header.steps,
         lr=header.recipe["lr"],
@@ -235,6 +255,8 @@ def _step_settings(options: TrainOptions, header: Header) -> StepSettings:
         sampling=options.sampling,
         seed=options.seed,
     )
+    if start is not None and start.order is not None:
+        schedule = PathSchedule(**vars(schedule), order=start.order)
     return StepSettings(
         schedule=schedule,
         optimizer=options.optimizer,

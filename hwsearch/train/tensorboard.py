@@ -26,7 +26,7 @@ class EventFile:
         rows: What was logged so far.
     """
 
-    def __init__(self, folder: Path, rows: Iterable[Mapping[str, float]]) -> None:
+    def __init__(self, folder: Path, rows: Iterable[Mapping[str, float | str]]) -> None:
         self._proto: Any = import_module("tensorboard.compat.proto.event_pb2")
         self._summary: Any = import_module("tensorboard.compat.proto.summary_pb2")
         writer: Any = import_module("tensorboard.summary.writer.record_writer")
@@ -41,12 +41,12 @@ class EventFile:
         for row in rows:
             self.write(row)
 
-    def write(self, row: Mapping[str, float]) -> None:
+    def write(self, row: Mapping[str, float | str]) -> None:
         """Appends one row; every number but the step becomes a point of the curve of its name."""
         values = [
             self._summary.Summary.Value(tag=name, simple_value=value)
             for name, value in row.items()
-            if name != "step"
+            if name != "step" and not isinstance(value, str)
         ]
         self._add(step=int(row["step"]), summary=self._summary.Summary(value=values))
 

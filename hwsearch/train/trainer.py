@@ -1,6 +1,7 @@
 """One training step: teacher once, several subnets, one optimiser step, one `after_step`."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -8,20 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hwsearch.clusters.tree import name_of
 from hwsearch.errors import HwsearchError
 from hwsearch.nn.processes import gather_rows
 from hwsearch.selfsup.base import Method, Views
 from hwsearch.selfsup.losses import effective_rank
+from hwsearch.selfsup.specialised import Specialised
 from hwsearch.space import Space
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import make_optimiser
+from hwsearch.train.own_channels import OwnChannels
 from hwsearch.train.passes import Passes, PassSettings
 from hwsearch.train.schedule import Schedule
 
 COLLAPSED_STD = 0.01
 """Spread of projections below which they count as equal; 1 is the spread of random directions."""
 COLLAPSED_STEPS = 200
-"""Consecutive steps below that spread after which training stops."""
+"""Consecutive steps below that spread after which training stops; where networks take turns, so
+many of all, as long as each of them has `FEWEST_COLLAPSED` of its own."""
+FEWEST_COLLAPSED = 20
 _FRESH_START = "Train again into another --out with a lower --lr, --clip-norm 1 or --amp fp32"
 
 
@@ -49,8 +55,10 @@ class StepResult:
     """What one step did.
 
     Attributes:
-        losses: Mean loss of each role: "max", "min", "random"; and "follow", if asked for.
-        embedding_std: Spread of the maximum's projections (1 = random directions, 0 = collapsed).
+        losses: Mean loss of each role: "max", "min", "random", or "path"; and "follow" or
+            "lesson", if asked for.
+        embedding_std: Spread of the first network's projections (1 = random directions, 0 =
+            collapsed).
         lr: Learning rate.
     """
 
@@ -82,7 +90,8 @@ class Trainer:
     ) -> None:
         self.method, self._space = method, space
         self._settings, self._hardware = settings, hardware
-        self.step = self._collapsed_steps = 0
+        self.step, self._leader = 0, space.maximum
+        self._collapsed_steps: dict[str, int] = {}
         self._trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
         self._optimiser = make_optimiser(
             settings.optimizer,
@@ -91,6 +100,8 @@ class Trainer:
             steady=method.steady_parameters(),
         )
         self._scaler = torch.amp.GradScaler(hardware.device, enabled=hardware.amp == "fp16")
+        takes_turns = isinstance(method, Specialised)
+        self._own = OwnChannels(method.encoder("online").supernet) if takes_turns else None
         self._passes = Passes(method, space, settings.passes, hardware, self._scaler.scale)
 
     def run_step(self, views: Views) -> StepResult:
@@ -102,6 +113,7 @@ class Trainer:
         """
         lr = self._settings.schedule.lr_at(self.step)
         networks = list(self._settings.schedule.subnets_at(self.step, self._space))
+        self._leader = networks[0][1]
         found = self._passes.run(views, networks)
         if not all(map(isfinite, found.losses.values())):
             told = ", ".join(f"{role} {loss:g}" for role, loss in found.losses.items())
@@ -118,7 +130,8 @@ class Trainer:
         if self._settings.clip_norm is not None:
             self._scaler.unscale_(self._optimiser)
             nn.utils.clip_grad_norm_(self._trained.values(), self._settings.clip_norm)
-        self._scaler.step(self._optimiser)
+        with self._own.alone(self._leader, self._optimiser) if self._own else nullcontext():
+            self._scaler.step(self._optimiser)
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
 
@@ -139,24 +152,32 @@ class Trainer:
 
     @torch.no_grad()
     def effective_rank(self, views: Views) -> float:
-        """Returns how many directions the maximum's projections of a whole batch use.
+        """Returns how many directions the projections of a whole batch use.
+
+        They are those of the last step's first network, in training the maximum or a path.
 
         Raises:
             HwsearchError: If they are not finite.
         """
         with self._hardware.autocast():
-            projection_BD = self.method.encoder("online")(views.query_BCHW, self._space.maximum)
+            projection_BD = self.method.encoder("online")(views.query_BCHW, self._leader)
         projection_BD = gather_rows(projection_BD)
         if not projection_BD.isfinite().all():
             raise self._diverged("the projections are", self.step - 1)
         return float(effective_rank(projection_BD))
 
     def _watch_for_collapse(self, embedding_std: float, views: Views) -> None:
-        collapsed = embedding_std < COLLAPSED_STD
-        self._collapsed_steps = self._collapsed_steps + 1 if collapsed else 0
-        if self._collapsed_steps >= COLLAPSED_STEPS:
+        schedule, step = self._settings.schedule, self.step - 1
+        node = schedule.node_at(step)
+        whose = "" if node is None else f" of node {name_of(node)}"
+        if embedding_std >= COLLAPSED_STD:
+            self._collapsed_steps.pop(whose, None)
+            return
+        count = self._collapsed_steps[whose] = self._collapsed_steps.get(whose, 0) + 1
+        limit = max(COLLAPSED_STEPS // schedule.nodes_at(step), FEWEST_COLLAPSED)
+        if count >= min(limit, COLLAPSED_STEPS):
             raise HwsearchError(
-                f"the projections of all images have been nearly equal for {COLLAPSED_STEPS} "
+                f"the projections of all images{whose} have been nearly equal for {count} "
                 f"steps (spread {embedding_std:.2g}, effective rank "
                 f"{self.effective_rank(views):.1f} at step {self.step}): training has collapsed",
                 fix=_FRESH_START,
@@ -172,13 +193,13 @@ class Trainer:
 
     def progress(self) -> dict[str, Any]:
         """Returns the rest of what a later run needs to go on, fit for JSON."""
-        return {"collapsed_steps": self._collapsed_steps, "scaler": self._scaler.state_dict()}
+        return {"collapsed": dict(self._collapsed_steps), "scaler": self._scaler.state_dict()}
 
     def restore(
         self, step: int, optimiser: Mapping[str, Tensor], progress: Mapping[str, Any]
     ) -> None:
         """Goes on from where another trainer of the same settings stood."""
-        self.step, self._collapsed_steps = step, progress["collapsed_steps"]
+        self.step, self._collapsed_steps = step, dict(progress.get("collapsed", {}))
         self._scaler.load_state_dict(progress["scaler"])
         for key, value in optimiser.items():
             kind, _, name = key.partition("/")

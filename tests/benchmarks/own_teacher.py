@@ -18,7 +18,7 @@ NAME = "moco-v2-own-teacher"
 class OwnTeacher(MocoV2):
     """MoCo v2 without a queue whose keys come from the query's own architecture."""
 
-    def targets(self, views: Views) -> Any:
+    def targets(self, views: Views, leader: Subnet | None = None) -> Any:
         """Leaves the keys to each query."""
         return None
 
@@ -28,8 +28,7 @@ class OwnTeacher(MocoV2):
 
     @torch.no_grad()
     def _own_targets(self, views: Views, subnet: Subnet) -> KeyTargets:
-        self.maximum = subnet
-        return super().targets(views)
+        return super().targets(views, subnet)
 
 
 register_method(NAME, f"{__name__}:OwnTeacher", DEFAULTS["moco-v2"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from hwsearch.clusters.balanced import Partition, fit_partition, squared_distances
 from hwsearch.data.draws import permutation
 from hwsearch.errors import HwsearchError
-from hwsearch.routing.balanced import Partition, fit_partition, squared_distances
 
 Node = tuple[int, ...]
 """A node by the choices that lead to it; the root is ()."""
@@ -96,6 +96,20 @@ class ClusterTree:
                     found = self.splits[node].partition.assign(features_NE[rows])
                     paths_NL[rows, level] = found
         return paths_NL
+
+    def leaf_numbers(self, features_NE: np.ndarray) -> np.ndarray:
+        """Returns the leaf of each image by its place in `leaves`, -1 without features, int64[N].
+
+        Args:
+            features_NE: Also a memory map; NaN where an image has none.
+        """
+        digits_L = self.children ** np.arange(self.levels - 1, -1, -1)
+        found_N = np.full(len(features_NE), -1)
+        for start in range(0, len(features_NE), _CHUNK):
+            part = np.asarray(features_NE[start : start + _CHUNK])
+            usable = np.isfinite(part[:, 0])
+            found_N[start : start + len(part)][usable] = self.assign(part[usable]) @ digits_L
+        return found_N
 
 
 def grow_tree(

@@ -1,0 +1,81 @@
+"""Ranking of networks for a task, and how sure it is: by a bootstrap over the task's images.
+
+Shapes: N images, C networks, R draws of images.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hwsearch.evaluate.verdict import bootstrap_weights
+
+DRAWS = 2000
+_TAIL = 2.5
+"""Percent beyond each end of an interval."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What each image says for each network.
+
+    Attributes:
+        each_NC: Larger is better, such as whether the network tells the image's class.
+        seed: Of the draws.
+    """
+
+    each_NC: np.ndarray
+    seed: int = 0
+
+    @property
+    def means_C(self) -> np.ndarray:
+        """Score of each network."""
+        return self.each_NC.mean(axis=0)
+
+    @cached_property
+    def _weights_RN(self) -> np.ndarray:
+        return bootstrap_weights(len(self.each_NC), DRAWS, self.seed)
+
+    @cached_property
+    def drawn_RC(self) -> np.ndarray:
+        """Scores when as many images as there are are drawn with return."""
+        return self._weights_RN @ self.each_NC / len(self.each_NC)
+
+    @property
+    def intervals_2C(self) -> np.ndarray:
+        """Ends of the 95 % interval of each score."""
+        return np.percentile(self.drawn_RC, (_TAIL, 100 - _TAIL), axis=0)
+
+    @property
+    def best_C(self) -> np.ndarray:
+        """How often each network is the best when images are drawn again, 0 to 1.
+
+        Networks that are equally good share.
+        """
+        best_RC = self.drawn_RC >= self.drawn_RC.max(axis=1, keepdims=True)
+        return (best_RC / best_RC.sum(axis=1, keepdims=True)).mean(axis=0)
+
+    def above_2C(self, control: int) -> np.ndarray:
+        """Returns the ends of the 95 % interval of each score minus that of one network."""
+        gains_RC = self.drawn_RC - self.drawn_RC[:, [control]]
+        return np.percentile(gains_RC, (_TAIL, 100 - _TAIL), axis=0)
+
+    def of_choice(self, control: int) -> tuple[float, float]:
+        """Tells what choosing the best is worth on images that did not choose.
+
+        The best score of many is too good by chance. Here the best network of each draw is told
+        by the images which that draw has left out.
+
+        Args:
+            control: One network that is told by the same images.
+
+        Returns:
+            Score of the choice, and that of the control.
+        """
+        left_RN = self._weights_RN == 0
+        usable_R = left_RN.any(axis=1)
+        left_RN = left_RN[usable_R].astype(float)
+        chosen_R = self.drawn_RC[usable_R].argmax(axis=1)
+        told_RC = left_RN @ self.each_NC / left_RN.sum(axis=1, keepdims=True)
+        choice = told_RC[np.arange(len(told_RC)), chosen_R].mean()
+        return float(choice), float(told_RC[:, control].mean())
