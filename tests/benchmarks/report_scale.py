@@ -3,11 +3,13 @@
     python tests/benchmarks/report_scale.py
 
 Adds a row to results/report_scale.jsonl: wall and processor seconds of `hwsearch report` in a fresh
-process on a search with made-up distances and latencies, and the size of the HTML.
+process on a search with made-up distances and latencies, and the size of the HTML. `load` is how
+many processes wanted to compute in that minute: wall seconds mean something where it is near 1.
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -108,6 +110,7 @@ def judge(name: str, evaluations: int, tables: int) -> dict[str, Any]:
             "drawn": len(data["searches"][0]["networks"]["evaluation"]),
             "seconds": round(seconds, 1),
             "cpu_seconds": round(cpu, 1),
+            "load": round(os.getloadavg()[0], 1),
             "html_mb": sizes["html"],
             "json_mb": sizes["json"],
         }
