@@ -153,7 +153,7 @@ def test_a_killed_worker_ends_the_run_in_one_line(options, finished, monkeypatch
     assert goes_on_to_the_same_end(options, finished)
 
 
-@pytest.mark.parametrize(("limit", "file"), [(1000, "metrics.jsonl"), (20_000, CHECKPOINT_NAME)])
+@pytest.mark.parametrize(("limit", "file"), [(1200, "metrics.jsonl"), (20_000, CHECKPOINT_NAME)])
 def test_a_full_disk_ends_the_run_in_one_line(options, finished, limit, file):
     with (
         files_limited_to(limit),
