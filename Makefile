@@ -48,7 +48,7 @@ install:
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --retries 0 --extra-index-url $(TORCH_INDEX) -c constraints.txt torch
-	@$(PIP) install -c constraints.txt --editable '.[detection,openvino,ray,tensorboard,timm,dev]'
+	@$(PIP) install -c constraints.txt --editable '.[detection,html,openvino,ray,tensorboard,timm,dev]'
 	@echo "$(STATE)" > $(STAMP)
 	@echo "Installed."
 

@@ -82,11 +82,12 @@ VERBS = {
     ),
     "import": Verb(
         group="profile a device",
-        module="hwsearch.profiling.imported",
+        module="hwsearch.deploy.returned",
         options="ImportOptions",
-        function="import_results",
-        summary="Check what a kit measured and turn it into a latency table.",
+        function="import_any",
+        summary="Check what came back from a device: a kit's latency table, or a built engine.",
         example="hwsearch import kits/pi5/results.jsonl",
+        more_examples=("hwsearch import engines/jetson/results.jsonl",),
         positional=("results",),
     ),
     "table": Verb(

@@ -127,6 +127,19 @@ def fingerprint_difference(one: Mapping[str, str], other: Mapping[str, str]) -> 
     )
 
 
+def told_difference(there: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """Returns in which fields two fingerprints differ, and how; nothing if they agree.
+
+    Args:
+        there: Of another machine, such as the one that a latency table was measured on.
+        here: Of this one.
+    """
+    return "; ".join(
+        f"{name}: {there.get(name, '')}, here {here.get(name, '')}"
+        for name in fingerprint_difference(there, here)
+    )
+
+
 def slug(text: str) -> str:
     """Shortens a hardware name to lower-case letters, digits and hyphens."""
     text = re.sub(r"\(r\)|\(tm\)|\(c\)", "", text.lower())

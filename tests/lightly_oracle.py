@@ -23,12 +23,15 @@ def import_lightly(module: str) -> ModuleType:
         pytest.skip(f"{VARIABLE} names no folder with lightly and lightning_utilities")
     if folder not in sys.path:
         sys.path.append(folder)
-        _define_operators()
+        define_torchvision_operators()
     return import_module(f"lightly.{module}")
 
 
-def _define_operators() -> None:
+def define_torchvision_operators() -> None:
+    """Makes torchvision importable beside a torch that its binary does not fit."""
+    if hasattr(torch.ops.torchvision, "nms"):
+        return
     library = torch.library.Library("torchvision", "FRAGMENT")
     for signature in _OPERATORS:
         library.define(signature)
-    _define_operators.library = library  # its operators live as long as it does
+    define_torchvision_operators.library = library  # its operators live as long as it does

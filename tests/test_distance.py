@@ -89,8 +89,26 @@ def test_relations_know_images_but_neither_width_nor_basis():
 @KINDS
 def test_embeddings_from_elsewhere_have_the_distance_of_their_network(students, kind):
     distance = to_maximum(kind, students)
-    embeddings = students.embeddings_of(students.network(SPACE.minimum))
+    embeddings = students.embeddings(SPACE.minimum)
     assert distance.of_embeddings(embeddings) == distance(SPACE.minimum)
+
+
+def test_distances_that_ask_one_network_in_turn_compute_it_once(students, monkeypatch):
+    distances = [to_maximum(kind, students) for kind in ("projection", "relation")]
+    apart = [
+        [distance(subnet) for distance in distances]
+        for subnet in (SPACE.minimum, SPACE.subnet(side=24))
+    ]
+    computed, observe_net = [], students.observe_net
+    monkeypatch.setattr(
+        students, "observe_net", lambda net: computed.append(net) or observe_net(net)
+    )
+    monkeypatch.setattr(students, "remembers", True)
+    together = [
+        [distance(subnet) for distance in distances]
+        for subnet in (SPACE.minimum, SPACE.subnet(side=24))
+    ]
+    assert together == apart and len(computed) == 2
 
 
 def test_every_network_sees_images_of_its_own_side(students: SupernetStudents):

@@ -17,7 +17,7 @@ from hwsearch.journal import Journal, read_journal
 from hwsearch.kit.cooling import PATIENCE_SECONDS, Cooling
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
 from hwsearch.kit.order import KIND
-from hwsearch.kit.target import BUSY
+from hwsearch.kit.program import BUSY
 from hwsearch.latency.table import Table
 from hwsearch.measurement.settings import Clock
 from hwsearch.profiling.pack import KitOptions, kit

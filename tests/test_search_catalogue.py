@@ -104,8 +104,8 @@ def test_an_onnx_file_can_teach_a_supernet(made, tmp_path):
 def test_a_supernet_and_a_catalogue_have_one_front(beside: tuple[Path, Path]):
     one, two = beside
     files = report(ReportOptions(directory=one, beside=(two,)))
-    assert [file.suffix for file in files] == [".png", ".svg", ".csv"]
-    rows = list(csv.DictReader(files[-1].read_text().splitlines()))
+    assert [file.suffix for file in files[:4]] == [".png", ".svg", ".csv", ".json"]
+    rows = list(csv.DictReader(files[2].read_text().splitlines()))
     assert {row["search"] for row in rows} <= {str(one), str(two)}
     assert [row["index"] for row in rows] == [str(index) for index in range(len(rows))]
     assert [row["knee"] for row in rows].count("True") == 1

@@ -99,9 +99,8 @@ def test_an_engine_with_labels_tells_classes(
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_one_network_can_be_delivered_without_a_search(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+    made: Path, tmp_path: Path, precision: str
 ) -> None:
-    monkeypatch.setattr(source, "require_this_device", lambda table: None)
     table = write_table(tmp_path, "openvino", precision=precision)
     given = {"tables": (str(table),), "tables_dir": None, "evaluations": 4}
     found = read_front(search(options(made, tmp_path / "out", **given)))[0]

@@ -104,6 +104,7 @@ def gather(options: CorrelateOptions) -> Study:
     images = load_data(options.task, options.data, options.side or side, limit=options.limit)
     target = load_target(options.images, side, limit=options.max_images)
     students = open_students(run, target, options)
+    students.remembers = True
     judges = open_judges((options.judged_by,), students, images, options.settings)
     inputs = _open(options, table, students)
     header = header_of(students, images, options) | _told(inputs)
@@ -192,7 +193,8 @@ def _rank(
         for row in journal.rows
         if "distance" in row
     }
-    units = [(name, subnet) for name in inputs.rankings for subnet in subnets]
+    # Network by network: several rankings look at the same features, which are then kept.
+    units = [(name, subnet) for subnet in subnets for name in inputs.rankings]
     done = sum(unit in known for unit in units)
     with track("rank", len(units), start=done) as advance:
         for name, subnet in units:

@@ -3,6 +3,7 @@
 import platform
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from hwsearch.deploy.classifier import ClassifierHead
-from hwsearch.deploy.manifest import SCHEMA, Classifier, Distance, Latency, Manifest
+from hwsearch.deploy.manifest import SCHEMA, Classifier, Distance, Latency, Manifest, Parity
 from hwsearch.deploy.originals import (
     Original,
     calibration_feeds,
@@ -32,7 +33,7 @@ from hwsearch.latency.table import Table, require_this_device
 from hwsearch.nn import StaticNet
 from hwsearch.profiling.remeasure import remeasure
 from hwsearch.runtime import get_runtime
-from hwsearch.runtime.base import BuildOptions, Engine, LoadOptions
+from hwsearch.runtime.base import BuildOptions, Engine, Form, LoadOptions, Portable
 from hwsearch.search.front import FrontPoint
 from hwsearch.search.inputs import SearchInputs
 from hwsearch.spaces.precisions import network_of
@@ -84,6 +85,26 @@ class Assembler:
             return net.showing_maps()
         return net if self.head is None else self.head.on(net)
 
+    def open(self, point: FrontPoint, form: Form) -> AbstractContextManager[Original]:
+        """Writes a network's files into the folder, emptied before.
+
+        Args:
+            point: Which network.
+            form: What the engine will be built from.
+        """
+        table = self.inputs.table(point.table)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        return open_original(
+            self.folder,
+            point.subnet,
+            self.inputs.students,
+            finish=self._finish,
+            batch=table.batch,
+            form=form,
+            precision=table.precision,
+        )
+
     def __call__(self, point: FrontPoint) -> Manifest:
         """Writes the engine's files into an empty folder; returns the manifest that describes them.
 
@@ -91,73 +112,100 @@ class Assembler:
             HwsearchError: If the table is of another device, the engine cannot be built, or its
                 outputs differ from the network's.
         """
-        table, folder, distance = self.inputs.table(point.table), self.folder, self.distance
+        table, folder = self.inputs.table(point.table), self.folder
         require_this_device(table)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        students, network = self.inputs.students, network_of(self.inputs.space, point.subnet)
-        with open_original(
-            folder,
-            point.subnet,
-            students,
-            finish=self._finish,
-            batch=table.batch,
-            form=get_runtime(table.runtime).takes,
-            precision=table.precision,
-        ) as original:
-            engine = _engine(folder, original, table, students.images)
-            meter = ParityMeter([output.name for output in original.gives])
+        runtime = get_runtime(table.runtime)
+        with self.open(point, runtime.takes) as original:
+            model = self.in_precision(original, table)
+            engine = runtime.build(model, folder, BuildOptions(precision=table.precision))
             options = LoadOptions(threads=table.threads, precision=table.precision)
-            with get_runtime(table.runtime).load(engine, options) as loaded:
-                provider = loaded.provider
-                after = distance.of_outputs(_compared(loaded, original, students.images, meter))
-                classifier = self._judged(loaded, original)
-            parity = meter.result(original.reference, table.precision)
-            check_parity(parity, table.precision, table.runtime)
-            inputs = inputs_of(original.takes, students.images)
-            before = distance.of_outputs(map(original.run, inputs))
-        check_distance(after, before, table.precision, table.runtime)
+            with runtime.load(engine, options) as loaded:
+                judged = self.judge(loaded, original, table.precision)
+            check_parity(judged.parity, table.precision, table.runtime)
+            check_distance(judged.after, judged.before, table.precision, table.runtime)
         measured = remeasure({"engine": engine}, table, budget_seconds=self.seconds)["engine"]
-        manifest = Manifest(
+        known = self.described(point, original, judged)
+        manifest = replace(
+            known,
+            provider=loaded.provider,
+            engine=engine.name,
+            latency=replace(
+                known.latency,
+                measured_ms=measured.latency_ms,
+                measured_stderr_rel=measured.stderr_rel,
+                flags=measured.flags,
+            ),
+            device=fingerprint(),
+            versions={**known.versions, table.runtime: runtime.version},
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_readme(folder, manifest)
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+        return replace(manifest, files=files)
+
+    @property
+    def images(self) -> TargetImages:
+        """Images of the target domain."""
+        return self.inputs.students.images
+
+    def in_precision(self, original: Original, table: Table) -> Portable:
+        """Writes what an engine is built from, quantised on the target images for int8."""
+        return in_precision(
+            original.model,
+            self.folder / f"model_{table.precision}.onnx",
+            runtime=table.runtime,
+            precision=table.precision,
+            feeds=lambda: calibration_feeds(original.takes, self.images),
+        )
+
+    def judge(self, engine: Engine, original: Original, precision: str) -> "Judged":
+        """Compares a loaded engine with the network on all target images.
+
+        Args:
+            engine: The engine.
+            original: The network.
+            precision: Numbers that the engine computes in.
+        """
+        meter = ParityMeter([output.name for output in original.gives])
+        after = self.distance.of_outputs(_compared(engine, original, self.images, meter))
+        classifier = self._judged(engine, original)
+        inputs = inputs_of(original.takes, self.images)
+        before = self.distance.of_outputs(map(original.run, inputs))
+        return Judged(meter.result(original.reference, precision), after, before, classifier)
+
+    def described(self, point: FrontPoint, original: Original, judged: "Judged") -> Manifest:
+        """Returns what a manifest says before the engine was measured on its device."""
+        table = self.inputs.table(point.table)
+        network = network_of(self.inputs.space, point.subnet)
+        return Manifest(
             schema=SCHEMA,
             space=network.space,
             subnet=network.as_dict(),
             table=point.table,
             runtime=table.runtime,
-            provider=provider,
+            provider="",
             precision=table.precision,
             threads=table.threads,
-            engine=engine.name,
+            engine="",
             input=original.takes,
             outputs=original.gives,
-            latency=Latency(
-                predicted_ms=point.latency_ms,
-                low_ms=point.low_ms,
-                high_ms=point.high_ms,
-                measured_ms=measured.latency_ms,
-                measured_stderr_rel=measured.stderr_rel,
-                flags=measured.flags,
-                limit_ms=None,
-            ),
-            parity=parity,
+            latency=Latency(point.latency_ms, point.low_ms, point.high_ms, 0.0, 0.0, (), None),
+            parity=judged.parity,
             distance=Distance(
                 searched=point.distance,
-                float_net=before,
-                engine=after,
-                images=parity.images,
-                images_fingerprint=students.images.fingerprint,
+                float_net=judged.before,
+                engine=judged.after,
+                images=judged.parity.images,
+                images_fingerprint=self.images.fingerprint,
                 weights=original.weights,
             ),
-            classifier=classifier,
+            classifier=judged.classifier,
             checkpoint=original.fingerprint,
-            device=fingerprint(),
+            device={},
             versions=_versions(table.runtime, table.precision),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created="",
             files={},
         )
-        write_readme(folder, manifest)
-        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        return replace(manifest, files=files)
 
     def _judged(self, engine: Engine, original: Original) -> Classifier | None:
         if self.head is None:
@@ -166,17 +214,21 @@ class Assembler:
         return self.head.judge(run, original.takes)
 
 
-def _engine(folder: Path, original: Original, table: Table, images: TargetImages) -> Path:
-    """Builds the engine, quantised on the target images first if it is to compute in int8."""
-    model = in_precision(
-        original.model,
-        folder / f"model_{table.precision}.onnx",
-        runtime=table.runtime,
-        precision=table.precision,
-        feeds=lambda: calibration_feeds(original.takes, images),
-    )
-    options = BuildOptions(precision=table.precision)
-    return get_runtime(table.runtime).build(model, folder, options)
+@dataclass(frozen=True)
+class Judged:
+    """What the outputs of an engine say.
+
+    Attributes:
+        parity: Against the float network.
+        after: Its distance to the teacher.
+        before: The float network's.
+        classifier: What it tells classes by, if it does.
+    """
+
+    parity: Parity
+    after: float
+    before: float
+    classifier: Classifier | None
 
 
 def _compared(
@@ -194,6 +246,5 @@ def _versions(runtime: str, precision: str) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
-        runtime: get_runtime(runtime).version,
         **converter_versions(runtime, precision),
     }

@@ -6,6 +6,7 @@ import msgspec
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.kit.parity import OutputError
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA = 4
@@ -68,20 +69,6 @@ class Latency(msgspec.Struct, frozen=True):
     limit_ms: float | None
 
 
-class OutputError(msgspec.Struct, frozen=True):
-    """How far an output is from the float network's.
-
-    Attributes:
-        max_abs: Largest absolute difference of any value.
-        mean_abs: Mean absolute difference.
-        relative: Norm of all differences over the norm of the float network's output.
-    """
-
-    max_abs: float
-    mean_abs: float
-    relative: float
-
-
 class Parity(msgspec.Struct, frozen=True):
     """Engine against the float network on real images.
 
@@ -130,7 +117,9 @@ class Distance(msgspec.Struct, frozen=True):
     `searched` is what the search found: of the network as it would compute in the engine's
     precision; `float_net` is that of the float network. `weights` tells which these are: "online"
     or "ema" of a checkpoint; of a ready model "random", or what else its catalogue says of them,
-    or "file".
+    or "file". `stand_in` tells what computed `engine`, and what the classifier was judged by, where
+    the engine was built on a device without the images: a runtime, from the same file. It is empty
+    if the engine itself did.
     """
 
     searched: float
@@ -139,6 +128,7 @@ class Distance(msgspec.Struct, frozen=True):
     images: int
     images_fingerprint: str
     weights: str
+    stand_in: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -216,7 +206,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise HwsearchError(
             "no readable manifest", where=path, fix="Name a folder written by hwsearch deploy"
         ) from cause
-    except msgspec.MsgspecError as cause:
+    except (RecursionError, UnicodeDecodeError, msgspec.MsgspecError) as cause:
         raise HwsearchError(
             f"malformed manifest: {cause}", where=path, fix="Deploy the engine again"
         ) from cause

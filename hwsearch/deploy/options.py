@@ -21,11 +21,13 @@ class DeployOptions:
     pick: str = "knee"
     """Which point of the search's front: knee or index=NUMBER; or fleet, the one network for all
     devices of the search; or max-latency-ms=NUMBER, the closest to the teacher whose engine is
-    within that with 95 % probability, as measured."""
+    within that with 95 % probability, as measured; as predicted for a device elsewhere."""
 
     table: str = ""
     """Latency table of the target, by name or path; not needed if the search had one table. After
-    a search with --joint, the name of the device: the pick is of all its tables."""
+    a search with --joint, the name of the device: the pick is of all its tables. For a device
+    elsewhere, or a runtime that is not installed here, --out becomes a folder that builds, checks
+    and measures the engine there."""
 
     tables_dir: Path | None = None
     """Folder of latency tables, searched first."""

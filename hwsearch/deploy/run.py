@@ -1,23 +1,28 @@
 """Deploy: from a chosen network to a verified engine in a folder of its own."""
 
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from hwsearch.deploy.assemble import Assembler, engine_distance
-from hwsearch.deploy.budget import Budget, target_tables
+from hwsearch.deploy.budget import COST, Budget, target_tables
 from hwsearch.deploy.classifier import ClassifierHead
-from hwsearch.deploy.manifest import Latency, Manifest, write_manifest
+from hwsearch.deploy.far import why_elsewhere, write_build_folder
+from hwsearch.deploy.manifest import Manifest, write_manifest
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.source import open_network
+from hwsearch.deploy.tell import tell_build_folder, tell_engine
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.labelled import load_labelled
 from hwsearch.journal import Journal
-from hwsearch.latency.table import require_this_device
-from hwsearch.progress import console, say
+from hwsearch.latency.table import Table
+from hwsearch.progress import say
 from hwsearch.search.confirmed import FILE, KIND
 from hwsearch.search.fleet import pick_network
+from hwsearch.search.front import FrontPoint
 from hwsearch.search.inputs import SearchInputs, open_search
 from hwsearch.search.pick import budget_ms
 
@@ -25,31 +30,45 @@ from hwsearch.search.pick import budget_ms
 def deploy(options: DeployOptions) -> Path:
     """Extracts and calibrates, or copies, then builds, checks and measures one network.
 
-    The folder appears only when everything in it has been verified.
+    For a device elsewhere, or a runtime that is not installed here, all that can be done here is:
+    the folder is then one that builds, checks and measures the engine there. It appears only when
+    everything in it has been verified.
 
     Returns:
-        The engine's folder.
+        The engine's folder, or the build folder.
 
     Raises:
         HwsearchError: If the pick is not on the front, no network is within the budget, the folder
-            exists, the table is of another device, or the engine's outputs differ from the
-            network's.
+            exists, or the outputs of the engine differ from the network's.
     """
     if options.out.exists():
         raise HwsearchError(
             "the output folder exists", where=options.out, fix="Name another --out, or remove it"
         )
     partial = options.out.with_name(options.out.name + ".partial")
-    manifest = _picked(partial, options) if options.search else _alone(partial, options)
-    write_manifest(partial, manifest)
-    partial.rename(options.out)
-    _print(options.out, manifest)
+    with _opened(options) as (inputs, point):
+        assemble = _assembler(partial, inputs, options)
+        tables = (
+            target_tables(inputs, options.table) if point is None else [inputs.table(point.table)]
+        )
+        if why := next(filter(None, map(why_elsewhere, tables)), ""):
+            say(f"Nothing can be built or measured here: {why}")
+            _send(assemble, point, tables, options)
+        else:
+            _build(assemble, point, tables, options)
     return options.out
 
 
-def _alone(folder: Path, options: DeployOptions) -> Manifest:
-    with open_network(options) as (inputs, point):
-        return _assembler(folder, inputs, options)(point)
+@contextmanager
+def _opened(options: DeployOptions) -> Iterator[tuple[SearchInputs, FrontPoint | None]]:
+    """Yields what to deliver from, and the network, or None if a budget is to choose it."""
+    if options.search is None:
+        with open_network(options) as (inputs, point):
+            yield inputs, point
+    else:
+        inputs = open_search(options.search, tables_dir=options.tables_dir)
+        chosen = budget_ms(options.pick) is not None
+        yield inputs, None if chosen else pick_network(options.search, options.table, options.pick)
 
 
 def _assembler(folder: Path, inputs: SearchInputs, options: DeployOptions) -> Assembler:
@@ -61,26 +80,42 @@ def _assembler(folder: Path, inputs: SearchInputs, options: DeployOptions) -> As
     return Assembler(folder, inputs, distance, options.measure_seconds, head)
 
 
-def _picked(folder: Path, options: DeployOptions) -> Manifest:
-    assert options.search is not None
-    limit_ms = budget_ms(options.pick)
-    found = open_search(options.search, tables_dir=options.tables_dir)
-    assemble = _assembler(folder, found, options)
-    if limit_ms is not None:
-        return _within(limit_ms, assemble, options)
-    return assemble(pick_network(options.search, options.table, options.pick))
+def _send(
+    assemble: Assembler,
+    point: FrontPoint | None,
+    tables: Sequence[Table],
+    options: DeployOptions,
+) -> None:
+    """Makes a build folder."""
+    limit_ms = budget_ms(options.pick) if options.search else None
+    if point is None:
+        assert limit_ms is not None
+        say(f"The network is chosen by its prediction, {COST}<={limit_ms:g}")
+        with _budget(limit_ms, assemble.inputs, tables) as budget:
+            point = budget.best()
+    delivery, found = write_build_folder(assemble, point, limit_ms)
+    assemble.folder.rename(options.out)
+    tell_build_folder(options.out, delivery, found)
 
 
-def _within(limit_ms: float, assemble: Assembler, options: DeployOptions) -> Manifest:
+def _build(
+    assemble: Assembler,
+    point: FrontPoint | None,
+    tables: Sequence[Table],
+    options: DeployOptions,
+) -> None:
+    """Makes an engine here."""
+    manifest = _within(assemble, tables, options) if point is None else assemble(point)
+    write_manifest(assemble.folder, manifest)
+    assemble.folder.rename(options.out)
+    tell_engine(options.out, manifest)
+
+
+def _within(assemble: Assembler, tables: Sequence[Table], options: DeployOptions) -> Manifest:
     """Assembles networks until the engine of one is within a budget, as measured."""
-    tables = target_tables(assemble.inputs, options.table)
-    for table in tables:
-        require_this_device(table)
-    with (
-        tempfile.TemporaryDirectory(prefix="hwsearch-") as temporary,
-        Journal.open(Path(temporary) / FILE, KIND, {}) as journal,
-    ):
-        budget = Budget.open(assemble.inputs, tables, limit_ms, journal)
+    limit_ms = budget_ms(options.pick)
+    assert limit_ms is not None
+    with _budget(limit_ms, assemble.inputs, tables) as budget:
         budget.measure(options.budget_seconds)
         while True:
             point = budget.best()
@@ -94,30 +129,10 @@ def _within(limit_ms: float, assemble: Assembler, options: DeployOptions) -> Man
             )
 
 
-def _print(folder: Path, manifest: Manifest) -> None:
-    latency, distance = manifest.latency, manifest.distance
-    console.print(
-        f"engine {folder / manifest.engine} ({manifest.runtime} {manifest.precision})\n"
-        f"  subnet    {','.join(f'{name}={value}' for name, value in manifest.subnet.items())}\n"
-        f"  latency   {latency.measured_ms:.3f} ms, {_marked(latency)}; expected "
-        f"{latency.predicted_ms:.3f} ms ({latency.low_ms:.3f} to {latency.high_ms:.3f})\n"
-        f"  parity    {manifest.parity.relative_error:.1e} relative error against "
-        f"{manifest.parity.reference} on {manifest.parity.images} images\n"
-        f"  distance  {distance.engine:.4f} of the engine, {distance.searched:.4f} as searched, "
-        f"{distance.float_net:.4f} of the float network",
-        highlight=False,
-    )
-    if (told := manifest.classifier) is not None:
-        console.print(
-            f"  accuracy  {told.accuracy:.1%} ({told.low:.1%} to {told.high:.1%}) of "
-            f"{len(told.classes)} classes, each of {told.images} images told by what the others "
-            "taught",
-            highlight=False,
-        )
-
-
-def _marked(latency: Latency) -> str:
-    """Says whether the measurement can be relied on."""
-    if latency.flags:
-        return f"noisy ({', '.join(latency.flags)})"
-    return f"confirmed within {latency.limit_ms:g} ms" if latency.limit_ms else "confirmed"
+@contextmanager
+def _budget(limit_ms: float, inputs: SearchInputs, tables: Sequence[Table]) -> Iterator[Budget]:
+    with (
+        tempfile.TemporaryDirectory(prefix="hwsearch-") as temporary,
+        Journal.open(Path(temporary) / FILE, KIND, {}) as journal,
+    ):
+        yield Budget.open(inputs, tables, limit_ms, journal)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.deploy.options import DeployOptions
-from hwsearch.latency.table import require_this_device
 from hwsearch.search.evaluations import Evaluations, Target, Yardstick
 from hwsearch.search.front import FrontPoint, describe
 from hwsearch.search.inputs import SearchInputs, open_inputs
@@ -40,7 +39,6 @@ def open_network(options: DeployOptions) -> Iterator[tuple[SearchInputs, FrontPo
                 out=Path(folder),
             )
         )
-        require_this_device(inputs.table())
         yield inputs, _described(inputs, options.subnet)
 
 

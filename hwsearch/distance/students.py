@@ -25,6 +25,9 @@ from hwsearch.space import Space, Subnet
 from hwsearch.spaces.catalogue import Catalogue, OnnxModel
 from hwsearch.spaces.precisions import FULL, network_of, precision_of
 
+REMEMBERED_BYTES = 128 * 2**20
+"""Most memory for what the last network said."""
+
 CALIBRATION_IMAGES = 512
 """Most target images that batch norms are calibrated on."""
 
@@ -82,7 +85,13 @@ class SupernetStudents:
         calibration_images: How many of the images batch norms are calibrated on, in equal batches
             of `BATCH` images at most; what is left over is left out.
         space: The run's, perhaps with precisions: networks then compute as engines of theirs do.
+
+    Attributes:
+        remembers: Whether what the last network says is kept, if it takes `REMEMBERED_BYTES` at
+            most: for several distances that are asked of each network in turn.
     """
+
+    remembers: bool = False
 
     def __init__(
         self,
@@ -96,6 +105,7 @@ class SupernetStudents:
         self.run, self.images, self.space = run, images, space or run.space
         self.weights: Weights = weights
         self._asked = calibration_images
+        self._last: tuple[Subnet, list[Features]] | None = None
         count = min(calibration_images, len(images))
         batches = ceil(count / BATCH)
         self.calibration_batch = count // batches
@@ -143,7 +153,16 @@ class SupernetStudents:
 
     def observe(self, subnet: Subnet) -> Iterator[Features]:
         """Yields what one network says of the images, batch by batch."""
-        return self.observe_net(self.student(subnet))
+        if self._last is not None and self._last[0] == subnet:
+            yield from self._last[1]
+            return
+        kept: list[Features] | None = [] if self.remembers else None
+        for features in self.observe_net(self.student(subnet)):
+            yield features
+            if kept is not None:
+                kept = [*kept, features] if _bytes(kept) < REMEMBERED_BYTES else None
+        if kept is not None:
+            self._last = (subnet, kept)
 
     @torch.no_grad()
     def observe_net(self, net: StaticNet) -> Iterator[Features]:
@@ -153,11 +172,7 @@ class SupernetStudents:
 
     def embeddings(self, subnet: Subnet) -> np.ndarray:
         """Computes one network's pooled features of the images, float32[N, E]."""
-        return self.embeddings_of(self.student(subnet))
-
-    def embeddings_of(self, net: StaticNet) -> np.ndarray:
-        """Computes the pooled features of an extracted and calibrated network, float32[N, E]."""
-        return torch.cat([features.embedding for features in self.observe_net(net)]).numpy()
+        return torch.cat([features.embedding for features in self.observe(subnet)]).numpy()
 
     @torch.no_grad()
     def project(self, embeddings_NE: np.ndarray) -> Tensor:
@@ -168,6 +183,11 @@ class SupernetStudents:
         """
         # Copied: a product of equal matrices is equal to the last bit only in memory aligned alike.
         return self.run.method.encoder(self.weights).project(torch.tensor(embeddings_NE))
+
+
+def _bytes(observed: list[Features]) -> int:
+    """Returns what the maps of some batches take; other outputs are small beside them."""
+    return sum(level.nbytes for features in observed for level in features.levels)
 
 
 class CatalogueStudents:

@@ -12,7 +12,7 @@ from typing import IO
 import hwsearch
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
-from hwsearch.kit.order import KIND, BuildOrder, Order
+from hwsearch.kit.order import KIND, BuildOrder, CheckOrder, Order
 from hwsearch.kit.talk import ENGINE_FAILED
 from hwsearch.measurement import REFERENCES
 
@@ -49,8 +49,13 @@ def build_in_child(order: BuildOrder, folder: Path, on_news: OnNews, say: Say) -
     _until_done("hwsearch.kit.builder", order, folder, on_news, say)
 
 
+def check_in_child(order: CheckOrder, folder: Path, say: Say) -> None:
+    """Lets an engine compute in a fresh process until the order is done, likewise."""
+    _until_done("hwsearch.kit.checker", order, folder, lambda done: None, say)
+
+
 def _until_done(
-    module: str, order: Order | BuildOrder, folder: Path, on_news: OnNews, say: Say
+    module: str, order: Order | BuildOrder | CheckOrder, folder: Path, on_news: OnNews, say: Say
 ) -> None:
     path = folder / "order.json"
     order.write(path)

@@ -8,17 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hwsearch.errors import HwsearchError
-from hwsearch.journal import sha256_of, write_atomic
-
-FORMAT = "hwsearch-kit"
-SCHEMA = 1
+from hwsearch.kit.listing import Kind, damaged_files
+from hwsearch.measurement import REFERENCES
 
 JOBS, MODELS, PROGRAM, RESULTS = "jobs.json", "models", "measure_kit.pyz", "results.jsonl"
 """What lies in the folder of a kit."""
 
 _FILE = re.compile(r"[0-9a-f]{16}\.[a-z0-9]{1,8}")
-_DAMAGED = "Copy the kit again"
+_KIND = Kind("hwsearch-kit", 1, "kit", "job list", "hwsearch kit")
 
 
 @dataclass(frozen=True)
@@ -60,18 +57,20 @@ class JobList:
         """Hashes of the files by job."""
         return {job: self.files[name] for job, name in self.jobs.items()}
 
+    @property
+    def built_from(self) -> dict[str, str]:
+        """Hashes of the files by job, the references among them as "reference NAME"."""
+        references = zip(REFERENCES, self.references, strict=True)
+        found = {f"reference {name}": self.files[file] for name, file in references}
+        return found | self.model_sha256
+
     def damaged(self, folder: Path) -> tuple[str, ...]:
         """Returns the files of the kit in a folder that are missing or not what they should be."""
-        return tuple(
-            name
-            for name, digest in sorted(self.files.items())
-            if not (path := folder / MODELS / name).is_file() or sha256_of(path) != digest
-        )
+        return damaged_files(folder / MODELS, self.files)
 
     def write(self, path: Path) -> None:
         """Writes the list as JSON."""
-        content = {"format": FORMAT, "schema": SCHEMA, **asdict(self)}
-        write_atomic(path, json.dumps(content, indent=1) + "\n")
+        _KIND.write(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> "JobList":
@@ -80,19 +79,7 @@ class JobList:
         Raises:
             HwsearchError: If there is none, or it is damaged or of another version.
         """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            if values.pop("format") != FORMAT:
-                raise ValueError
-            if values.pop("schema") != SCHEMA:
-                raise HwsearchError(
-                    "the kit is of another version", where=path, fix="Make it again: hwsearch kit"
-                )
-            return cls(**_checked(values))
-        except FileNotFoundError as cause:
-            raise HwsearchError("there is no kit here", where=path, fix=_DAMAGED) from cause
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
-            raise HwsearchError("the job list is damaged", where=path, fix=_DAMAGED) from cause
+        return _KIND.read(path, lambda values: cls(**_checked(values)))
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,48 @@ class BuildOrder:
         )
 
 
+@dataclass(frozen=True)
+class CheckOrder:
+    """Everything that the checking process needs.
+
+    Attributes:
+        journal: Where outputs go.
+        header: The journal's header.
+        job: Name of the engine in the journal.
+        engine: Its main file.
+        runtime: Name of the runtime.
+        precision: Numbers that it computes in.
+        threads: CPU threads a call.
+        batch: Images a call.
+        inputs: File of the stored images, as the engine takes them.
+        input_name: Name of its input.
+        outputs: Names of its outputs.
+    """
+
+    journal: Path
+    header: dict[str, Any]
+    job: str
+    engine: Path
+    runtime: str
+    precision: str
+    threads: int
+    batch: int
+    inputs: Path
+    input_name: str
+    outputs: tuple[str, ...]
+
+    def write(self, path: Path) -> None:
+        """Writes the order as JSON."""
+        write_atomic(path, json.dumps(asdict(self), default=str, indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> "CheckOrder":
+        """Reads what `write` wrote."""
+        values = json.loads(path.read_text())
+        paths = {name: Path(values[name]) for name in ("journal", "engine", "inputs")}
+        return cls(**{**values, **paths, "outputs": tuple(values["outputs"])})
+
+
 def is_finished(rows: Sequence[Mapping[str, Any]], budget_seconds: float) -> bool:
     """Whether measuring has ended and would not go on with this budget."""
     last = rows[-1] if rows else {}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwsearch.device import data_folders, fingerprint, fingerprint_difference
+from hwsearch.device import data_folders, fingerprint, told_difference
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
 from hwsearch.latency.rows import Row, TableHeader, header_from_dict, row_as_dict, row_from_dict
@@ -159,13 +159,7 @@ def _read_header(path: Path, values: dict[str, Any]) -> TableHeader:
 
 def require_this_device(table: Table) -> None:
     """Refuses a table that was measured on another device than this one."""
-    here = fingerprint()
-    differing = fingerprint_difference(table.header.fingerprint, here)
-    if differing:
-        fields = "; ".join(
-            f"{name}: {table.header.fingerprint.get(name, '')}, here {here.get(name, '')}"
-            for name in differing
-        )
+    if fields := told_difference(table.header.fingerprint, fingerprint()):
         raise HwsearchError(
             f"the table is of another device ({fields})",
             where=table.path,

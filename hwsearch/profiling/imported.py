@@ -20,10 +20,10 @@ class ImportOptions:
     """Which results become a table, and where."""
 
     results: Path
-    """The file that the kit wrote on its device: results.jsonl."""
+    """The file that a kit or a build folder wrote on its device: results.jsonl."""
 
     kit: Path | None = None
-    """Folder of the kit; that of the results by default."""
+    """Folder of the kit, or build folder; that of the results by default."""
 
     out: Path = Path(FOLDER)
     """Folder of tables; the device gets a folder of its own in it."""

@@ -72,7 +72,7 @@ def make_kit(options: MeasureOptions, folder: Path) -> JobList:
     _check_names(options)
     wanted = _wanted(options)
     jobs = _finished(wanted, folder) or _exported(wanted, folder)
-    write_program(folder / PROGRAM)
+    write_program(folder / PROGRAM, "hwsearch.kit.target")
     write_atomic(folder / "README.txt", readme(jobs))
     jobs.write(folder / JOBS)
     shutil.rmtree(folder / _EXPORTS, ignore_errors=True)

@@ -18,12 +18,12 @@ from hwsearch.kit.order import KIND, Order
 from hwsearch.latency.table import Table
 from hwsearch.latency.transfer import LIKENESS
 from hwsearch.measurement import Settings
+from hwsearch.measurement.flags import TARGET_STDERR
 from hwsearch.plain import Ticker
 from hwsearch.profiling.models import reference_models
 from hwsearch.profiling.options import MeasureOptions
 from hwsearch.profiling.plan import FIX, Plan
 from hwsearch.profiling.split import decided
-from hwsearch.profiling.summary import TARGET_STDERR
 from hwsearch.profiling.workshop import job_of
 from hwsearch.progress import console, say, track
 from hwsearch.runtime import get_runtime

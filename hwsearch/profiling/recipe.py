@@ -75,13 +75,18 @@ def readme(jobs: JobList) -> str:
         program=PROGRAM,
         results=RESULTS,
         warm=f" (else {jobs.max_celsius:g})" if jobs.max_celsius else "",
-        extra=_of_device(jobs.header["device"], runtime)
+        extra=about_device(jobs.header["device"], runtime)
         + (_TRTEXEC.format(lines="\n".join(lines)) if runtime == "tensorrt" else ""),
     )
 
 
-def _of_device(name: str, runtime: str) -> str:
-    """What the profile of the device tells about this runtime and about power."""
+def about_device(name: str, runtime: str) -> str:
+    """Returns what the profile of a device tells about a runtime and about power, if it is known.
+
+    Args:
+        name: Of the device.
+        runtime: Name of the runtime.
+    """
     if (profile := find_profile(name)) is None:
         return ""
     setup = profile.setup(runtime)

@@ -11,9 +11,9 @@ from hwsearch.kit.child import measure_in_child
 from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.measurement import Job, Scale, Settings, Visit, summarise
+from hwsearch.measurement.flags import flags_of
 from hwsearch.plain import Ticker
 from hwsearch.profiling.models import Model, reference_models
-from hwsearch.profiling.summary import flags_of
 from hwsearch.profiling.workshop import Workshop
 from hwsearch.progress import say, track
 from hwsearch.runtime import get_runtime
@@ -134,9 +134,23 @@ def _order(models: Mapping[str, Path], table: Table, folder: Path, seconds: floa
 def _references(table: Table, workshop: Workshop) -> tuple[Path, Path]:
     """Builds the references again; they must be the table's own, byte by byte."""
     built = workshop.build_all(reference_models(), lambda note: None)
-    made = [built[model.job] for model in reference_models()]
-    for reference, engine in zip(table.header.references, made, strict=True):
-        if reference.model_sha256 != engine.model_sha256:
+    small, large = (built[model.job] for model in reference_models())
+    require_references(table, (small.model_sha256, large.model_sha256))
+    return small.engine, large.engine
+
+
+def require_references(table: Table, made_sha256: tuple[str, str]) -> None:
+    """Refuses references that are not those of a table, byte by byte.
+
+    Args:
+        table: The table.
+        made_sha256: Hashes of the files that the small and the large engine are built from.
+
+    Raises:
+        HwsearchError: If they differ.
+    """
+    for reference, digest in zip(table.header.references, made_sha256, strict=True):
+        if reference.model_sha256 != digest:
             versions = ", ".join(f"{k} {v}" for k, v in table.header.versions.items())
             raise HwsearchError(
                 f"the table's {reference.name} reference cannot be made again; "
@@ -144,8 +158,6 @@ def _references(table: Table, workshop: Workshop) -> tuple[Path, Path]:
                 where=table.path,
                 fix="Install those versions, or run hwsearch profile with --fresh",
             )
-    small, large = made
-    return small.engine, large.engine
 
 
 def _job(name: str, path: Path, table: Table, workshop: Workshop) -> Job:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hwsearch.errors import HwsearchError
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, JobList
-from hwsearch.kit.target import BUSY
+from hwsearch.kit.program import BUSY
 from hwsearch.profiling.imported import ImportOptions, import_results
 from hwsearch.profiling.link import Ended, Link
 from hwsearch.profiling.pack import kit_folder, make_kit

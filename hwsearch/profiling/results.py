@@ -2,16 +2,16 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields, read_journal
-from hwsearch.kit.jobs import RESULTS, JobList
+from hwsearch.kit.jobs import RESULTS
 from hwsearch.kit.order import KIND
-from hwsearch.measurement import REFERENCES, Visit
+from hwsearch.measurement import Visit
 from hwsearch.measurement.samples import MAX_RAW, Window
 
 MAX_BYTES, MAX_ROWS = 256 << 20, 1_000_000
@@ -25,6 +25,33 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_TEXT, _MOST_FIELDS, _MOST_REASON = 2000, 50, 300
 _FIX = "Bring the file back from the device again, unchanged"
+
+
+class Asked(Protocol):
+    """What a folder that travels asked for: a kit's job list, or the order of a build folder.
+
+    Attributes:
+        header: What all visits have in common, but for what the device itself decides.
+        identity: Hash of the folder.
+        jobs: File by job.
+        built_from: Hashes of the files, by job or "reference NAME".
+        ships: Heads and preprocessing among the jobs.
+    """
+
+    @property
+    def header(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def identity(self) -> str: ...  # noqa: D102
+    @property
+    def jobs(self) -> dict[str, str]: ...  # noqa: D102
+    @property
+    def built_from(self) -> dict[str, str]: ...  # noqa: D102
+    @property
+    def ships(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+Check = Callable[[dict[str, Any], Any], None]
+"""Raises ValueError, KeyError or TypeError if a row is not what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +69,13 @@ class Results:
     data: bytes
 
 
-def read_results(path: Path, jobs: JobList) -> Results:
-    """Reads the file of results that a kit wrote.
+def read_results(path: Path, asked: Asked, more: Mapping[str, Check] | None = None) -> Results:
+    """Reads the file of results that a kit or a build folder wrote.
 
     Args:
         path: The file.
-        jobs: What the kit was to measure.
+        asked: What it was to measure.
+        more: Checks of further kinds of rows, by the field that tells them.
 
     Raises:
         HwsearchError: If it is no such file, of another kit, or holds anything that the kit
@@ -56,8 +84,8 @@ def read_results(path: Path, jobs: JobList) -> Results:
     data = _read(path)
     try:
         header, rows = read_journal(path, KIND)
-        _check_header(header, jobs)
-        _check_rows(rows, jobs)
+        _check_header(header, asked)
+        _check_rows(rows, asked, more or {})
     except HwsearchError as error:
         raise HwsearchError(_shown(error.what), where=path, fix=_FIX) from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as cause:
@@ -89,22 +117,24 @@ def _require(sound: bool, what: str) -> None:
         raise ValueError(what)
 
 
-def _check_header(header: Mapping[str, Any], jobs: JobList) -> None:
-    _require(header["kit"] == jobs.identity, "they are of another kit")
+def _check_header(header: Mapping[str, Any], asked: Asked) -> None:
+    _require(header["kit"] == asked.identity, "they are of another kit")
     decided = {"kit", "threads", "device", "fingerprint", "versions"}
-    same = {name: value for name, value in jobs.header.items() if name not in decided}
+    same = {name: value for name, value in asked.header.items() if name not in decided}
     found = {name: value for name, value in header.items() if name not in decided}
     fields = differing_fields(same, found)
     _require(not fields, "; ".join(fields))
     _require(decided <= set(header), "the header lacks fields")
     device = header["device"]
-    _require(device == (jobs.header["device"] or device), "the device has another name")
+    _require(device == (asked.header["device"] or device), "the device has another name")
     _require(bool(_NAME.fullmatch(device)), f"'{device[:99]!a}' is no name of a device")
     threads = header["threads"]
     _require(type(threads) is int and 1 <= threads <= 4096, "threads is no count")
     _check_texts(header["fingerprint"])
     _check_texts(header["versions"])
-    _require(jobs.header["versions"].items() <= header["versions"].items(), "versions differ")
+    own = ("python", "numpy", asked.header["runtime"])  # as the device has them
+    versions = {name: text for name, text in asked.header["versions"].items() if name not in own}
+    _require(versions.items() <= header["versions"].items(), "versions differ")
 
 
 def _check_texts(values: Mapping[str, str]) -> None:
@@ -120,21 +150,22 @@ def _check_text(text: object) -> None:
     _require(sound, "a text is too long or cannot be printed")
 
 
-def _check_rows(rows: list[dict[str, Any]], jobs: JobList) -> None:
+def _check_rows(rows: list[dict[str, Any]], asked: Asked, more: Mapping[str, Check]) -> None:
     _require(len(rows) <= MAX_ROWS, f"{len(rows)} rows are too many")
-    checks = {
+    checks: dict[str, Check] = {
         "visit": _check_visit,
         "crash": _check_crash,
         "jobs": _check_jobs,
         "ended": _check_end,
         "ships": _check_ships,
+        **more,
     }
     seen: set[tuple[str, int]] = set()
     for number, row in enumerate(rows, 2):
         kind = next((name for name in checks if name in row), None)
         try:
             _require(kind is not None, "an unknown kind of row")
-            checks[str(kind)](row, jobs)
+            checks[str(kind)](row, asked)
             if kind == "visit":
                 _require((row["visit"], row["number"]) not in seen, "a visit stands twice")
                 seen.add((row["visit"], row["number"]))
@@ -150,8 +181,8 @@ def _built(rows: list[dict[str, Any]]) -> set[str]:
     return {job for row in rows for job in row.get("jobs", {})}
 
 
-def _check_visit(row: dict[str, Any], jobs: JobList) -> None:
-    _require(row["visit"] in jobs.jobs, "a visit of what the kit does not hold")
+def _check_visit(row: dict[str, Any], asked: Asked) -> None:
+    _require(row["visit"] in asked.jobs, "a visit of what the kit does not hold")
     visit = Visit.from_row(row)
     _require(visit.as_row() == row, "fields that a visit does not have")
     _require(type(visit.number) is int and visit.number >= 0, "a visit's number is no count")
@@ -174,29 +205,32 @@ def _check_window(window: Window) -> None:
         _check_number(value_us, 1e-4, 1000 * MAX_MS, "microseconds of a call")
 
 
+def check_hash(text: str) -> None:
+    """Refuses what is no SHA-256; raises ValueError or TypeError."""
+    _require(bool(_HASH.fullmatch(text)), "the hash of an engine is none")
+
+
 def _check_number(value: float, low: float, high: float, what: str) -> None:
     sound = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
     _require(sound, f"the {what} cannot be {str(value)[:30]}")
 
 
-def _check_crash(row: dict[str, Any], jobs: JobList) -> None:
+def _check_crash(row: dict[str, Any], asked: Asked) -> None:
     _require(set(row) == {"crash", "reason"}, "fields that a crash does not have")
-    _require(row["crash"] in jobs.jobs, "a crash of what the kit does not hold")
+    _require(row["crash"] in asked.jobs, "a crash of what the kit does not hold")
     _check_text(row["reason"])
 
 
-def _check_jobs(row: dict[str, Any], jobs: JobList) -> None:
+def _check_jobs(row: dict[str, Any], asked: Asked) -> None:
     _require(set(row) == {"built", "jobs"}, "fields that a build does not have")
     _check_number(row["built"], 0.0, 1e7, "time of building")
-    references = zip(REFERENCES, jobs.references, strict=True)
-    known = {f"reference {name}": jobs.files[file] for name, file in references}
-    known |= jobs.model_sha256
     for job, (model, engine) in row["jobs"].items():
-        _require(known.get(job) == model, "an engine of another model than the kit holds")
-        _require(bool(_HASH.fullmatch(engine)), "the hash of an engine is none")
+        known = asked.built_from.get(job)
+        _require(known == model, "an engine of another model than the kit holds")
+        check_hash(engine)
 
 
-def _check_end(row: dict[str, Any], jobs: JobList) -> None:
+def _check_end(row: dict[str, Any], asked: Asked) -> None:
     fields = {"ended", "budget_seconds", "seconds", "provider"}
     _require(set(row) == fields, "fields that an end does not have")
     _require(row["ended"] in ("settled", "budget"), "an unknown end")
@@ -205,5 +239,5 @@ def _check_end(row: dict[str, Any], jobs: JobList) -> None:
     _check_text(row["provider"])
 
 
-def _check_ships(row: dict[str, Any], jobs: JobList) -> None:
-    _require(row == {"ships": list(jobs.ships)}, "what ships differs")
+def _check_ships(row: dict[str, Any], asked: Asked) -> None:
+    _require(row == {"ships": list(asked.ships)}, "what ships differs")

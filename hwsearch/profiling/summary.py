@@ -10,10 +10,8 @@ from hwsearch.kit.order import failures
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
 from hwsearch.measurement import REFERENCES, Estimate, Visit, fit_scale, summarise
+from hwsearch.measurement.flags import flags_of
 from hwsearch.profiling.models import Model
-
-TARGET_STDERR = 0.01
-"""Rows with a larger standard error between passes are marked when the budget ended first."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +100,6 @@ def table_of(
         ),
         tuple(_row(model, estimates[model.job], log) for model in models if model.job in estimates),
     )
-
-
-def flags_of(estimate: Estimate) -> tuple[str, ...]:
-    """Returns what a reader must know about an estimate."""
-    unsettled = estimate.stderr_rel > TARGET_STDERR
-    flags = {"noisy": estimate.noisy, "throttled": estimate.throttled, "budget": unsettled}
-    return tuple(name for name, raised in flags.items() if raised)
 
 
 def _row(model: Model, estimate: Estimate, log: Log) -> Row:

@@ -1,4 +1,4 @@
-"""The program of a kit: this package's own measuring modules in one file that Python runs."""
+"""The program of a folder that travels: the package's own modules in one file that Python runs."""
 
 import io
 import zipfile
@@ -16,31 +16,32 @@ _START = """\
 import sys
 
 if sys.version_info < (3, 10):
-    sys.exit("measure_kit: error: this Python is older than 3.10")
+    sys.exit("{name}: error: this Python is older than 3.10")
 try:
     import numpy
 except ImportError:
-    sys.exit("measure_kit: error: NumPy is not installed. Run: pip install numpy")
+    sys.exit("{name}: error: NumPy is not installed. Run: pip install numpy")
 
 from runpy import run_module
 
 CHILD = sys.argv[1:2] and sys.argv[1].startswith("hwsearch.")
-run_module(sys.argv.pop(1) if CHILD else "hwsearch.kit.target", run_name="__main__", alter_sys=True)
+run_module(sys.argv.pop(1) if CHILD else "{module}", run_name="__main__", alter_sys=True)
 """
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The first date a zip file can hold: the same content must be the same file."""
 
 
-def write_program(path: Path) -> None:
+def write_program(path: Path, module: str) -> None:
     """Writes the program; the same modules give the same bytes.
 
     Args:
         path: The file, whose name ends in .pyz.
+        module: What it runs, one of those that travel.
     """
     data = io.BytesIO()
     data.write(_SHEBANG)
     with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, "__main__.py", _START.encode())
+        _add(archive, "__main__.py", _START.format(name=path.stem, module=module).encode())
         for source in travelling_files():
             name = source.relative_to(_package().parent).as_posix()
             _add(archive, name, source.read_bytes())

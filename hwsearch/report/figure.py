@@ -11,10 +11,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from hwsearch.report.cloud import thin
 from hwsearch.report.labels import place_labels
 from hwsearch.report.panel import Delivered, Panel
 from hwsearch.report.style import (
     ANY,
+    COLOUR_MAP,
     INK,
     INTERVAL,
     KNEE,
@@ -34,6 +36,12 @@ MARKERS = ("o", "^", "v", "P", "X")
 
 SIZES = (20, 44)
 """Areas of the marker of a supernet's network and of a model of a catalogue, square points."""
+
+VECTORS = 5_000
+"""Most points of a search that an SVG has one by one; more become a picture inside it."""
+
+MOST = 20_000
+"""Most points of a search that are drawn; of more, one in each patch much smaller than a marker."""
 
 NAMED = 40
 """How bad it is to cover a point that has a name, in other points."""
@@ -61,7 +69,7 @@ def draw_panel(panel: Panel, folder: Path, prefix: str) -> list[Path]:
         under_title(axes, subtitle(panel))
         _colour_bar(figure, [axes], norm)
         legend(figure, axes)
-        canvas.draw()
+        figure.draw_without_rendering()
         place_labels(axes, labels_of(panel), shown, canvas.get_renderer())
         return save(figure, folder, prefix + panel.target.table.replace("/", "--"))
 
@@ -82,7 +90,7 @@ def draw_overview(panels: Sequence[Panel], folder: Path, prefix: str) -> list[Pa
             axes.set_xlabel(LATENCY)
         _colour_bar(figure, list(row), norm)
         legend(figure, row[0])
-        canvas.draw()
+        figure.draw_without_rendering()
         for axes, panel, points in zip(row, panels, shown, strict=True):
             place_labels(axes, [knee_label(panel)], points, canvas.get_renderer())
         return save(figure, folder, f"{prefix}overview")
@@ -90,6 +98,7 @@ def draw_overview(panels: Sequence[Panel], folder: Path, prefix: str) -> list[Pa
 
 def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
     """Draws everything but words; returns what labels should not cover, float[N, 2]."""
+    drawn = []
     for number, series in enumerate(panel.series):
         looks = {
             "marker": MARKERS[number % len(MARKERS)],
@@ -97,14 +106,16 @@ def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
             "alpha": 0.75,
             "linewidths": 0,
         }
-        macs = series.million_macs
-        axes.scatter(*series.points.T, c=macs, norm=norm, cmap="viridis", **looks)
+        rows = thin(series.points, MOST)
+        points, macs, many = series.points[rows], series.million_macs[rows], len(rows) > VECTORS
+        axes.scatter(*points.T, c=macs, norm=norm, cmap=COLOUR_MAP, rasterized=many, **looks)
+        drawn.append(points)
         axes.scatter([], [], color=ANY, label=legend_text(panel, series), **looks)
     front = _draw_front(axes, panel)
     ends = np.array([place for _, place in panel.ends]).reshape(-1, 2)
     axes.plot(*ends.T, "D", color=INK, mfc="white", ms=7, mew=1.4, ls="none", zorder=5)
     _draw_delivered(axes, panel.delivered)
-    every = np.vstack([series.points for series in panel.series])
+    every = np.vstack(drawn)
     _scale(axes, every[:, 0])
     axes.set_ylim(-0.04 * every[:, 1].max(), 1.12 * every[:, 1].max())
     axes.set_xlabel(LATENCY)
@@ -179,7 +190,7 @@ def _norm(panels: Sequence[Panel]) -> LogNorm:
 
 
 def _colour_bar(figure: Figure, axes: list[Axes], norm: LogNorm) -> None:
-    bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, pad=0.02, aspect=30)
+    bar = figure.colorbar(ScalarMappable(norm, COLOUR_MAP), ax=axes, pad=0.02, aspect=30)
     bar.set_label("million multiply-accumulates an image")
     plain_ticks(bar.ax.yaxis, wide=(norm.vmax or 1) > 30 * (norm.vmin or 1))
     bar.outline.set_visible(False)

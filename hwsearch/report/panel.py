@@ -1,6 +1,6 @@
 """What a picture shows: the networks of one or more searches for one target, and their front."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +48,14 @@ class Search:
             )
         return cls(folder, evaluations, read_front(folder))
 
+    def row(self, subnet: Subnet) -> int | None:
+        """Returns the row of the evaluations that is of a network, or None."""
+        return self._rows.get(self.evaluations.space.encode(subnet).tobytes())
+
+    @cached_property
+    def _rows(self) -> dict[bytes, int]:
+        return {code.tobytes(): row for row, code in enumerate(self.evaluations.codes)}
+
     @property
     def is_catalogue(self) -> bool:
         """Whether the networks have names of their own."""
@@ -77,28 +85,36 @@ class Series:
     target: Target
 
     @cached_property
+    def rows(self) -> np.ndarray:
+        """Rows of the search's evaluations that run on it and are of finite numbers, int[n]."""
+        found = self.search.evaluations
+        return np.flatnonzero(found.runs_on(self.target) & np.isfinite(self._every).all(axis=1))
+
+    @cached_property
     def points(self) -> np.ndarray:
         """Latency in milliseconds and distance of all networks that run on it, float[n, 2]."""
+        return self._every[self.rows]
+
+    @cached_property
+    def _every(self) -> np.ndarray:
         found = self.search.evaluations
-        points = np.column_stack([found.latencies(self.target.table), found.distance])
-        return points[found.runs_on(self.target)]
+        return np.column_stack([found.latencies(self.target.table), found.distance])
 
     @property
     def million_macs(self) -> np.ndarray:
         """Their multiply-accumulates for one image in millions, float[n]."""
-        found = self.search.evaluations
-        return found.million_macs[found.runs_on(self.target)]
+        return self.search.evaluations.space.macs(self.codes) / 1e6
 
     @property
     def codes(self) -> np.ndarray:
         """Their codes, int[n, D]."""
-        found = self.search.evaluations
-        return found.codes[found.runs_on(self.target)]
+        return self.search.evaluations.codes[self.rows]
 
-    @property
+    @cached_property
     def front(self) -> list[FrontPoint]:
-        """The front of this search alone."""
-        return [point for point in self.search.front if point.table == self.target.table]
+        """The front of this search alone; points that are not of finite numbers are left out."""
+        its = (point for point in self.search.front if point.table == self.target.table)
+        return [point for point in its if np.isfinite((point.latency_ms, point.distance)).all()]
 
     @property
     def models(self) -> dict[str, np.ndarray]:
@@ -132,6 +148,8 @@ class Delivered:
     """An engine that was built from a network and measured.
 
     Attributes:
+        folder: Where it is.
+        subnet: Values of its network by name.
         table: Label of the table that it was chosen on.
         predicted_ms: Latency that the table promised.
         measured_ms: Latency of the engine itself.
@@ -139,6 +157,8 @@ class Delivered:
         measured_distance: Teacher distance of the engine's own outputs.
     """
 
+    folder: Path
+    subnet: Mapping[str, int | str]
     table: str
     predicted_ms: float
     measured_ms: float
@@ -164,12 +184,14 @@ class Panel:
 
     @cached_property
     def front(self) -> list[tuple[Series, FrontPoint]]:
-        """The non-dominated networks of all searches, fastest first, with one knee."""
+        """The non-dominated networks of all searches, fastest first, with one knee, or none."""
         every = [(series, point) for series in self.series for point in series.front]
+        if not every:
+            return []
         latency_ms, distance = np.array([(p.latency_ms, p.distance) for _, p in every]).T
         rows, bend = front_and_knee(latency_ms[:, None], distance)
         return [
-            (every[row][0], replace(every[row][1], index=index, knee=row == bend))
+            (every[row][0], replace(every[row][1], index=index, knee=bool(row == bend)))
             for index, row in enumerate(rows)
         ]
 
@@ -180,7 +202,7 @@ class Panel:
 
     @property
     def knee(self) -> FrontPoint:
-        """The knee of the front."""
+        """The knee of the front, which must not be empty."""
         return next(point for _, point in self.front if point.knee)
 
 

@@ -1,14 +1,19 @@
-"""The report of a search: figures and what they are drawn from."""
+"""The report of a search: figures, a page and what they are drawn from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hwsearch.deploy.manifest import read_manifest
 from hwsearch.errors import HwsearchError
-from hwsearch.progress import console
+from hwsearch.journal import write_atomic
+from hwsearch.progress import say
+from hwsearch.report.data import report_data
 from hwsearch.report.figure import draw_overview, draw_panel
+from hwsearch.report.page import can_draw_page, page, script_json
 from hwsearch.report.panel import Delivered, Panel, Search, joint_panels, panels_of
+from hwsearch.report.volume import comparison
 from hwsearch.search.evaluations import match_table
 from hwsearch.search.front import front_row, write_rows
 
@@ -20,19 +25,30 @@ MIXED = "mixed"
 class ReportOptions:
     """What to report."""
 
-    directory: Path
+    directory: Path | None = None
     """Folder of a finished search."""
 
     beside: tuple[Path, ...] = ()
     """Folders of other searches with the same teacher, images and distance, drawn in the same
     pictures with one front for all, such as a catalogue beside a supernet."""
 
+    compare: tuple[Path, ...] = ()
+    """Instead of a folder and --beside: folders of two or more searches, drawn together into the
+    first, each with its hypervolume and its share of the front of all."""
+
     engines: tuple[Path, ...] = ()
     """Folders of delivered engines, whose measured latency is drawn beside the predicted."""
 
     def __post_init__(self) -> None:
-        """Refuses folders that are not there."""
-        for folder in (self.directory, *self.beside, *self.engines):
+        """Refuses folders that are not there, or none."""
+        alone = self.directory is not None
+        compared = len(self.compare) > 1 and not self.beside
+        if bool(self.compare) == alone or not (alone or compared):
+            raise HwsearchError(
+                "a report is of one search, or with --compare of two or more",
+                fix="Write hwsearch report SEARCH, or hwsearch report --compare SEARCH OTHER",
+            )
+        for folder in (*self.folders, *self.engines):
             if not folder.is_dir():
                 raise HwsearchError(
                     "no such folder",
@@ -41,34 +57,67 @@ class ReportOptions:
                     "--out to --engines",
                 )
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders of all searches; the report goes into the first."""
+        return (self.directory, *self.beside) if self.directory else self.compare
+
 
 def report(options: ReportOptions) -> tuple[Path, ...]:
-    """Draws the front of every table, and several side by side.
+    """Draws the front of every table, several side by side, and all of them on one page.
 
     Returns:
-        The files, in the folder `report` of the search. With other searches beside it, their
-        names start with "mixed", and a CSV file says which search each point is from.
+        The files, in the folder `report` of the search: figures, the page and what it draws. With
+        other searches beside it, their names start with "mixed", and a CSV file says which
+        search each point is from.
 
     Raises:
         HwsearchError: If a search is not finished, cannot be compared with the first, or an
             engine belongs to none of them.
     """
-    searches = [Search.read(folder) for folder in (options.directory, *options.beside)]
+    searches = [Search.read(folder) for folder in options.folders]
     delivered = _delivered(options.engines, searches)
-    panels = panels_of(searches, delivered)
-    folder = options.directory / "report"
-    prefix = f"{MIXED}--" if options.beside else ""
-    files = [file for panel in panels for file in draw_panel(panel, folder, prefix)]
-    if not options.beside:
+    panels, joint = panels_of(searches, delivered), []
+    if len(searches) == 1:
         joint = joint_panels(searches[0], delivered)
-        files += [file for panel in joint for file in draw_panel(panel, folder, prefix)]
-    if len(panels) > 1:
-        files += draw_overview(panels, folder, prefix)
-    if options.beside:
+    folder = options.folders[0] / "report"
+    prefix = f"{MIXED}--" if len(searches) > 1 else ""
+    files = _draw_figures(panels, joint, folder, prefix)
+    if len(searches) > 1 and files:
         files.append(_write_mixed(panels, folder / f"{MIXED}.csv"))
+    files += _write_page(report_data([*joint, *panels], searches), folder, prefix)
     for file in files:
-        console.print(str(file), markup=False)
+        say(str(file))
+    for line in comparison(panels) if len(searches) > 1 else []:
+        say(line)
+    if not can_draw_page():
+        say("For the interactive page report.html, install plotly: pip install 'hwsearch[html]'")
     return tuple(files)
+
+
+def _draw_figures(
+    panels: Sequence[Panel], joint: Sequence[Panel], folder: Path, prefix: str
+) -> list[Path]:
+    """Draws a figure for each panel that has a front, and names the others."""
+    shown = [panel for panel in panels if panel.front]
+    files = [file for panel in shown for file in draw_panel(panel, folder, prefix)]
+    files += [file for one in joint if one.front for file in draw_panel(one, folder, prefix)]
+    if len(shown) > 1:
+        files += draw_overview(shown, folder, prefix)
+    for panel in panels:
+        if not panel.front:
+            say(f"{panel.target.table} has no network on its front, so there is no figure of it")
+    return files
+
+
+def _write_page(data: Mapping[str, Any], folder: Path, prefix: str) -> list[Path]:
+    """Writes report.json, and report.html where plotly is installed."""
+    files = [folder / f"{prefix}report.json"]
+    write_atomic(files[0], script_json(data) + "\n")
+    if can_draw_page():
+        files.append(folder / f"{prefix}report.html")
+        write_atomic(files[1], page(data))
+    return files
 
 
 def _write_mixed(panels: Sequence[Panel], path: Path) -> Path:
@@ -86,11 +135,13 @@ def _delivered(engines: Sequence[Path], searches: Sequence[Search]) -> list[Deli
     manifests = [read_manifest(folder) for folder in engines]
     return [
         Delivered(
+            folder=folder,
+            subnet=manifest.subnet,
             table=match_table(manifest.table, labels),
             predicted_ms=manifest.latency.predicted_ms,
             measured_ms=manifest.latency.measured_ms,
             predicted_distance=manifest.distance.searched,
             measured_distance=manifest.distance.engine,
         )
-        for manifest in manifests
+        for folder, manifest in zip(engines, manifests, strict=True)
     ]

@@ -3,13 +3,51 @@
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 INK, KNEE, MEASURED, INTERVAL = "#222222", "#D55E00", "#0072B2", "#9A9A9A"
 """Colours that stay apart for colour-blind eyes (Okabe and Ito)."""
+
+SERIES = ("#009E73", "#E69F00", "#CC79A7")
+"""Colours of several tables in one plot, which also differ by their markers."""
+
+COLOUR_MAP = "viridis"
+"""From the smallest network to the largest; it reads alike for all eyes."""
+
+THEMES = {
+    "light": {
+        "ink": INK,
+        "knee": KNEE,
+        "measured": MEASURED,
+        "interval": INTERVAL,
+        "quiet": "#5A5A5A",
+        "grid": "#E6E6E6",
+        "paper": "#FFFFFF",
+        "card": "#F6F7F8",
+        "edge": "#D0D4D9",
+    },
+    "dark": {
+        "ink": "#ECECEC",
+        "knee": "#FF8C42",
+        "measured": "#56B4E9",
+        "interval": "#8A8F98",
+        "quiet": "#B4B9C1",
+        "grid": "#31353C",
+        "paper": "#16181D",
+        "card": "#1F2228",
+        "edge": "#434852",
+    },
+}
+"""Colours of the page, by theme; figures have those of the light one."""
+
+_SPANS = {"light": (0.0, 0.9), "dark": (0.28, 1.0)}
+"""Which part of the colour map stands out from each theme's paper."""
 
 WIDE = 100
 """Letters of a legend that would not fit into the width of the smallest figure."""
@@ -30,7 +68,16 @@ STYLE: dict[Any, Any] = {
     "xtick.labelsize": 10,
     "ytick.labelsize": 10,
     "svg.hashsalt": "hwsearch",
+    "text.parse_math": False,  # names may hold dollar signs
 }
+
+
+def colour_scale(theme: str) -> list[tuple[float, str]]:
+    """Returns the colour map as places from 0 to 1 and their colours, for one theme."""
+    places = np.linspace(0, 1, 9)
+    low, high = _SPANS[theme]
+    colours = mpl.colormaps[COLOUR_MAP](low + places * (high - low))
+    return [(float(at), to_hex(one)) for at, one in zip(places, colours, strict=True)]
 
 
 def plain_ticks(axis: Axis, *, wide: bool) -> None:
@@ -67,5 +114,5 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     figure.savefig(png, dpi=160)
-    figure.savefig(svg, metadata={"Date": None})
+    figure.savefig(svg, dpi=160, metadata={"Date": None})
     return [png, svg]

@@ -45,7 +45,7 @@ def subtitle(panel: Panel) -> str:
     if panel.joint:
         first = panel.series[0]
         return f"One Pareto front of {first.search.name}: {_share(first)} networks evaluated"
-    names = [series.search.name for series in panel.series]
+    names = [_name(panel, series) for series in panel.series]
     if len(names) > 1:
         return f"One Pareto front of {', '.join(names[:-1])} and {names[-1]}"
     return f"Pareto front of {names[0]}: {_share(panel.series[0])} networks evaluated"
@@ -58,7 +58,14 @@ def legend_text(panel: Panel, series: Series) -> str:
     if panel.joint:
         target = series.target
         return f"{RUNTIMES.get(target.runtime, target.runtime)} {target.precision}"
-    return f"{series.search.name} ({_share(series)})"
+    return f"{_name(panel, series)} ({_share(series)})"
+
+
+def _name(panel: Panel, series: Series) -> str:
+    """Names a search by its space, and by its folder where several are of one space."""
+    name = series.search.name
+    others = {one.search.folder for one in panel.series if one.search.name == name}
+    return f"{series.search.folder.resolve().name}: {name}" if len(others) > 1 else name
 
 
 def _share(series: Series) -> str:

@@ -84,4 +84,5 @@ class PathRun:
         net = self.method.teacher.supernet.extract(subnet)
         batch, limit = students.calibration_batch, students.calibration_images
         inputs = students.images.inputs(net.lowered[0].in_side, batch=batch, limit=limit)
-        return students.embeddings_of(calibrate(net, map(torch.from_numpy, inputs)))
+        calibrate(net, map(torch.from_numpy, inputs))
+        return torch.cat([seen.embedding for seen in students.observe_net(net)]).numpy()

@@ -132,10 +132,11 @@ def measure_leads(
             low_ms, high_ms = known.costs.latency.network.predict_subnet(alone[network])[1:]
             inside += bool(low_ms[0] <= one.latency_ms <= high_ms[0])
         measured += len(found)
-    say(
-        f"{label_of(table)}: {measured} networks measured, {inside} of them inside their predicted "
-        "90 % intervals"
-    )
+    if measured:
+        say(
+            f"{label_of(table)}: {measured} networks measured, {inside} of them inside their "
+            "predicted 90 % intervals"
+        )
     return leading
 
 

@@ -12,6 +12,7 @@ from hwsearch.latency.table import Table
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.spaces.precisions import of_precision
+from hwsearch.subnet import Value
 
 KIND = "search"
 """Kind of the journal."""
@@ -132,7 +133,7 @@ class Evaluations:
             space=space,
             yardstick=Yardstick(*(header.get(field.name, "") for field in fields(Yardstick))),
             targets=targets,
-            codes=np.array([space.encode(space.subnet(**row["subnet"])) for row in rows]),
+            codes=_codes(space, [row["subnet"] for row in rows]),
             distance=np.array([row["distance"] for row in rows], dtype=float),
             latency_ms=np.array([[row["latency_ms"][t.table] for t in targets] for row in rows]),
             against=tuple(header.get("against", LATENCY)),
@@ -154,6 +155,17 @@ class Evaluations:
     def target(self, table: str) -> Target:
         """Returns the target of a table."""
         return next(target for target in self.targets if target.table == table)
+
+
+def _codes(space: Space, subnets: list[dict[str, Value]]) -> np.ndarray:
+    """Returns the codes of journaled networks, int[N, D]; raises as `Space.encode`."""
+    dims = [(dim.name, {value: at for at, value in enumerate(dim.choices)}) for dim in space.dims]
+    try:
+        if all(len(subnet) == len(dims) for subnet in subnets):
+            return np.array([[index[subnet[name]] for name, index in dims] for subnet in subnets])
+    except KeyError:
+        pass  # the slower way says what is wrong
+    return np.array([space.encode(space.subnet(**subnet)) for subnet in subnets])
 
 
 def match_table(text: str, labels: Iterable[str]) -> str:

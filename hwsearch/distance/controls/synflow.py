@@ -16,7 +16,8 @@ from hwsearch.space import Space, Subnet
 class SynFlow:
     """log Σ |w · ∂R/∂w|, R being the sum of outputs for an image of ones and absolute weights.
 
-    Nothing is negative then, so activations let all pass; norms are left out.
+    Nothing is negative then, so activations let all pass; norms are left out, and attention, whose
+    scores would grow beyond any number, attends to all tokens alike.
 
     Args:
         space: Of the networks.
@@ -41,7 +42,8 @@ def flow(net: StaticNet) -> float:
     for parameter in net.parameters():
         parameter.data.abs_()
     side = net.lowered[0].in_side
-    with Instead((*ACTIVATIONS, F.layer_norm), _pass_on):
+    attention = F.scaled_dot_product_attention
+    with Instead((*ACTIVATIONS, F.layer_norm), _pass_on), Instead((attention,), _attend_alike):
         net(torch.ones(1, 3, side, side, dtype=torch.float64)).embedding.sum().backward()
     weights = [part.weight for part in net.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     gradients = ((weight.detach(), weight.grad) for weight in weights if weight.grad is not None)
@@ -51,3 +53,10 @@ def flow(net: StaticNet) -> float:
 def _pass_on(_: Callable[..., Tensor], x: Tensor, *args: object, **kwargs: object) -> Tensor:
     del args, kwargs
     return x
+
+
+def _attend_alike(
+    _: Callable[..., Tensor], query: Tensor, key: Tensor, value_BHNC: Tensor, **kwargs: object
+) -> Tensor:
+    del query, key, kwargs
+    return value_BHNC.mean(2, keepdim=True).expand_as(value_BHNC)
