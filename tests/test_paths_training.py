@@ -19,9 +19,10 @@ from hwsearch.data.sources import open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Views
 from hwsearch.spaces import get_space
-from hwsearch.train import train
+from hwsearch.train import train, trainer
 from hwsearch.train.own_channels import OwnChannels
 from hwsearch.train.pace import FIGURES
+from hwsearch.train.passes import Passes
 from hwsearch.train.phases import NodeOrder, Turns, equal_phases
 from hwsearch.train.trainer import Trainer
 
@@ -177,6 +178,22 @@ def test_other_methods_train_paths(tmp_path, method):
     run = train(path_options(whole, tmp_path / "tree", tmp_path / "paths"))
     assert Checkpoint.load(run).header.settings.queue == 0
     assert all(np.isfinite(row["loss"]) for row in read_metrics(run))
+
+
+def test_a_node_that_collapses_is_noticed_among_the_others(options, tmp_path, monkeypatch):
+    run_step = Passes.run
+
+    def collapse_one(self, views, networks):
+        found = run_step(self, views, networks)
+        spread = 0.0 if networks[0][1]["path1"] == "1" else found.embedding_std
+        return replace(found, embedding_std=spread)
+
+    monkeypatch.setattr(Passes, "run", collapse_one)
+    monkeypatch.setattr(trainer, "COLLAPSED_STEPS", 8)
+    monkeypatch.setattr(trainer, "FEWEST_COLLAPSED", 2)
+    message = r"all images of node 1 have been nearly equal for 4 steps .*training has collapsed"
+    with pytest.raises(HwsearchError, match=message):
+        train(replace(options, out=tmp_path))
 
 
 def test_paths_can_do_without_the_lesson(options, tmp_path):

@@ -138,6 +138,14 @@ def test_the_best_of_many_equal_networks_is_not_called_better():
     assert (low < scores.means_C).all() and (scores.means_C < high).all()
 
 
+def test_images_that_say_the_same_are_counted():
+    counts = np.array([70, 20, 10])
+    one_by_one = Scores(np.repeat(np.eye(3), counts, axis=0))
+    counted = Scores(np.eye(3), counts_N=counts)
+    assert counted.means_C == pytest.approx(one_by_one.means_C)
+    assert counted.intervals_2C == pytest.approx(one_by_one.intervals_2C, abs=0.015)
+
+
 def test_a_better_network_is_found():
     rng = np.random.default_rng(0)
     better = (rng.random((300, 3)) < [0.5, 0.5, 0.8]).astype(float)

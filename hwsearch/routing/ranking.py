@@ -1,6 +1,6 @@
 """Ranking of networks for a task, and how sure it is: by a bootstrap over the task's images.
 
-Shapes: N images, C networks, R draws of images.
+Shapes: N images, or kinds of images of which each says the same, C networks, R draws of images.
 """
 
 from dataclasses import dataclass
@@ -22,24 +22,30 @@ class Scores:
     Attributes:
         each_NC: Larger is better, such as whether the network tells the image's class.
         seed: Of the draws.
+        counts_N: How many images there are of each kind; 1 by default.
     """
 
     each_NC: np.ndarray
     seed: int = 0
+    counts_N: np.ndarray | None = None
 
     @property
     def means_C(self) -> np.ndarray:
         """Score of each network."""
-        return self.each_NC.mean(axis=0)
+        return np.average(self.each_NC, axis=0, weights=self.counts_N)
 
     @cached_property
     def _weights_RN(self) -> np.ndarray:
-        return bootstrap_weights(len(self.each_NC), DRAWS, self.seed)
+        """How often each image is drawn; or how many of each kind."""
+        if self.counts_N is None:
+            return bootstrap_weights(len(self.each_NC), DRAWS, self.seed)
+        total, rng = self.counts_N.sum(), np.random.default_rng(self.seed)
+        return rng.multinomial(total, self.counts_N / total, size=DRAWS)
 
     @cached_property
     def drawn_RC(self) -> np.ndarray:
         """Scores when as many images as there are are drawn with return."""
-        return self._weights_RN @ self.each_NC / len(self.each_NC)
+        return self._weights_RN @ self.each_NC / self._weights_RN[0].sum()
 
     @property
     def intervals_2C(self) -> np.ndarray:
@@ -64,7 +70,7 @@ class Scores:
         """Tells what choosing the best is worth on images that did not choose.
 
         The best score of many is too good by chance. Here the best network of each draw is told
-        by the images which that draw has left out.
+        by the images which that draw has left out. Images must be told one by one.
 
         Args:
             control: One network that is told by the same images.
@@ -72,6 +78,7 @@ class Scores:
         Returns:
             Score of the choice, and that of the control.
         """
+        assert self.counts_N is None
         left_RN = self._weights_RN == 0
         usable_R = left_RN.any(axis=1)
         left_RN = left_RN[usable_R].astype(float)

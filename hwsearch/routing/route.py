@@ -159,11 +159,9 @@ def _shares(options: RouteOptions, paths: PathRun, source: Source, journal: Jour
             where=source.name,
             fix="Give more --task images",
         )
-    count = len(tree.leaves)
-    reached_NC = np.zeros((len(leaves_N), count + 1))
-    reached_NC[np.arange(len(leaves_N)), leaves_N] = 1
-    reached_NC[:, -1] = 1 / count
-    return Scores(reached_NC, options.seed)
+    sizes = np.bincount(leaves_N, minlength=len(tree.leaves))
+    by_chance = np.full((len(sizes), 1), 1 / len(sizes))
+    return Scores(np.hstack([np.eye(len(sizes)), by_chance]), options.seed, sizes)
 
 
 def _judge(

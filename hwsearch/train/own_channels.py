@@ -1,7 +1,8 @@
 """Channels of other groups, which a step of one path leaves as they are, to the bit.
 
 Groups share tensors, and an optimiser moves all of a tensor: weight decay and momentum would go on
-where no gradient came. Here they are as if each group had tensors of its own.
+where no gradient came. Here they are as if each group had tensors of its own, but for what an
+optimiser holds of a whole tensor: AdamW's count of steps, the lengths that LARS compares.
 """
 
 from collections.abc import Iterator
