@@ -25,6 +25,7 @@ from hwsearch.search.confirmed import (
 from hwsearch.search.evaluations import Evaluations, label_of
 from hwsearch.search.front import FrontPoint, describe
 from hwsearch.search.inputs import SearchInputs
+from hwsearch.search.joint import device_of
 from hwsearch.search.limits import DeviceLimits, Limit, most_distance
 from hwsearch.space import Subnet
 from hwsearch.spaces.precisions import network_of
@@ -126,10 +127,14 @@ class Budget:
     def _leads(self, known: DeviceLimits) -> Mapping[Subnet, float]:
         """Returns the best network, unless it was measured, and those that may be better."""
         now, most = with_latencies(self.evaluations, [known]), most_distance(self.inputs.limits)
-        rows = [*_best_row(now, known, most), *hopeful(now, known, most)]
+        best = [
+            row
+            for row in _best_row(now, known, most)
+            if not is_measured(known, now.space.decode(now.codes[row]))
+        ]
         latency_ms = now.latencies(known.costs.label)
-        found = {now.space.decode(now.codes[row]): float(latency_ms[row]) for row in rows}
-        return {s: ms for s, ms in found.items() if not is_measured(known, s)}
+        rows = [*best, *hopeful(now, known, most)]
+        return {now.space.decode(now.codes[row]): float(latency_ms[row]) for row in rows}
 
     def _now(self, table: Table) -> tuple[Evaluations, DeviceLimits]:
         known = confirmed_device(self.devices[label_of(table)], table, self.journal.rows)
@@ -156,10 +161,10 @@ def target_tables(inputs: SearchInputs, text: str) -> list[Table]:
         inputs: Of the search.
         text: Label, name or path of one; after a joint search, a device: all its tables.
     """
-    devices = {label.split("/")[0] for label in inputs.labels}
+    devices = {device_of(label) for label in inputs.labels}
     if inputs.options.joint and (text in devices or (not text and len(devices) == 1)):
         pairs = zip(inputs.labels, inputs.tables, strict=True)
-        return [table for label, table in pairs if label.split("/")[0] == (text or min(devices))]
+        return [table for label, table in pairs if device_of(label) == (text or min(devices))]
     return [inputs.table(text)]
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hwsearch.kit.listing import Kind
-from hwsearch.measurement import REFERENCES, Scale
+from hwsearch.kit.listing import Kind, with_references
+from hwsearch.measurement import Scale
 
 ORDER, PROGRAM, INPUTS, EXPECTED = "order.json", "build_engine.pyz", "inputs.npy", "expected.npz"
 """What lies in a build folder beside the files of the network."""
@@ -75,9 +75,9 @@ class Delivery:
 
     @property
     def built_from(self) -> dict[str, str]:
-        """Hashes of the files by job, the references among them as "reference NAME"."""
-        files = {f"reference {n}": f for n, f in zip(REFERENCES, self.references, strict=True)}
-        return {job: self.files[name] for job, name in {**files, **self.jobs}.items()}
+        """Hashes of the files by job, the references among them; see `with_references`."""
+        files = with_references(self.references, self.jobs)
+        return {job: self.files[name] for job, name in files.items()}
 
     @property
     def scale(self) -> Scale:

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hwsearch.kit.listing import Kind, damaged_files
-from hwsearch.measurement import REFERENCES
+from hwsearch.kit.listing import Kind, damaged_files, with_references
 
 JOBS, MODELS, PROGRAM, RESULTS = "jobs.json", "models", "measure_kit.pyz", "results.jsonl"
 """What lies in the folder of a kit."""
@@ -59,10 +58,9 @@ class JobList:
 
     @property
     def built_from(self) -> dict[str, str]:
-        """Hashes of the files by job, the references among them as "reference NAME"."""
-        references = zip(REFERENCES, self.references, strict=True)
-        found = {f"reference {name}": self.files[file] for name, file in references}
-        return found | self.model_sha256
+        """Hashes of the files by job, the references among them; see `with_references`."""
+        files = with_references(self.references, self.jobs)
+        return {job: self.files[name] for job, name in files.items()}
 
     def damaged(self, folder: Path) -> tuple[str, ...]:
         """Returns the files of the kit in a folder that are missing or not what they should be."""

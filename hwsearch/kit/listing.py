@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.measurement import REFERENCES
 
 T = TypeVar("T")
 
@@ -64,6 +65,12 @@ class Kind:
             raise HwsearchError(
                 f"the {self.list_name} is damaged", where=path, fix=again
             ) from cause
+
+
+def with_references(references: tuple[str, str], jobs: Mapping[str, str]) -> dict[str, str]:
+    """Returns the file of each job, the small and the large reference's as "reference NAME"."""
+    pairs = zip(REFERENCES, references, strict=True)
+    return {f"reference {name}": file for name, file in pairs} | dict(jobs)
 
 
 def damaged_files(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:

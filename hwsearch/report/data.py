@@ -14,7 +14,7 @@ from hwsearch.report.origin import Origin
 from hwsearch.report.panel import Panel, Search, Series
 from hwsearch.report.volume import growth
 from hwsearch.report.words import heading, legend_text
-from hwsearch.search.front import FrontPoint
+from hwsearch.search.front import COLUMNS, FrontPoint
 from hwsearch.search.limits import Limit
 
 FORMAT = 1
@@ -147,22 +147,7 @@ def _limit(limit: Limit, batch: int) -> dict[str, Any]:
     return {"text": str(limit), **line}
 
 
-_POINT = (
-    "index",
-    "latency_ms",
-    "low_ms",
-    "high_ms",
-    "distance",
-    "macs",
-    "params",
-    "weight_bytes",
-    "activation_bytes",
-    "energy_mj",
-    "predicted_ms",
-    "measured_ms",
-    "measured_stderr_ms",
-    "within_limits",
-)
+_POINT = tuple(name for name in COLUMNS if name not in ("table", "knee"))
 """What is told of a network of a front; its index is that in the front of its own search."""
 
 

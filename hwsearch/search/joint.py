@@ -32,7 +32,7 @@ def joint_fronts(
     """
     every: dict[str, list[FrontPoint]] = {}
     for front in fronts:
-        every.setdefault(device_of(front[0]), []).extend(front)
+        every.setdefault(device_of(front[0].table), []).extend(front)
     return {device: _front(points, against) for device, points in every.items()}
 
 
@@ -43,9 +43,9 @@ def _front(points: Sequence[FrontPoint], against: Sequence[str]) -> list[FrontPo
     return [replace(points[row], index=index, knee=row == bend) for index, row in enumerate(rows)]
 
 
-def device_of(point: FrontPoint) -> str:
-    """Returns the device that a point's table is of."""
-    return point.table.split("/")[0]
+def device_of(table: str) -> str:
+    """Returns the device that a table is of, by its label "device/name"."""
+    return table.split("/", maxsplit=1)[0]
 
 
 def write_joint(fronts: Mapping[str, Sequence[FrontPoint]], folder: Path) -> None:
@@ -67,8 +67,8 @@ def pick_joint(folder: Path, device: str, how: str) -> FrontPoint | None:
     if not (folder / FILE).is_file():
         return None
     points = read_points(folder / FILE)
-    devices = {device_of(point) for point in points}
+    devices = {device_of(point.table) for point in points}
     if not device and len(devices) == 1:
         device = devices.pop()
-    front = [point for point in points if device_of(point) == device]
+    front = [point for point in points if device_of(point.table) == device]
     return choose(front, how) if front else None

@@ -1,8 +1,8 @@
 """How hwsearch and the peers' own tools time one ONNX file: a function a side, milliseconds.
 
 Each is called in a process of its own. Threads, input and warm-up (one call) are the same.
-hwsearch and the bare loops time what a caller waits for; benchmark_app tells what passes inside
-the request, without the way into it and out.
+The bare loops, and hwsearch on ONNX Runtime, time what a caller waits for; benchmark_app, and
+hwsearch on OpenVINO, tell what passes inside the request, without the way into it and out.
 """
 
 import json
