@@ -10,7 +10,8 @@ import pytest
 from synthetic_device import SyntheticDevice
 
 from hwsearch.arguments import options_of, parse_options
-from hwsearch.cli import VERBS, main, overview
+from hwsearch.cli import main, overview
+from hwsearch.verbs import VERBS
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 HEAVY = ("torch", "pandas", "sklearn", "scipy", "onnxruntime", "openvino", "matplotlib", "pymoo")
