@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -275,6 +276,17 @@ def test_a_second_profiler_of_the_same_table_is_refused(profiled: Path) -> None:
         pytest.raises(HwsearchError, match="another hwsearch writes"),
     ):
         profile(more)
+
+
+def test_engines_that_the_disk_cannot_hold_are_refused_before_they_are_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"space": "bottleneck-224", "runtime": "onnxruntime", "evidence": 20, "heldout": 5}
+    options = ProfileOptions(**wanted, out=tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10**9))
+    with pytest.raises(HwsearchError, match=r"engines need about \d\.\d GB more, and 1\.0 GB"):
+        profile(options)
+    assert not list(tmp_path.rglob("*.onnx"))
 
 
 def test_a_full_disk_stops_measuring_and_keeps_what_was_measured(

@@ -120,6 +120,7 @@ def profile(options: ProfileOptions) -> Path:
 def _build(plan: Plan) -> dict[str, Built]:
     """Exports and builds all engines, by job, and notes their hashes in the journal."""
     models, began = (*reference_models(), *plan.models), time.monotonic()
+    plan.workshop.require_space(models)
     with track("build engines", len(models)) as advance:
         built = plan.workshop.build_all(models, advance)
     seconds, before = time.monotonic() - began, plan.log().engines

@@ -1,6 +1,7 @@
 """Where models become engines: exported once, built once, found again by content."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +10,16 @@ from pathlib import Path
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of
+from hwsearch.kinds.cost import NUMBER_BYTES, total_weights
 from hwsearch.kit.engines import Built, Engines
 from hwsearch.measurement import Job
 from hwsearch.profiling.models import Model
 from hwsearch.profiling.parallel import build_at_once
 from hwsearch.runtime import form_of, get_runtime
 from hwsearch.runtime.base import Portable
+
+COPIES = 2
+"""A model lies on the disk as what was exported and as the engine."""
 
 
 def job_of(model: Model, built: Built) -> Job:
@@ -48,6 +53,25 @@ class Workshop:
             engines[model.job] = self.build(self.export(model))
             advance(note=model.kind)
         return engines
+
+    def require_space(self, models: Sequence[Model]) -> None:
+        """Refuses models that the disk has no room for, before the first is exported.
+
+        Raises:
+            HwsearchError: If there is less free than what they take and the folder lacks.
+        """
+        here = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+        needed = COPIES * sum(map(_weight_bytes, models)) - here
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise HwsearchError(
+                f"{len(models)} engines need about {needed / 1e9:.1f} GB more, "
+                f"and {free / 1e9:.1f} GB are free",
+                where=self.folder,
+                fix="Free some space, use another --out, or ask for fewer networks with "
+                "--evidence and --heldout",
+            )
 
     def build(self, path: Path) -> Built:
         """Builds the engine of a file as `export` writes them, or finds it built."""
@@ -102,6 +126,13 @@ class Workshop:
         folder = self.folder / "programs" / f"torch-{version('torch')}-{self.precision}"
         path = folder / f"{name}.pt2"
         return _once(path, partial(_write_program, model, path, self.batch, self.precision))
+
+
+def _weight_bytes(model: Model) -> int:
+    """Returns what the weights of a model take in float32."""
+    if model.ready:
+        return model.ready.path.stat().st_size
+    return NUMBER_BYTES["fp32"] * total_weights(model.blocks)
 
 
 def _once(path: Path, write: Callable[[], Portable]) -> Portable:
