@@ -214,4 +214,20 @@ VERBS = {
             "--bins 2 --per-bin 20 --out studies/photos"
         ),
     ),
+    "choose": Verb(
+        group="research",
+        module="hwsearch.choice.run",
+        options="ChooseOptions",
+        function="choose",
+        summary="Compare every way to choose a network with the best choice there is.",
+        example=(
+            "hwsearch choose --checkpoint runs/photos --tasks labelled/train "
+            "--tables bottleneck-32-onnxruntime-fp32-b1-t2 --networks 30 --out choices/photos"
+        ),
+        more_examples=(
+            "hwsearch choose --checkpoint runs/photos --tasks labelled/train digits=sklearn:digits "
+            "--tables bottleneck-32-onnxruntime-fp32-b1-t2 --budgets-ms 0.3 0.6 "
+            "--out choices/limits",
+        ),
+    ),
 }

@@ -10,6 +10,7 @@ from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
 from hwsearch.search.options import SearchOptions
 from hwsearch.selfsup.settings import MethodSettings
+from hwsearch.space import Space
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")
@@ -26,14 +27,15 @@ def write_table(
     precision: str = "fp32",
     slower: float = 1.0,
     batch: int = 1,
+    space: Space = SPACE,
 ) -> Path:
     """Writes a table whose networks cost what their MACs and their depth cost together."""
     rng = np.random.default_rng(seed)
     rows = []
-    for subnet in [SPACE.minimum, SPACE.maximum, *(SPACE.sample(rng) for _ in range(28))]:
-        code = SPACE.encode(subnet)
+    for subnet in [space.minimum, space.maximum, *(space.sample(rng) for _ in range(28))]:
+        code = space.encode(subnet)
         per_block = 0.02 if runtime == "onnxruntime" else 0.05
-        ms = slower * (SPACE.macs(code[None])[0] / 2e7 + per_block * len(SPACE.lower(subnet)))
+        ms = slower * (space.macs(code[None])[0] / 2e7 + per_block * len(space.lower(subnet)))
         values = subnet.as_dict()
         rows.append(
             Row(
@@ -53,7 +55,7 @@ def write_table(
             )
         )
     header = TableHeader(
-        space=SPACE.name,
+        space=space.name,
         runtime=runtime,
         precision=precision,
         batch=batch,
@@ -76,10 +78,10 @@ def write_table(
     return path
 
 
-def write_checkpoint(run: Path, seed: int = 0) -> Path:
+def write_checkpoint(run: Path, seed: int = 0, *, space: Space = SPACE) -> Path:
     settings = MethodSettings(projection_hidden=32, queue=8)
-    method = build_method(SPACE, "moco-v2", settings, seed=seed)
-    header = Header(SPACE.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
+    method = build_method(space, "moco-v2", settings, seed=seed)
+    header = Header(space.name, "moco-v2", settings, {}, step=0, steps=0, progress={})
     run.mkdir()
     Checkpoint(header, method.state_dict(), {}).save(run)
     return run

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hwsearch.correlation.analysis import MEAN, Finding
+from hwsearch.correlation.analysis import MEAN, Finding, Interval
 from hwsearch.report.style import INK, INTERVAL, KNEE, MEASURED, STYLE, legend
 
 PNG = "correlation.png"
@@ -61,16 +61,38 @@ def _draw(axes: Axes, findings: Sequence[Finding], names: Sequence[str]) -> None
         label="each bin",
         zorder=2,
     )
-    value, low, high = np.array([(o.rho.value, o.rho.low, o.rho.high) for o in means]).T
+    heights = [names.index(one.distance) for one in means]
+    draw_intervals(axes, heights, [one.rho for one in means], "mean of bins, 95 % interval")
+    axes.set_xlim(-1.05, 1.05)
+
+
+def draw_intervals(
+    axes: Axes,
+    heights: Sequence[float],
+    intervals: Sequence[Interval],
+    label: str,
+    *,
+    scale: float = 1.0,
+) -> None:
+    """Draws figures with their intervals, one above the other.
+
+    Args:
+        axes: Where to draw.
+        heights: Of each figure.
+        intervals: The figures.
+        label: What they are, for the legend.
+        scale: What they are multiplied by, such as 100 for points.
+    """
+    ends = [(one.value, one.low, one.high) for one in intervals]
+    value, low, high = scale * np.array(ends).reshape(-1, 3).T
     axes.errorbar(
         value,
-        [names.index(one.distance) for one in means],
+        heights,
         xerr=np.maximum([value - low, high - value], 0),
         fmt="o",
         color=MEASURED,
         markersize=6,
         capsize=3,
-        label="mean of bins, 95 % interval",
+        label=label,
         zorder=3,
     )
-    axes.set_xlim(-1.05, 1.05)

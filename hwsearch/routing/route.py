@@ -92,6 +92,15 @@ def route(options: RouteOptions) -> Pick:
         HwsearchError: If run, tree and images do not fit together, there are too few images, or
             the folder holds another ranking.
     """
+    return write_ranking(rank(options), options.out)
+
+
+def rank(options: RouteOptions) -> Ranking:
+    """Ranks the networks for a task, and writes the journal alone.
+
+    Raises:
+        HwsearchError: See `route`.
+    """
     paths = PathRun.of(load_run(options.checkpoint), read_clusters(options.clusters))
     source = open_source(options.task)
     images = _load_labelled(options, paths)
@@ -106,8 +115,7 @@ def route(options: RouteOptions) -> Pick:
         if images is not None:
             verdicts = _judge(options, paths, images, journal)
             accuracies, losses_C = _summarise(verdicts, options.seed)
-    ranking = Ranking(paths, shares, accuracies, losses_C)
-    return write_ranking(ranking, options.out)
+    return Ranking(paths, shares, accuracies, losses_C)
 
 
 def _load_labelled(options: RouteOptions, paths: PathRun) -> LabelledImages | None:

@@ -1,0 +1,218 @@
+"""What judges and selectors say of every network on every task, journaled as it is said."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwsearch.choice.options import ChooseOptions, FrozenJudge, NamedTask
+from hwsearch.choice.pools import PATHS, SUPERNET, Pool
+from hwsearch.distance import Judge, SupernetStudents, Teacher, choose_kind, open_judge
+from hwsearch.distance.images import load_target
+from hwsearch.evaluate.heads import Head, cross_fit
+from hwsearch.evaluate.labelled import LabelledImages, load_labelled
+from hwsearch.evaluate.linear import PENALTIES, linear_head
+from hwsearch.evaluate.neighbours import NeighbourHead
+from hwsearch.evaluate.verdict import ClassVerdict
+from hwsearch.journal import Journal
+from hwsearch.progress import say, track
+from hwsearch.routing.route import RouteOptions, rank
+
+KIND = "choice"
+CENTROIDS = "route-centroids"
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What is known of one task.
+
+    Attributes:
+        task: Name of the task.
+        verdicts: By judge: of each network, in the order of the pools, one a seed.
+        scores: By selector, lower is better, float[C]; inf where it does not rank a network.
+    """
+
+    task: str
+    verdicts: Mapping[FrozenJudge, tuple[tuple[ClassVerdict, ...], ...]]
+    scores: Mapping[str, np.ndarray]
+
+
+def gather(options: ChooseOptions, task: NamedTask, pools: Sequence[Pool]) -> Told:
+    """Judges all networks on one task and asks all selectors; what was said is not asked again.
+
+    Raises:
+        HwsearchError: If images or labels cannot be used, or a journal holds other answers.
+    """
+    folder = options.out / "tasks" / task.name
+    images = load_labelled(task.source, pools[0].space.input_shape[1], limit=options.limit)
+    images.folds(options.folds)
+    verdicts: dict[FrozenJudge, list[tuple[ClassVerdict, ...]]] = {}
+    for pool in pools:
+        with _journal(folder, pool, images, options) as journal:
+            for judge in _judges_of(pools, options):
+                found = _Judged(journal, task, pool, judge).ask(images, options)
+                verdicts.setdefault(judge, []).extend(found)
+    count = sum(len(pool.networks) for pool in pools)
+    scores = {
+        name: _among(values, pools, SUPERNET, count)
+        for name, values in _distances(options, task, pools[0], folder).items()
+    }
+    if paths := [pool for pool in pools if pool.name == PATHS]:
+        values = _shares(options, task, paths[0], folder)
+        scores[CENTROIDS] = _among(values, pools, PATHS, count)
+    return Told(task.name, {name: tuple(found) for name, found in verdicts.items()}, scores)
+
+
+def _judges_of(pools: Sequence[Pool], options: ChooseOptions) -> tuple[FrozenJudge, ...]:
+    """Routing by labels asks nearest neighbours, whoever judges."""
+    routed = any(pool.name == PATHS for pool in pools)
+    return tuple(dict.fromkeys((options.judge, "knn") if routed else (options.judge,)))
+
+
+def _journal(folder: Path, pool: Pool, images: LabelledImages, options: ChooseOptions) -> Journal:
+    header = {
+        **pool.origin,
+        "weights": options.weights,
+        "calibration_images": options.calibration_images,
+        "data": images.fingerprint,
+        "folds": options.folds,
+        "k": options.k,
+        "penalties": PENALTIES,
+        "max_images": options.max_images,
+        "seed": options.seed,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = Journal.open(folder / f"{pool.name}.jsonl", KIND, header)
+    if journal.repaired:
+        say(journal.repaired)
+    return journal
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Verdicts of one judge on the networks of one pool, in a journal."""
+
+    journal: Journal
+    task: NamedTask
+    pool: Pool
+    judge: FrozenJudge
+
+    def ask(self, images: LabelledImages, options: ChooseOptions) -> list[tuple[ClassVerdict, ...]]:
+        """Returns the verdicts of all seeds on each network."""
+        known = {
+            (row["network"], row["seed"]): row["verdict"]
+            for row in self.journal.rows
+            if row.get("judge") == self.judge
+        }
+        units = [(name, seed) for name in self.pool.networks for seed in options.seeds]
+        left = [unit for unit in units if unit not in known]
+        what = f"{self.task.name}: judge {self.pool.name} ({self.judge})"
+        with track(what, len(units), start=len(units) - len(left), quiet=not left) as advance:
+            embed, head = self.pool.embedder(images.target, options), _head(self.judge, options)
+            for name in dict.fromkeys(name for name, _ in left):
+                features_NE = embed(name)
+                for seed in (seed for one, seed in left if one == name):
+                    folds = images.folds(options.folds, seed)
+                    told = cross_fit(head, features_NE, images.labels, folds).packed()
+                    self.journal.append(
+                        {"network": name, "judge": self.judge, "seed": seed, "verdict": told}
+                    )
+                    known[name, seed] = told
+                    advance()
+        return [
+            tuple(ClassVerdict.unpacked(known[name, seed]) for seed in options.seeds)
+            for name in self.pool.networks
+        ]
+
+
+def _head(judge: FrozenJudge, options: ChooseOptions) -> Head:
+    return linear_head if judge == "linear" else NeighbourHead(options.k)
+
+
+def _distances(
+    options: ChooseOptions, task: NamedTask, pool: Pool, folder: Path
+) -> dict[str, np.ndarray]:
+    """Returns what each distance or control says of the supernet's networks."""
+    target = load_target(task.source, pool.space.input_shape[1], limit=options.max_images)
+    students = pool.students(target, options)
+    students.remembers = True
+    opened = dict(_open(name, students, folder, options.seed) for name in options.selectors)
+    header = {
+        **pool.origin,
+        "weights": options.weights,
+        "calibration_images": options.calibration_images,
+        "images": target.fingerprint,
+        "seed": options.seed,
+    }
+    with Journal.open(folder / "scores.jsonl", KIND, header) as journal:
+        if journal.repaired:
+            say(journal.repaired)
+        known = {(row["network"], row["selector"]): row["value"] for row in journal.rows}
+        # Network by network: several selectors look at the same features, which are then kept.
+        units = [(name, selector) for name in pool.networks for selector in opened]
+        left = [unit for unit in units if unit not in known]
+        done = len(units) - len(left)
+        with track(f"{task.name}: rank", len(units), start=done, quiet=not left) as advance:
+            for name, selector in left:
+                value = _finite(opened[selector](pool.networks[name]))
+                journal.append({"network": name, "selector": selector, "value": value})
+                known[name, selector] = value
+                advance(note=selector)
+    return {
+        selector: np.array([_number(known[name, selector]) for name in pool.networks])
+        for selector in opened
+    }
+
+
+def _open(
+    asked: Any,  # noqa: ANN401
+    students: SupernetStudents,
+    folder: Path,
+    seed: int,
+) -> tuple[str, Judge]:
+    teacher = Teacher(students, students.space.maximum)
+    kind = choose_kind(asked, "classification", students, teacher)
+    return kind, open_judge(kind, students, teacher, cache=folder / "teacher", seed=seed)
+
+
+def _shares(options: ChooseOptions, task: NamedTask, pool: Pool, folder: Path) -> np.ndarray:
+    """Returns how few of the task's images reach each leaf; lower is better."""
+    assert options.paths is not None and options.clusters is not None
+    ranking = rank(
+        RouteOptions(
+            checkpoint=options.paths,
+            clusters=options.clusters,
+            task=task.source,
+            out=folder / "route",
+            weights=options.weights,
+            seed=options.seed,
+        )
+    )
+    assert ranking.names == list(pool.networks)
+    chosen = ranking.names[ranking.by_images]
+    values_C = -ranking.shares.means_C
+    values_C[ranking.names.index(chosen)] -= 1  # the rule prefers the whole network in doubt
+    return values_C
+
+
+def _among(values: np.ndarray, pools: Sequence[Pool], whose: str, count: int) -> np.ndarray:
+    """Places what is said of one pool's networks among all, float[C]."""
+    start = 0
+    for pool in pools:
+        if pool.name == whose:
+            break
+        start += len(pool.networks)
+    placed = np.full(count, np.inf)
+    placed[start : start + len(values)] = values
+    return placed
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return np.inf if value is None else value

@@ -1,0 +1,134 @@
+"""Regret: how far what a selector chooses is below the best network within the limit.
+
+Whatever sees labels, the oracle among them, chooses by one half of the images and is told by the
+other: the best of many on the same images would be too good by chance.
+
+Shapes: D draws, the first of which is of all images as they are; N images, C networks, H halves.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwsearch.choice.selectors import ORACLE, Prefer, values
+from hwsearch.correlation.analysis import Interval
+from hwsearch.correlation.ranks import spearman
+from hwsearch.data.draws import permutation
+from hwsearch.evaluate.verdict import ClassVerdict, bootstrap_weights
+
+SPLITS = 10
+"""Random splits of the images into halves that each draw is the mean of."""
+
+FEWEST_RANKED = 4
+"""Networks below which a rank correlation says nothing."""
+
+MEASURES = ClassVerdict.measures
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What one selector does on one task within one limit.
+
+    Attributes:
+        selector: Its name.
+        network: What it chooses knowing all images; the first of several that it likes as well.
+        regret: By measure, float[D], and the measure of what was chosen less that of the oracle's.
+        rho: Spearman's correlation of its preference with the result, float[D]; NaN for few.
+    """
+
+    selector: str
+    network: int
+    regret: Mapping[str, np.ndarray]
+    rho: np.ndarray
+
+
+def choose_all(
+    verdicts: Sequence[Sequence[ClassVerdict]],
+    selectors: Mapping[str, Prefer],
+    within_C: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+) -> tuple[Chosen, ...]:
+    """Lets every selector choose among the networks within a limit.
+
+    A selector that can choose none of them is left out.
+
+    Args:
+        verdicts: Of each network, one a seed.
+        selectors: By name, the oracle among them.
+        within_C: Which networks are within the limit, one at least.
+        draws: Resamples of the images.
+        seed: Chooses them.
+    """
+    images = len(verdicts[0][0])
+    weights_DN = np.concatenate(
+        [np.ones((1, images), "f4"), bootstrap_weights(images, draws, seed)]
+    )
+    halves = _halves(images)
+    gained: dict[str, dict[str, list[float]]] = {}
+    rho: dict[str, list[float]] = {}
+    usable = {
+        name: prefer
+        for name, prefer in selectors.items()
+        if np.isfinite(prefer(weights_DN[:1], within_C)[:, within_C]).any()
+    }
+    for weights_N in weights_DN:
+        choosing_HN = weights_N * halves
+        telling_HN = weights_N * (1 - halves)
+        told = {measure: values(verdicts, measure, telling_HN) for measure in MEASURES}
+        for name, prefer in usable.items():
+            liked_HC = np.where(within_C, prefer(choosing_HN, within_C), -np.inf)
+            shares_HC = _choice(liked_HC)
+            gained.setdefault(name, {measure: [] for measure in MEASURES})
+            for measure, good_HC in told.items():
+                gained[name][measure].append(float((shares_HC * good_HC).sum(1).mean()))
+            rho.setdefault(name, []).append(_rho(liked_HC, told[MEASURES[0]]))
+    best = {measure: np.array(gained[ORACLE][measure]) for measure in MEASURES}
+    return tuple(
+        Chosen(
+            name,
+            int(np.where(within_C, prefer(weights_DN[:1], within_C)[0], -np.inf).argmax()),
+            {measure: best[measure] - np.array(gained[name][measure]) for measure in MEASURES},
+            np.array(rho[name]),
+        )
+        for name, prefer in usable.items()
+    )
+
+
+def _halves(images: int) -> np.ndarray:
+    """Returns halves of the images and their complements, float32[H, N]."""
+    first = [permutation(images, split) % 2 for split in range(SPLITS)]
+    return np.stack([half for one in first for half in (one, 1 - one)]).astype("f4")
+
+
+def _choice(liked_HC: np.ndarray) -> np.ndarray:
+    """Returns how often each network is chosen, equally liked ones as often, float[H, C]."""
+    best_HC = liked_HC == liked_HC.max(1, keepdims=True)
+    return best_HC / best_HC.sum(1, keepdims=True)
+
+
+def _rho(liked_HC: np.ndarray, good_HC: np.ndarray) -> float:
+    ranked_C = np.isfinite(liked_HC[0])
+    if ranked_C.sum() < FEWEST_RANKED:
+        return np.nan
+    liked = np.broadcast_to(liked_HC, good_HC.shape)[:, ranked_C]
+    return float(spearman(liked, good_HC[:, ranked_C]).mean())
+
+
+def over_tasks(drawn: Sequence[np.ndarray], seed: int) -> Interval:
+    """Returns the mean over tasks, with an interval over tasks and their images.
+
+    Args:
+        drawn: Of each task, float[D]; NaN where there is none.
+        seed: Draws the tasks.
+    """
+    every_TD = np.stack(drawn)
+    every_TD = every_TD[np.isfinite(every_TD[:, 0])]
+    if not len(every_TD):
+        return Interval(np.nan, np.nan, np.nan, np.nan)
+    rng, (tasks, draws) = np.random.default_rng(seed), every_TD.shape
+    rows_TD = rng.integers(tasks, size=(tasks, draws))
+    rows_TD[:, 0] = np.arange(tasks)
+    return Interval.of(np.take_along_axis(every_TD, rows_TD, axis=0).mean(0))

@@ -1,0 +1,45 @@
+"""The verb choose: every selector against the best network, for tasks, devices and budgets."""
+
+from hwsearch.choice.answers import Answer, answers, write_answers
+from hwsearch.choice.gather import gather
+from hwsearch.choice.options import ChooseOptions
+from hwsearch.choice.pools import open_pools
+from hwsearch.choice.selectors import Networks
+from hwsearch.choice.show import draw_answers, show_answers
+from hwsearch.choice.targets import conditions_of
+from hwsearch.config import write_config
+from hwsearch.latency.table import Table, find_table
+from hwsearch.progress import say
+
+__all__ = ["ChooseOptions", "choose"]
+
+CONFIG = "config.toml"
+
+
+def choose(options: ChooseOptions) -> tuple[Answer, ...]:
+    """Judges networks on every task and lets every selector choose among them.
+
+    Writes journals, choices.csv, choices.png and config.toml; what was stopped goes on, and what
+    was judged is not judged again.
+
+    Raises:
+        HwsearchError: If something is missing or does not fit, or the folder holds answers of
+            other networks or images.
+    """
+    tables = tuple(Table.read(find_table(name, options.tables_dir)) for name in options.tables)
+    pools = open_pools(options, tables)
+    conditions = conditions_of(
+        tables, pools, budgets_ms=options.budgets_ms, budgets=options.budgets
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_config(options.out / CONFIG, options, ("torch", "numpy", "scipy", "scikit-learn"))
+    told = [gather(options, task, pools) for task in options.named_tasks]
+    networks = Networks.of(pools)
+    found = answers(
+        told, conditions, networks, options.judge, draws=options.draws, seed=options.seed
+    )
+    show_answers(found)
+    title = f"{len(networks.names)} networks, {len(told)} tasks, judged by {options.judge}"
+    table = write_answers(found, options.out)
+    say(f"All of it: {table} and {draw_answers(found, title, options.out)}")
+    return found
