@@ -1,0 +1,162 @@
+"""What the evidence on SDR trains: every run of one seed as options of `hwsearch train`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hwsearch.clusters.files import read_clusters
+from hwsearch.clusters.paths import path_of
+from hwsearch.data.sources import open_source
+from hwsearch.spaces import get_space
+from hwsearch.train import TrainOptions
+
+SPACE, CHILDREN, LEVELS, SEEDS = "bottleneck-32^4", 4, 2, (0, 1, 2)
+SOURCES = ("cifar10", "tiny_imagenet")
+TASKS = {
+    "mnist": "characters",
+    "omniglot": "characters",
+    "fashion_mnist": "clothes",
+    "flowers": "flowers",
+    "gtsrb": "signs",
+    "pacs_art": "styles",
+    "pacs_cartoon": "styles",
+    "pacs_photo": "styles",
+    "pacs_sketch": "styles",
+    "pneumonia": "medical",
+    "rsscn7": "aerial",
+}
+"""Family of each task."""
+
+RUNS = ("paths", "shuffled", "untaught", "at-once", "unified", "equal")
+HALVES = ("half-one", "half-other", "half-all-steps", "half-all-epochs")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where things lie and how long runs take.
+
+    Attributes:
+        keep: Folder for runs.
+        images: What trains.
+        tasks: What judges, by name.
+        seed: Of everything.
+        start_epochs: Passes of the whole network over all images.
+        epochs: Passes after that, of all leaves together.
+        batch: Images a step.
+    """
+
+    keep: Path
+    images: str
+    tasks: Mapping[str, str]
+    seed: int
+    start_epochs: int = 15
+    epochs: int = 20
+    batch: int = 256
+
+    def folder(self, name: str) -> Path:
+        """Returns where a run of this seed lies."""
+        return self.keep / f"{name}-{self.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Steps after the start."""
+        return self.epochs * (len(open_source(self.images)) // self.batch)
+
+    def start(self, out: Path) -> TrainOptions:
+        """Options of the whole network from the start."""
+        return TrainOptions(
+            data=self.images,
+            space=f"{SPACE}[max]",
+            out=out,
+            resume=out.exists(),
+            method="simsiam",
+            epochs=self.start_epochs,
+            batch=self.batch,
+            lr=0.05,
+            residual_scale=1.0,
+            projection_hidden=512,
+            projection=256,
+            predictor_hidden=128,
+            seed=self.seed,
+            device="cpu",
+            tensorboard=False,
+            max_corrupt_share=0.01,
+        )
+
+    def run(self, name: str) -> TrainOptions:
+        """Options of one of `RUNS` or `HALVES`."""
+        start = self.start(self.folder(name))
+        whole = replace(start, epochs=self.epochs, warm_start=self.folder("whole"))
+        phases = (self.epochs // LEVELS,) * LEVELS
+        paths = replace(whole, space=SPACE, clusters=self.folder("tree"), phases=phases)
+        leaf = path_of((0,) * LEVELS, LEVELS, get_space(SPACE))
+        alone = replace(start, epochs=self.start_epochs + self.epochs)
+        return {
+            "paths": paths,
+            "shuffled": replace(paths, shuffle_clusters=True),
+            "untaught": replace(paths, follow_start=0.0),
+            "at-once": replace(paths, phases=(*[0] * (LEVELS - 1), sum(phases))),
+            "unified": replace(whole, checkpoint_steps=max(1, self.steps // CHILDREN**LEVELS)),
+            "equal": replace(alone, space=f"{SPACE}[{leaf}]"),
+            "half-one": replace(start, data=str(self.half(0))),
+            "half-other": replace(start, data=str(self.half(1))),
+            "half-all-epochs": start,
+            "half-all-steps": replace(start, epochs=ceil(self.start_epochs / 2)),
+        }[name]
+
+    def half(self, side: int) -> Path:
+        """Returns the images of one half of the tree's leaves, as files."""
+        leaves = CHILDREN**LEVELS
+        return self.subset(f"half{side}", range(side * leaves // 2, (side + 1) * leaves // 2))
+
+    def subset(self, name: str, leaves: Iterable[int]) -> Path:
+        """Writes the images of some leaves as files, once."""
+        folder = self.folder("images") / name
+        if not folder.exists():
+            source, clusters = open_source(self.images), read_clusters(self.folder("tree"))
+            partial = folder.with_name(f"{name}.partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            for index in np.flatnonzero(np.isin(clusters.leaves_N, list(leaves))):
+                Image.fromarray(source.image(int(index))).save(partial / f"{index:06d}.png")
+            partial.rename(folder)
+        return folder
+
+    def share(self, name: str, source: str) -> TrainOptions:
+        """Options of the whole network on other images, for a leaf's share of the steps."""
+        share = self.steps // CHILDREN**LEVELS
+        images = len(open_source(source))
+        batch = min(self.batch, images // 2)
+        options = self.start(self.folder(name))
+        epochs = max(1, round(share / (images // batch)))
+        warm = self.folder("whole")
+        return replace(options, data=source, batch=batch, epochs=epochs, warm_start=warm)
+
+
+def reduced(keep: Path) -> Study:
+    """Returns a study of a few minutes, on images that everyone has."""
+    digits = "sklearn:digits"
+    return Study(keep, digits, {"digits": digits}, 0, start_epochs=2, epochs=2, batch=64)
+
+
+def studies(data: Path, keep: Path) -> Iterator[Study]:
+    """Yields the study of each seed.
+
+    Args:
+        data: Folder with one for each of `SOURCES` and `TASKS`.
+        keep: Folder for runs.
+    """
+    keep.mkdir(parents=True, exist_ok=True)
+    together = keep / "pretraining"
+    together.mkdir(exist_ok=True)
+    for source in SOURCES:
+        for shard in (data / source).glob("train-*.tar.gz"):
+            link = together / f"{source}-{shard.name}"
+            if not link.exists():
+                link.symlink_to(shard.resolve())
+    tasks = {name: str(data / name / "train-*.tar.gz") for name in TASKS}
+    for seed in SEEDS:
+        yield Study(keep, str(together / "*.tar.gz"), tasks, seed)
