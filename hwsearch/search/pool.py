@@ -4,6 +4,7 @@ A search scores subnets in it, a study trains and probes networks.
 """
 
 import signal
+import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -72,7 +73,7 @@ class Pool(Generic[Task, Found]):
     """Does tasks in processes that open once what they need.
 
     A dead process is replaced, and its task given to another one. Used as a context, which ends
-    the processes at once: they keep nothing.
+    the processes.
 
     Args:
         opened: Gives a process what does a task; importable by it.
@@ -81,6 +82,7 @@ class Pool(Generic[Task, Found]):
         smaller: What helps if memory is short.
         lost: From a task that `MOST_DEATHS` processes died of, and how they did, to what stands
             for its result; without it that is an error.
+        grace_seconds: How long processes may take to keep what they are at when the pool ends.
     """
 
     def __init__(
@@ -91,8 +93,9 @@ class Pool(Generic[Task, Found]):
         doing: str = "scoring subnet",
         smaller: str = SMALLER,
         lost: Callable[[Task, str], Found] | None = None,
+        grace_seconds: float = 0.0,
     ) -> None:
-        self._opened, self._processes = opened, processes
+        self._opened, self._processes, self._grace = opened, processes, grace_seconds
         self._doing, self._smaller, self._lost = doing, smaller, lost
         self._workers: list[_Worker] = []
         self._deaths: Counter[Task | None] = Counter()
@@ -101,9 +104,19 @@ class Pool(Generic[Task, Found]):
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._grace:
+            self._ask_to_end()
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+
+    def _ask_to_end(self) -> None:
+        """Lets processes that hear SIGTERM keep what they are at."""
+        deadline = time.monotonic() + self._grace
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(max(deadline - time.monotonic(), 0))
 
     @property
     def pids(self) -> list[int]:
@@ -121,7 +134,7 @@ class Pool(Generic[Task, Found]):
             self._hand_out(waiting)
             for worker in self._heard():
                 try:
-                    news: Any = worker.link.recv()
+                    news = worker.link.recv()
                 except (EOFError, OSError):
                     for given_up in self._bury(worker, waiting):
                         left -= 1
@@ -129,7 +142,7 @@ class Pool(Generic[Task, Found]):
                     continue
                 if isinstance(news, Exception):
                     raise news
-                if isinstance(news, str) and news == _READY:
+                if news == _READY:
                     worker.ready = True
                     self._deaths.pop(None, None)
                 elif worker.task is not None:
