@@ -25,7 +25,7 @@ LOCK_SECONDS = 3.0
 
 
 class Busy(HwsearchError):
-    """Another process writes the journal now."""
+    """Another process writes the journal, or trains in the folder, now."""
 
 
 _START = b'{"crc32":"'

@@ -214,6 +214,21 @@ VERBS = {
             "--bins 2 --per-bin 20 --out studies/photos"
         ),
     ),
+    "study": Verb(
+        group="research",
+        module="hwsearch.study.run",
+        options="StudyOptions",
+        function="study",
+        summary="Train many networks alone and find out whether one of them wins everywhere.",
+        example=(
+            "hwsearch study --data photos --networks basic-32:12 inverted-32:12 "
+            "--tasks birds=labelled/birds signs=labelled/signs --epochs 100 --out studies/networks"
+        ),
+        more_examples=(
+            "hwsearch study --data photos --networks bottleneck-32:40 --tasks birds=labelled/birds "
+            "--out studies/large --dry-run",
+        ),
+    ),
     "choose": Verb(
         group="research",
         module="hwsearch.choice.run",

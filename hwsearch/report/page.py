@@ -1,7 +1,7 @@
 """The interactive page of a report: one file that needs nothing but a browser."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
@@ -11,7 +11,10 @@ from hwsearch.report.style import SERIES, THEMES, colour_scale
 
 PACKAGE = "plotly"
 
-SCRIPTS = ("data.js", "points.js", "plots.js", "details.js", "main.js")
+FRAME = ("frame.js",)
+"""What the programs of all pages start with."""
+
+SCRIPTS = (*FRAME, "data.js", "points.js", "plots.js", "details.js", "main.js")
 """Parts of the page's program, in their order."""
 
 _ESCAPES = {
@@ -30,27 +33,39 @@ def can_draw_page() -> bool:
 
 
 def page(data: Mapping[str, Any]) -> str:
-    """Returns the HTML of a page that shows what `report_data` has gathered.
+    """Returns the HTML of a page that shows what `report_data` has gathered."""
+    return assemble(asset("page.html"), data, map(asset, SCRIPTS))
 
-    Nothing of it is HTML itself: texts reach the page as JSON, and its program writes them as text.
+
+def asset(name: str) -> str:
+    """Reads a file of the pages."""
+    return (files("hwsearch.report") / "assets" / name).read_text("utf-8")
+
+
+def assemble(html: str, data: Mapping[str, Any], scripts: Iterable[str]) -> str:
+    """Puts a page together, in one look.
+
+    Nothing of the data is HTML itself: texts reach the page as JSON, and its program writes them as
+    text.
+
+    Args:
+        html: The page, with the names of what is put in between pairs of @@.
+        data: What the program finds as `DATA`.
+        scripts: Parts of the program, in their order, `FRAME` first.
     """
-    folder = files("hwsearch.report") / "assets"
-    read = {
-        name: (folder / name).read_text("utf-8") for name in ("page.html", "page.css", *SCRIPTS)
-    }
     look = {
         "themes": THEMES,
         "series": SERIES,
         "scales": {theme: colour_scale(theme) for theme in THEMES},
     }
     parts = {
-        "STYLE": read["page.css"],
+        "STYLE": asset("page.css"),
         "PLOTLY": import_module("plotly.offline").get_plotlyjs().replace("</script", "<\\/script"),
         "DATA": script_json(data),
         "LOOK": script_json(look),
-        "PROGRAM": "\n".join(read[name] for name in SCRIPTS),
+        "PROGRAM": "\n".join(scripts),
     }
-    pieces = read["page.html"].split("@@")
+    pieces = html.split("@@")
     return "".join(parts[piece] if at % 2 else piece for at, piece in enumerate(pieces))
 
 

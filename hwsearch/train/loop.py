@@ -1,5 +1,6 @@
 """A training run: started, or resumed where an earlier one stands."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -81,6 +82,30 @@ def run(options: TrainOptions) -> Path:
         done = "finished" if finished else "trained"
         say(f"{options.out} is {done}: {header.steps} steps. {_next(options)}")
     return options.out
+
+
+def rehearse(options: TrainOptions, *, steps: int) -> float:
+    """Takes the first steps of a run and keeps nothing of it.
+
+    Args:
+        options: Of the run, without an earlier one or a teacher.
+        steps: Steps that are timed, after one that is not.
+
+    Returns:
+        Seconds that one step takes.
+    """
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    hardware, source = choose_hardware(options), open_source(options.data)
+    header = _first_header(options, source, hardware, None, None)
+    ends = []
+    for count in (1, 1 + steps):
+        session = Session(options, hardware, replace(header, steps=count), source, None)
+        session.restore(None)
+        began = time.monotonic()
+        session.train()
+        ends.append(time.monotonic() - began)
+    return max(ends[1] - ends[0], 1e-6) / steps
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hwsearch.errors import HwsearchError
+from hwsearch.journal import Busy
 from hwsearch.train.tensorboard import EventFile
 
 TENSORBOARD_NAME = "tensorboard"
@@ -25,7 +26,8 @@ class Metrics:
         tensorboard: Also write curves for TensorBoard beside it, from `cut` on.
 
     Raises:
-        HwsearchError: If another process trains in the folder, or it cannot be written.
+        Busy: If another process trains in the folder.
+        HwsearchError: If it cannot be written.
     """
 
     def __init__(self, path: Path, *, tensorboard: bool = False) -> None:
@@ -40,7 +42,7 @@ class Metrics:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as cause:
             self._file.close()
-            raise HwsearchError(
+            raise Busy(
                 "another hwsearch trains in this folder now",
                 where=path.parent,
                 fix="Wait for it to end, stop it, or use another --out",

@@ -1,12 +1,4 @@
-"use strict";
-// What the report tells, and how numbers, subnets and commands are written.
-
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const LOOK = JSON.parse(document.getElementById("look").textContent);
-
-function significant(value, digits = 4) {
-  return value === null || value === undefined ? "unknown" : String(Number(value.toPrecision(digits)));
-}
+// How numbers, subnets and commands are written.
 
 const inMs = (value) => `${significant(value)} ms`;
 
@@ -16,11 +8,6 @@ function inMillions(count) {
 
 function inBytes(count) {
   return count < 1e6 ? `${significant(count / 1e3, 3)} kB` : `${significant(count / 1e6, 3)} MB`;
-}
-
-// Plotly reads texts as a small HTML; names must stay what they are.
-function plain(text) {
-  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 // As a shell takes a word for itself.

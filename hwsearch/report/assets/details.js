@@ -1,24 +1,5 @@
 // What is told of the chosen network, and the table of the fronts.
 
-function element(tag, text, className) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
-function row(cells, className, heading = false) {
-  const made = element("tr", undefined, className);
-  cells.forEach(([text, kind]) => made.append(element(heading ? "th" : "td", text, kind)));
-  return made;
-}
-
-function grid(rows) {
-  const table = element("table");
-  table.append(...rows);
-  return table;
-}
-
 function showDetails(point) {
   const box = document.getElementById("details");
   const parts = point.kind === "engine" ? engineParts(point) : networkParts(point);

@@ -1,19 +1,8 @@
 // What is shown, as the controls say, and what happens when one is used.
 
-const $ = (id) => document.getElementById(id);
 const state = { theme: "", chosen: null, choseItself: true };
 const distinct = (values) => [...new Set(values)];
 const ALL = "all";
-
-function fill(select, pairs) {
-  const before = select.value;
-  select.replaceChildren(...pairs.map(([value, text]) => {
-    const option = element("option", text);
-    option.value = value;
-    return option;
-  }));
-  select.value = pairs.some(([value]) => value === before) ? before : pairs[0][0];
-}
 
 function viewName(view) {
   const several = distinct(DATA.views.map((one) => one.device)).length > 1;
@@ -190,15 +179,6 @@ function setLog() {
   const views = shownViews();
   const spread = POINTS.filter((point) => views.includes(point.view)).map((point) => point.x);
   $("log").checked = spread.length > 0 && spread.reduce((a, b) => Math.max(a, b)) > 3 * spread.reduce((a, b) => Math.min(a, b));
-}
-
-function setTheme(name) {
-  state.theme = name;
-  const root = document.documentElement;
-  root.dataset.theme = name;
-  root.style.colorScheme = name;
-  for (const [colour, value] of Object.entries(LOOK.themes[name])) root.style.setProperty(`--${colour}`, value);
-  $("theme").textContent = name === "dark" ? "Light" : "Dark";
 }
 
 function setHead() {

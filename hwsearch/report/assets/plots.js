@@ -1,34 +1,6 @@
 // The three plots.
 
 const SYMBOLS = ["circle", "triangle-up", "triangle-down", "cross", "x"];
-const CONFIG = {
-  responsive: true,
-  displaylogo: false,
-  showSendToCloud: false, // a report stays where it is
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-};
-
-function axis(theme, title, more) {
-  return {
-    title: { text: title, standoff: 8 },
-    gridcolor: theme.grid, linecolor: theme.edge, zeroline: false, showline: true, ticks: "outside",
-    tickcolor: theme.edge, automargin: true, ...more,
-  };
-}
-
-function layout(theme, x, y, more) {
-  return {
-    font: { family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", size: 12, color: theme.ink },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 60, r: 16, t: 12, b: 44 },
-    hovermode: "closest",
-    hoverlabel: { bgcolor: theme.paper, bordercolor: theme.edge, font: { color: theme.ink } },
-    legend: { orientation: "h", y: -0.16, yanchor: "top", x: 0 },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.quiet, activecolor: theme.ink },
-    xaxis: x, yaxis: y, ...more,
-  };
-}
-
 function markers(points, name, marker, more) {
   return {
     type: "scatter", mode: "markers", name,

@@ -1,0 +1,156 @@
+"""The findings of a study on the terminal."""
+
+from collections.abc import Sequence
+from math import isnan
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from scipy.stats import rankdata
+
+from hwsearch.correlation.analysis import Interval
+from hwsearch.progress import console, say
+from hwsearch.study.findings import Findings
+from hwsearch.study.scores import MEASURES
+from hwsearch.study.statistics import FEWEST
+from hwsearch.study.winners import CHANCE, EVERYWHERE, LARGEST, MEAN_RANK
+
+SHOWN = 20
+"""Networks in the table; all are in accuracy.csv."""
+
+
+def show_findings(findings: Findings, title: str, source_task: str) -> None:
+    """Prints networks, correlations of tasks, winners and regrets, by accuracy."""
+    results = findings.results
+    if not results.networks:
+        say("no network has a verdict for every seed and task")
+        return
+    console.print(_networks(findings, title))
+    if len(results.networks) < FEWEST:
+        say(f"Fewer than {FEWEST} networks say nothing of ranks.")
+        return
+    if len(results.tasks) > 1:
+        console.print(_correlations(findings))
+    console.print(_tasks(findings, source_task))
+    for line in conclusions(findings):
+        say(line)
+
+
+def _networks(findings: Findings, title: str) -> Table:
+    results = findings.results
+    means_ST = 100 * results.scores[MEASURES[0]].mean(axis=1)
+    ranks_S = rankdata(-means_ST, axis=0).mean(axis=1)
+    order = np.argsort(ranks_S, kind="stable")[:SHOWN]
+    table = Table(
+        title=title,
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=f"accuracy in %, mean of {len(results.seeds)} seeds; sorted by mean rank; "
+        f"{len(order)} of {len(ranks_S)} networks",
+    )
+    table.add_column("network")
+    for heading in ("params", "rank", *results.tasks):
+        table.add_column(heading, justify="right")
+    for place in order:
+        network = results.networks[place]
+        cells = [f"{x:.1f}" for x in means_ST[place]]
+        table.add_row(
+            network.label, f"{network.params / 1e6:.3g} M", f"{ranks_S[place]:.1f}", *cells
+        )
+    return table
+
+
+def _correlations(findings: Findings) -> Table:
+    tasks = findings.results.tasks
+    pairs = {(one.task, one.other): one for one in findings.pairs if one.measure == MEASURES[0]}
+    retest = {one.task: one.retest for one in findings.ceilings if one.measure == MEASURES[0]}
+    table = Table(
+        title="Spearman's ρ between tasks",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption="below the diagonal as found, on it between seeds (the noise ceiling), above it "
+        "without noise; intervals are in correlations.csv",
+    )
+    table.add_column("task")
+    for task in tasks:
+        table.add_column(task, justify="right")
+    for row, task in enumerate(tasks):
+        cells = [_short(retest[task])] * len(tasks)
+        for column, other in enumerate(tasks):
+            if column < row:
+                cells[column] = _short(pairs[other, task].spearman)
+            elif column > row:
+                cells[column] = _short(pairs[task, other].disattenuated)
+        table.add_row(task, *cells)
+    return table
+
+
+def _tasks(findings: Findings, source_task: str) -> Table:
+    """Builds the table of winners, and of what is lost by other choices."""
+    choosers = [name for name in (source_task, MEAN_RANK, LARGEST, CHANCE) if name]
+    table = Table(
+        title="winners, and points of accuracy lost by other choices",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption="a winner counts if the 95 % interval of its lead (images and seeds, paired) "
+        "excludes the runner-up",
+    )
+    table.add_column("task")
+    table.add_column("winner")
+    for heading in ("lead, points", "counts", *(f"by {name}" for name in choosers)):
+        table.add_column(heading, justify="right")
+    regrets = {
+        (one.chooser, one.task): one.regret
+        for one in findings.regrets
+        if one.measure == MEASURES[0]
+    }
+    for one in findings.winners:
+        if one.measure == MEASURES[0] and one.where == EVERYWHERE:
+            lost = [
+                _points(regrets[name, one.task]) if (name, one.task) in regrets else ""
+                for name in choosers
+            ]
+            counts = "yes" if one.counts else "no"
+            table.add_row(one.task, one.winner, _points(one.ahead), counts, *lost)
+    return table
+
+
+def conclusions(findings: Findings) -> list[str]:
+    """Says in words what the figures come to."""
+    pairs = [one for one in findings.pairs if one.measure == MEASURES[0]]
+    winners = [
+        one for one in findings.winners if (one.measure, one.where) == (MEASURES[0], EVERYWHERE)
+    ]
+    lines = []
+    if pairs:
+        raw = [one.spearman.value for one in pairs]
+        lines.append(f"ρ between tasks: mean {_mean(raw)}, lowest {min(raw):.2f}.")
+    pure = [one.disattenuated.value for one in pairs if not isnan(one.disattenuated.value)]
+    if pure:
+        lines[-1] += f" Without noise: mean {_mean(pure)}, lowest {min(pure):.2f}."
+    if len(findings.results.seeds) < 2:
+        lines.append("One seed: how much of it is noise is not known. Add --seeds 0 1.")
+    distinct = len({one.winner for one in winners})
+    counting = sum(one.counts for one in winners)
+    lines.append(
+        f"{distinct} different networks win the {len(winners)} tasks; {counting} of them are "
+        "ahead beyond the noise."
+    )
+    return lines
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{np.nanmean(values):.2f}"
+
+
+def _short(interval: Interval) -> str:
+    return "" if isnan(interval.value) else f"{interval.value:.2f}"
+
+
+def _points(interval: Interval) -> str:
+    if isnan(interval.value):
+        return ""
+    value = f"{100 * interval.value:.1f}"
+    if isnan(interval.low):
+        return value
+    return f"{value} ({100 * interval.low:.1f} {100 * interval.high:.1f})"
