@@ -67,7 +67,7 @@ def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor], norm: N
             weight = weights["weight_OIHW"]
             groups = len(weight) if layer.depthwise else 1
             bias = weights.get("bias")
-            x = F.conv2d(x, weight, bias, layer.stride, layer.padding, groups=groups)
+            x = F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
             if layer.norm:
                 x = norm(x, weights["scale"], weights["shift"])
             return activate(x, layer.activation)

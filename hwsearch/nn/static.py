@@ -26,8 +26,9 @@ class StaticConv(nn.Module):
             layer.kernel,
             layer.stride,
             layer.padding,
+            layer.dilation,
             groups=inputs if layer.depthwise else 1,
-            bias=not layer.norm,
+            bias=layer.bias and not layer.norm,
         )
         self.norm = nn.BatchNorm2d(outputs, eps=NORM_EPS) if layer.norm else nn.Identity()
         self.layer = layer
