@@ -13,6 +13,9 @@ from hwsearch.block import Block, Shape
 INPUT = "input"
 """Name by which a layer refers to the input of its block."""
 
+BEFORE = "before"
+"""The same for the second input, where there is one."""
+
 MEAN = 0.5
 """Subtracted from pixels that were scaled to 0 to 1; the same for every data set and channel."""
 

@@ -15,7 +15,13 @@ from hwsearch.kinds.cost import (
     total_params,
     total_weights,
 )
-from hwsearch.kinds.registry import input_layout, layers_of, register_kind, shapes_of
+from hwsearch.kinds.registry import (
+    input_layout,
+    input_names,
+    layers_of,
+    register_kind,
+    shapes_of,
+)
 
 __all__ = [
     "NUMBER_BYTES",
@@ -23,6 +29,7 @@ __all__ = [
     "block_peaks",
     "cost_of",
     "input_layout",
+    "input_names",
     "layers_of",
     "peak_elements",
     "register_kind",

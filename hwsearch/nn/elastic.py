@@ -104,8 +104,8 @@ class ElasticBlock(nn.Module):
             if shapes := largest[layer.name]:
                 self.add_module(layer.name, ElasticLayer(layer, shapes, residual_scale))
 
-    def forward(self, x: Tensor, block: Block) -> Tensor:
+    def forward(self, block: Block, *inputs: Tensor) -> Tensor:
         """Runs one block of the slot."""
         return run_layers(
-            block, x, lambda layer, x: self.get_submodule(layer.name)(x, layer, block)
+            block, inputs, lambda layer, x: self.get_submodule(layer.name)(x, layer, block)
         )
