@@ -1,5 +1,6 @@
 """Kinds of blocks: what each computes, once, and what that costs."""
 
+from hwsearch.kinds import cell as cell
 from hwsearch.kinds import heads as heads
 from hwsearch.kinds import inverted as inverted
 from hwsearch.kinds import model as model

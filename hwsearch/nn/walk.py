@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from hwsearch.block import Block, Shape
+from hwsearch.cell_layers import Concat, Pool, Relu, Shift
 from hwsearch.data.prepare import MEAN, STD
 from hwsearch.kinds import input_names, layers_of, shapes_of
 from hwsearch.layers import (
@@ -58,6 +60,16 @@ def _run(
             y = x.reshape(-1, channels, height * width).transpose(1, 2)
         case Attention():
             y = _attend(sources, layer.heads, shape)
+        case Relu():
+            y = F.relu(x)
+        case Pool(statistic="max"):
+            y = F.max_pool2d(x, 3, layer.stride, 1)
+        case Pool():
+            y = F.avg_pool2d(x, 3, layer.stride, 1, count_include_pad=False)
+        case Shift():
+            y = x[:, :, 1:, 1:]
+        case Concat():
+            y = torch.cat(sources, 1)
         case Upsample():
             y = F.interpolate(x, (layer.side, layer.side), mode="bilinear")
         case Preprocess():
