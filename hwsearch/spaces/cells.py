@@ -1,24 +1,49 @@
-"""Networks of cells that a search has found: families that differ in width and depth (DARTS).
+"""Networks of cells (DARTS, arXiv 1806.09055): families that differ in width and depth.
 
-A space is named by its file: "cells:runs/cells/genotype.json", or with one network of it,
-"cells:runs/cells/genotype.json[max]".
+What a search over cells has found is a file, and "cells:learned/genotype.json" is the space of its
+networks; "cells:learned/genotype.json[max]" is one of them alone.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from hwsearch.block import Block, Ranges
 from hwsearch.journal import sha256_of
-from hwsearch.kinds.cell import edge_settings
+from hwsearch.kinds.cell import INPUTS, Edge, edge_settings
 from hwsearch.space import Dim, Part, Space, Subnet, Values
-from hwsearch.spaces.genotype import STAGES, CellFamily, Genotype
-from hwsearch.spaces.registry import register_scheme
+from hwsearch.spaces.genotype import EDGES_A_NODE, STAGES, CellFamily, Genotype
+from hwsearch.spaces.registry import register_scheme, register_space
 
 WIDTH = "width"
-DEPTHS = tuple(f"depth{stage}" for stage in range(1, STAGES + 1))
+_DEPTHS = tuple(f"depth{stage}" for stage in range(1, STAGES + 1))
 STEM_FACTOR = 3
 """Channels of the stem for each one of a node's, as in DARTS."""
+
+WIDTHS = (8, 10, 12, 14, 16, 20, 24)
+DEPTHS = ((2, 3, 4), (2, 3, 4), (1, 2, 3, 4))
+"""Of the family of published cells; DARTS searches with width 16 and depths 2, 3 and 3."""
+
+
+def _edges(*read: tuple[int, str]) -> tuple[Edge, ...]:
+    return tuple(sorted(Edge(INPUTS + at // EDGES_A_NODE, *one) for at, one in enumerate(read)))
+
+
+DARTS = Genotype(
+    normal=_edges(
+        *((0, "separable-3"), (1, "separable-3")),
+        *((0, "separable-3"), (1, "separable-3")),
+        *((1, "separable-3"), (0, "skip")),
+        *((0, "skip"), (2, "dilated-3")),
+    ),
+    reduction=_edges(
+        *((0, "max-pool-3"), (1, "max-pool-3")),
+        *((2, "skip"), (1, "max-pool-3")),
+        *((0, "max-pool-3"), (2, "skip")),
+        *((2, "skip"), (1, "max-pool-3")),
+    ),
+)
+"""The cells that DARTS publishes (second order, learned from the labels of CIFAR-10)."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +51,22 @@ class CellSpace(Space):
     """Networks of equal cells.
 
     Attributes:
+        family: Cells, widths and depths.
         digest: Tells the cells from those that the file held at another time.
     """
 
+    family: CellFamily = field(repr=False, compare=False)
     digest: str = ""
 
     def key(self, subnet: Subnet) -> str:
         """Returns what names a network in latency tables; it changes with the cells."""
-        return f"{super().key(subnet)} of {self.digest}"
+        key = super().key(subnet)
+        return f"{key} of {self.digest}" if self.digest else key
+
+
+@register_space("cell-32", side=32)
+def _published(name: str, side: int) -> CellSpace:
+    return cell_space(CellFamily(DARTS, side, WIDTHS, DEPTHS), name)
 
 
 @register_scheme("cells")
@@ -51,7 +84,7 @@ def cell_space(family: CellFamily, name: str, *, digest: str = "") -> CellSpace:
         name: Of the space.
         digest: Tells the family's cells from others.
     """
-    depths = (Dim(n, d, prefix=False) for n, d in zip(DEPTHS, family.depths, strict=True))
+    depths = (Dim(n, d, prefix=False) for n, d in zip(_DEPTHS, family.depths, strict=True))
     dims = (Dim(WIDTH, family.widths, prefix=False), *depths)
     most, side = family.widths[-1], family.side
 
@@ -69,10 +102,10 @@ def cell_space(family: CellFamily, name: str, *, digest: str = "") -> CellSpace:
 
     parts = (
         Part("stem", (WIDTH,), stem),
-        Part("cells", (WIDTH, *DEPTHS), cells),
+        Part("cells", (WIDTH, *_DEPTHS), cells),
         Part("pool", (WIDTH,), pool),
     )
-    return CellSpace(name, (3, side, side), dims, parts, digest)
+    return CellSpace(name, (3, side, side), dims, parts, family, digest)
 
 
 def _width(values: Values, stage: int) -> int:
@@ -92,7 +125,7 @@ def _cells(family: CellFamily, values: Values, most: int) -> tuple[Block, ...]:
     """Returns all cells of a network; the two maps before the first are both the stem's."""
     older = newer = _Map(STEM_FACTOR * values[WIDTH], family.side)
     found = list[Block]()
-    for stage, name in enumerate(DEPTHS, start=1):
+    for stage, name in enumerate(_DEPTHS, start=1):
         width, widest = _width(values, stage), most * 2 ** (stage - 1)
         for index in range(values[name]):
             block = _cell(family.genotype, (stage, index), width, newer, older if found else None)

@@ -92,7 +92,9 @@ class CellFamily:
             raise HwsearchError("there is no such file", where=path, fix=fix) from cause
         except (OSError, ValueError) as cause:
             raise HwsearchError(f"this is no JSON: {cause}", where=path, fix=_PATTERN) from cause
-        about = {key: found.pop(key, None) for key in ("format", "schema")} if _holds(found) else {}
+        about = {}
+        if isinstance(found, dict):
+            about = {key: found.pop(key, None) for key in ("format", "schema")}
         if about != {"format": FORMAT, "schema": SCHEMA}:
             raise HwsearchError(
                 f"this is no {FORMAT} version {SCHEMA}",
@@ -115,10 +117,6 @@ def random_genotype(nodes: int, rng: np.random.Generator) -> Genotype:
                 yield Edge(node, source, str(rng.choice([n for n in OPERATIONS if n != NONE])))
 
     return Genotype(tuple(edges()), tuple(edges()))
-
-
-def _holds(found: object) -> bool:
-    return isinstance(found, dict)
 
 
 def _check_edges(edges: tuple[Edge, ...], name: str) -> None:

@@ -17,9 +17,11 @@ from hwsearch.nn.norms import synchronise
 from hwsearch.nn.processes import rank, world
 from hwsearch.nn.supernet import recompute_activations
 from hwsearch.progress import say, track
-from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.base import Method, Views
 from hwsearch.selfsup.distil import TaughtMethod
 from hwsearch.selfsup.external import ExternalTeacher
+from hwsearch.selfsup.settings import MethodSettings
+from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.train.distributed import check_equal, groups_of_one
 from hwsearch.train.hardware import Hardware
@@ -90,13 +92,7 @@ class Session:
         )
         norm = header.recipe["norm"]
         groups = groups_of_one(header.settings.norm_groups, norm)
-        method = build_method(
-            space,
-            options.method,
-            replace(header.settings, norm_groups=groups),
-            seed=options.seed,
-            residual_scale=options.residual_scale,
-        )
+        method = self._build(space, replace(header.settings, norm_groups=groups))
         if isinstance(method, TaughtMethod):
             assert teacher is not None, "the header says that there is a teacher"
             method.follow(teacher.to(hardware.device))
@@ -109,6 +105,16 @@ class Session:
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
         self._trainer = Trainer(method, space, settings, hardware)
         self._saved_at, self._saved_step = time.monotonic(), -1
+
+    def _build(self, space: Space, settings: MethodSettings) -> Method[Any]:
+        """Builds what the run trains."""
+        return build_method(
+            space,
+            self._options.method,
+            settings,
+            seed=self._options.seed,
+            residual_scale=self._options.residual_scale,
+        )
 
     def restore(self, checkpoint: Checkpoint | None) -> None:
         """Goes to where a checkpoint stands, or to the start; cuts the metrics back to there."""
@@ -168,6 +174,7 @@ class Session:
         return result.loss
 
     def _step(self, views: Views) -> StepResult:
+        """Trains on the views of a batch."""
         return self._trainer.run_step(views)
 
     def _stop(self, stop: StopRequest) -> NoReturn:
@@ -205,15 +212,15 @@ class Session:
     def _log(self, result: StepResult, views: Views, epoch: int) -> None:
         step = self._trainer.step
         row: dict[str, float | str] = {"step": step, "epoch": epoch, "loss": result.loss}
-        row |= self._whereabouts(step)
+        row |= self._figures(step)
         row |= {f"loss_{role}": loss for role, loss in result.losses.items()}
         row |= {"embedding_std": result.embedding_std}
         row |= {"effective_rank": self._trainer.effective_rank(views), "lr": result.lr}
         if self._metrics is not None:
             self._metrics.write(row | self._pace.lap())
 
-    def _whereabouts(self, step: int) -> dict[str, float | str]:
-        """Returns what a run that goes on from another adds to a line of its log."""
+    def _figures(self, step: int) -> dict[str, float | str]:
+        """Returns what this kind of run adds to a line of its log."""
         if self._start is None:
             return {}
         told: dict[str, float | str] = {"total_step": self._header.recipe["start_steps"] + step}
