@@ -17,13 +17,15 @@ class Block:
     Attributes:
         kind: Registered name of what the block computes (see `hwsearch.kinds`). What follows a
             colon tells two blocks of a kind apart that no size does.
-        sizes: Named channel counts, such as ("in", 64), ("inner", 16), ("out", 64).
+        sizes: Named channel counts, such as ("in", 64), ("inner", 16), ("out", 64); "before" is
+            that of a second input.
         in_side: Height and width of the input in pixels.
         kernel: Side of the block's spatial convolution in pixels.
         stride: Down-sampling factor of the block's spatial convolution.
-        settings: Named numbers that are no channel counts, such as ("heads", 6).
+        settings: Named numbers that are no channel counts, such as ("heads", 6); "before_side" is
+            the height and width of a second input in pixels.
         slot: Name of the shared weights the block takes its own from.
-        inputs: Earlier blocks that feed this one, as offsets (-1 is the previous block).
+        inputs: One or two earlier blocks that feed this one, as offsets (-1 is the previous block).
         tap: Feature level that the block ends, or None.
         output: Name of the network's output that the block gives, or empty.
         ranges: For sizes whose channels are no prefix of the shared ones, by name: first and last
@@ -69,3 +71,11 @@ class Block:
     def in_shape(self) -> Shape:
         """Shape of the input feature map: channels, height, width."""
         return (self.size("in"), self.in_side, self.in_side)
+
+    @property
+    def in_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of all inputs, in their order."""
+        if len(self.inputs) == 1:
+            return (self.in_shape,)
+        side = self.setting("before_side")
+        return (self.in_shape, (self.size("before"), side, side))

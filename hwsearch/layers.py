@@ -13,6 +13,9 @@ from hwsearch.block import Block, Shape
 INPUT = "input"
 """Name by which a layer refers to the input of its block."""
 
+BEFORE = "before"
+"""The same for the second input, where there is one."""
+
 MEAN = 0.5
 """Subtracted from pixels that were scaled to 0 to 1; the same for every data set and channel."""
 
@@ -96,6 +99,8 @@ class Conv(Layer):
         activation: What follows the norm or bias.
         norm: Whether a batch norm takes the place of the bias.
         depthwise: Whether each channel has a kernel of its own.
+        dilation: Distance between the pixels that the kernel reads.
+        bias: Whether there is a bias where there is no batch norm.
         pad: Whether the input is padded so that stride 1 keeps its side.
         zero_init: Whether the norm's scale starts at zero (last layer of a residual branch).
     """
@@ -107,6 +112,8 @@ class Conv(Layer):
     activation: Activation = "relu"
     norm: bool = True
     depthwise: bool = False
+    dilation: int = 1
+    bias: bool = True
     pad: bool = True
     zero_init: bool = False
     takes: ClassVar[Layout | None] = "map"
@@ -114,17 +121,21 @@ class Conv(Layer):
     @property
     def padding(self) -> int:
         """Pixels added on each side."""
-        return self.kernel // 2 if self.pad else 0
+        return self._reach // 2 if self.pad else 0
+
+    @property
+    def _reach(self) -> int:
+        return self.dilation * (self.kernel - 1) + 1
 
     def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
-        side = (source[1] + 2 * self.padding - self.kernel) // self.stride + 1
+        side = (source[1] + 2 * self.padding - self._reach) // self.stride + 1
         return (block.size(self.channels_out), side, side)
 
     def weights(self, block: Block, source: Shape) -> Weights:  # noqa: D102
         outputs = block.size(self.channels_out)
         inputs = 1 if self.depthwise else block.size(self.channels_in)
         kernel = {"weight_OIHW": (outputs, inputs, self.kernel, self.kernel)}
-        per_channel = ("scale", "shift") if self.norm else ("bias",)
+        per_channel = ("scale", "shift") if self.norm else ("bias",) if self.bias else ()
         return kernel | dict.fromkeys(per_channel, (outputs,))
 
     def axes(self, name: str) -> Axes:  # noqa: D102
@@ -134,7 +145,8 @@ class Conv(Layer):
 
     def shipped_elements(self, block: Block, source: Shape) -> int:
         """Returns kernel and bias: an engine's convolution has taken up its batch norm."""
-        return prod(self.weights(block, source)["weight_OIHW"]) + block.size(self.channels_out)
+        bias = block.size(self.channels_out) if self.norm or self.bias else 0
+        return prod(self.weights(block, source)["weight_OIHW"]) + bias
 
     def macs(self, block: Block, source: Shape) -> int:  # noqa: D102
         _, height, width = self.out_shape(block, source)
@@ -276,23 +288,3 @@ class Preprocess(Layer):
 
     def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
         return (source[0], self.side, self.side)
-
-
-@dataclass(frozen=True)
-class Whole(Layer):
-    """A ready network in a file of its own, which alone knows what is inside."""
-
-    takes: ClassVar[Layout | None] = "map"
-
-    def out_shape(self, block: Block, source: Shape) -> Shape:  # noqa: D102
-        return (block.size("out"), 1, 1)
-
-    def weights(self, block: Block, source: Shape) -> Weights:  # noqa: D102
-        return {"weight": (block.setting("params"),)}
-
-    def stages(self, block: Block, source: Shape) -> tuple[Stage, ...]:
-        """Tells the most that the file's graph holds at once."""
-        return (Stage((), block.setting("peak")),)
-
-    def macs(self, block: Block, source: Shape) -> int:  # noqa: D102
-        return block.setting("macs")

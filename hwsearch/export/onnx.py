@@ -16,6 +16,7 @@ from hwsearch.runtime.base import Portable
 
 OPSET = 18
 INPUT_NAME = "image"
+SECOND_INPUT_NAME = "before"
 OUTPUT_NAME = "embedding"
 
 
@@ -45,7 +46,7 @@ def export_network(net: StaticNet, out: Path, *, batch: int = 1) -> Portable:
         that the blocks give them, such as "embedding" float32[batch, E].
     """
     names = [block.output for block in net.lowered if block.output]
-    return export_module(_Outputs(net, names), example_input(net.lowered[0], batch), names, out)
+    return export_module(_Outputs(net, names), (example_input(net.lowered[0], batch),), names, out)
 
 
 def export_block(block: Block, out: Path, *, batch: int = 1, seed: int = 0) -> Portable:
@@ -58,7 +59,13 @@ def export_block(block: Block, out: Path, *, batch: int = 1, seed: int = 0) -> P
         seed: Seed of the weights; the graph does not depend on it.
     """
     names = [block.output or "output"]
-    return export_module(seeded_block(block, seed=seed), example_input(block, batch), names, out)
+    return export_module(seeded_block(block, seed=seed), example_inputs(block, batch), names, out)
+
+
+def example_inputs(block: Block, batch: int) -> tuple[Tensor, ...]:
+    """Returns zeros for all inputs of a block; a second one is a map."""
+    others = (torch.zeros(batch, *shape) for shape in block.in_shapes[1:])
+    return (example_input(block, batch), *others)
 
 
 def example_input(block: Block, batch: int) -> Tensor:
@@ -109,12 +116,14 @@ def randomise_norms(net: nn.Module) -> None:
             nn.init.normal_(bias, std=0.1)
 
 
-def export_module(net: nn.Module, example: Tensor, outputs: Sequence[str], out: Path) -> Portable:
+def export_module(
+    net: nn.Module, examples: tuple[Tensor, ...], outputs: Sequence[str], out: Path
+) -> Portable:
     """Writes any module in evaluation mode as checked ONNX.
 
     Args:
-        net: Takes one tensor.
-        example: What it takes; its shape and type are fixed in the file.
+        net: Takes one tensor, or two.
+        examples: What it takes; their shapes and types are fixed in the file.
         outputs: Names of what it gives, in order.
         out: The ONNX file to write.
     """
@@ -126,9 +135,9 @@ def export_module(net: nn.Module, example: Tensor, outputs: Sequence[str], out: 
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             net.eval().cpu(),
-            (example,),
+            examples,
             str(partial),
-            input_names=[INPUT_NAME],
+            input_names=[INPUT_NAME, SECOND_INPUT_NAME][: len(examples)],
             output_names=list(outputs),
             opset_version=OPSET,
             dynamo=False,

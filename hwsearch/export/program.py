@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hwsearch.block import Block
-from hwsearch.export.onnx import example_input, seeded_block
+from hwsearch.export.onnx import example_input, example_inputs, seeded_block
 from hwsearch.journal import write_atomic
 from hwsearch.nn.features import run_blocks
 from hwsearch.nn.static import StaticBlock, StaticConv, StaticNet
@@ -27,18 +27,19 @@ class _Program(nn.Module):
         super().__init__()
         self.net, self.dtype = _folded(net).to(dtype), dtype
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        outputs = self._outputs(_cast(image, self.dtype))
+    def forward(self, image: Tensor, before: Tensor | None = None) -> dict[str, Tensor]:
+        given = (image,) if before is None else (image, before)
+        outputs = self._outputs(*(_cast(x, self.dtype) for x in given))
         return {name: _cast(output, torch.float32) for name, output in outputs.items()}
 
-    def _outputs(self, x: Tensor) -> dict[str, Tensor]:
+    def _outputs(self, x: Tensor, *others: Tensor) -> dict[str, Tensor]:
         net = self.net
         if isinstance(net, StaticBlock):
-            return {net.block.output or "output": net(x)}
+            return {net.block.output or "output": net(x, *others)}
         # A camera's bytes become float32 in the first block.
         blocks = net.static_blocks
         return run_blocks(
-            net.lowered, x, lambda place, _, x: _cast(blocks[place](x), self.dtype)
+            net.lowered, x, lambda place, _, *inputs: _cast(blocks[place](*inputs), self.dtype)
         ).outputs
 
 
@@ -72,7 +73,7 @@ def export_network_program(
         The portable form. Input and outputs are those of `export_network`, in float32 (or uint8)
         whatever the precision; maps lie channels-last in memory.
     """
-    return _write(net, example_input(net.lowered[0], batch), precision, out)
+    return _write(net, (example_input(net.lowered[0], batch),), precision, out)
 
 
 def export_block_program(
@@ -87,20 +88,26 @@ def export_block_program(
         precision: As for `export_network_program`.
         seed: Seed of the weights.
     """
-    return _write(seeded_block(block, seed=seed), example_input(block, batch), precision, out)
+    return _write(seeded_block(block, seed=seed), example_inputs(block, batch), precision, out)
 
 
-def _write(net: StaticNet | StaticBlock, example: Tensor, precision: str, out: Path) -> Portable:
-    if example.dim() == 4 and example.is_floating_point():
-        example = example.contiguous(memory_format=torch.channels_last)
+def _write(
+    net: StaticNet | StaticBlock, examples: tuple[Tensor, ...], precision: str, out: Path
+) -> Portable:
+    placed = tuple(map(_channels_last, examples))
     with torch.inference_mode(False), torch.no_grad():
         module = _Program(net, DTYPES[precision])
-        program = torch.export.export(module, (example,), strict=False)
+        program = torch.export.export(module, placed, strict=False)
     _strip(program)
     buffer = io.BytesIO()  # a file's own name would be inside
     torch.export.save(program, buffer)
     write_atomic(out, buffer.getvalue())
     return Portable(program=out)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    is_map = x.dim() == 4 and x.is_floating_point()
+    return x.contiguous(memory_format=torch.channels_last) if is_map else x
 
 
 def _strip(program: ExportedProgram) -> None:

@@ -74,7 +74,7 @@ def _export(timm: ModuleType, request: TimmRequest, folder: Path) -> str:
         tracer_warning = torch.jit.TracerWarning  # pyright: ignore[reportPrivateImportUsage]
         warnings.simplefilter("ignore", tracer_warning)
         path = folder / f"{request.name}.onnx"
-        export_module(net, torch.zeros(1, 3, side, side), [OUTPUT_NAME], path)
+        export_module(net, (torch.zeros(1, 3, side, side),), [OUTPUT_NAME], path)
     _fold(path)
     mean, std = ([float(value) for value in about[name]] for name in ("mean", "std"))
     return f'["{request.name}"]\nmean = {mean}\nstd = {std}\nweights = "{origin}"\n'

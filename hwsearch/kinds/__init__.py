@@ -1,5 +1,6 @@
 """Kinds of blocks: what each computes, once, and what that costs."""
 
+from hwsearch.kinds import cell as cell
 from hwsearch.kinds import heads as heads
 from hwsearch.kinds import inverted as inverted
 from hwsearch.kinds import model as model
@@ -15,7 +16,13 @@ from hwsearch.kinds.cost import (
     total_params,
     total_weights,
 )
-from hwsearch.kinds.registry import input_layout, layers_of, register_kind, shapes_of
+from hwsearch.kinds.registry import (
+    input_layout,
+    input_names,
+    layers_of,
+    register_kind,
+    shapes_of,
+)
 
 __all__ = [
     "NUMBER_BYTES",
@@ -23,6 +30,7 @@ __all__ = [
     "block_peaks",
     "cost_of",
     "input_layout",
+    "input_names",
     "layers_of",
     "peak_elements",
     "register_kind",

@@ -1,13 +1,12 @@
 """What a block takes of a device, derived from its layers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from math import prod
 
 from hwsearch.block import Block, Shape
-from hwsearch.kinds.registry import layers_of, shapes_of
-from hwsearch.layers import INPUT
+from hwsearch.kinds.registry import input_names, layers_of, shapes_of
 
 NUMBER_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 """Size of one number, by precision; scales, biases and what is left in floats are not counted."""
@@ -48,14 +47,17 @@ def cost_of(block: Block) -> Cost:
         held += layer.shipped_elements(block, source)
         read += sum(prod(shapes[name]) for name in layer.sources)
         written += prod(shapes[layer.name])
-    return Cost(macs, params, held, read, written, _peak(block), shapes[layers[-1].name])
+    peak = _peak(block, frozenset())
+    return Cost(macs, params, held, read, written, peak, shapes[layers[-1].name])
 
 
-def _peak(block: Block) -> int:
-    """Most elements alive at once inside a block, its own input among them."""
+@cache
+def _peak(block: Block, kept: Set[str]) -> int:
+    """Most elements alive at once inside a block, its inputs among them; some to the end."""
     shapes, layers = shapes_of(block), layers_of(block)
     last_use = {name: place for place, layer in enumerate(layers) for name in layer.sources}
-    alive, peak = {INPUT}, 0
+    last_use |= dict.fromkeys(kept, len(layers))
+    alive, peak = set(input_names(block)), 0
     for place, layer in enumerate(layers):
         later = {name for name in alive if last_use.get(name, -1) > place}
         for stage in layer.stages(block, shapes[layer.source]):
@@ -87,7 +89,9 @@ def block_peaks(blocks: Sequence[Block]) -> list[int]:
         waiting = [at for at in range(place) if last_use.get(at, -1) > place]
         others = {at for at in waiting if at - place not in block.inputs}
         kept = sum(prod(cost_of(blocks[at]).out_shape) for at in others)
-        peaks.append(cost_of(block).peak_elements + kept)
+        named = zip(input_names(block), block.inputs, strict=True)
+        read_again = {name for name, offset in named if last_use[place + offset] > place}
+        peaks.append(_peak(block, frozenset(read_again)) + kept)
     return peaks
 
 

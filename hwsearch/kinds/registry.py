@@ -9,7 +9,7 @@ from functools import cache
 
 from hwsearch.block import Block, Shape
 from hwsearch.errors import HwsearchError, unknown_name
-from hwsearch.layers import INPUT, Layer, Layout
+from hwsearch.layers import BEFORE, INPUT, Layer, Layout
 
 Kind = Callable[[Block], tuple[Layer, ...]]
 _KINDS: dict[str, Kind] = {}
@@ -48,11 +48,16 @@ def layers_of(block: Block) -> tuple[Layer, ...]:
 
 @cache
 def shapes_of(block: Block) -> dict[str, Shape]:
-    """Returns the shape of the input and of every layer's output, by name of the layer."""
-    shapes = {INPUT: block.in_shape}
+    """Returns the shapes of the inputs and of every layer's output, by name of the layer."""
+    shapes = dict(zip(input_names(block), block.in_shapes, strict=True))
     for layer in layers_of(block):
         shapes[layer.name] = layer.out_shape(block, shapes[layer.source])
     return shapes
+
+
+def input_names(block: Block) -> tuple[str, ...]:
+    """Returns the names by which layers refer to the block's inputs, in their order."""
+    return (INPUT, BEFORE)[: len(block.inputs)]
 
 
 def input_layout(block: Block) -> Layout:

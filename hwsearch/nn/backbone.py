@@ -101,7 +101,9 @@ class Backbone(nn.Module):
                 f"images of {width}×{height} pixels for a transformer of {self._side}",
                 fix=f"Scale them to {self._side}×{self._side}",
             )
-        return run_blocks(blocks, images_BCHW, lambda position, _, x: self.blocks[position](x))
+        return run_blocks(
+            blocks, images_BCHW, lambda place, _, *inputs: self.blocks[place](*inputs)
+        )
 
 
 def _feature_info(blocks: tuple[Block, ...]) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor], norm: N
             weight = weights["weight_OIHW"]
             groups = len(weight) if layer.depthwise else 1
             bias = weights.get("bias")
-            x = F.conv2d(x, weight, bias, layer.stride, layer.padding, groups=groups)
+            x = F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
             if layer.norm:
                 x = norm(x, weights["scale"], weights["shift"])
             return activate(x, layer.activation)
@@ -104,8 +104,8 @@ class ElasticBlock(nn.Module):
             if shapes := largest[layer.name]:
                 self.add_module(layer.name, ElasticLayer(layer, shapes, residual_scale))
 
-    def forward(self, x: Tensor, block: Block) -> Tensor:
+    def forward(self, block: Block, *inputs: Tensor) -> Tensor:
         """Runs one block of the slot."""
         return run_layers(
-            block, x, lambda layer, x: self.get_submodule(layer.name)(x, layer, block)
+            block, inputs, lambda layer, x: self.get_submodule(layer.name)(x, layer, block)
         )

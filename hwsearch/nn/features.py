@@ -26,21 +26,19 @@ class Features(NamedTuple):
         return self.outputs["embedding"]
 
 
-def run_blocks(
-    blocks: tuple[Block, ...], x: Tensor, run: Callable[[int, Block, Tensor], Tensor]
-) -> Features:
+def run_blocks(blocks: tuple[Block, ...], x: Tensor, run: Callable[..., Tensor]) -> Features:
     """Feeds images through blocks and collects tapped levels and outputs.
 
     Args:
         blocks: The lowered network.
         x: Input of the first block.
-        run: Runs one block, given its position, the block and its input.
+        run: Runs one block, given its position, the block and its inputs.
     """
     alive, levels, outputs = {-1: x}, [], {}
     last_use = {at + offset: at for at, block in enumerate(blocks) for offset in block.inputs}
     for position, block in enumerate(blocks):
-        (offset,) = block.inputs
-        y = alive[position] = run(position, block, alive[position + offset])
+        inputs = [alive[position + offset] for offset in block.inputs]
+        y = alive[position] = run(position, block, *inputs)
         if block.tap is not None:
             levels.append(_as_map(y, block))
         if block.output:

@@ -26,8 +26,9 @@ class StaticConv(nn.Module):
             layer.kernel,
             layer.stride,
             layer.padding,
+            layer.dilation,
             groups=inputs if layer.depthwise else 1,
-            bias=not layer.norm,
+            bias=layer.bias and not layer.norm,
         )
         self.norm = nn.BatchNorm2d(outputs, eps=NORM_EPS) if layer.norm else nn.Identity()
         self.layer = layer
@@ -123,9 +124,9 @@ class StaticBlock(nn.Module):
         value = value.flatten(1).T if name == "weight_CHW" else value
         self.learned(layer, name).copy_(value)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Runs the block."""
-        return run_layers(self.block, x, lambda layer, x: self.get_submodule(layer.name)(x))
+        return run_layers(self.block, inputs, lambda layer, x: self.get_submodule(layer.name)(x))
 
 
 class StaticNet(nn.Module):
@@ -172,4 +173,4 @@ class StaticNet(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """Computes all levels and outputs of normalised images of the network's own side."""
-        return run_blocks(self.lowered, x, lambda position, _, x: self.blocks[position](x))
+        return run_blocks(self.lowered, x, lambda place, _, *inputs: self.blocks[place](*inputs))

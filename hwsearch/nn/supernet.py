@@ -68,14 +68,14 @@ class Supernet(nn.Module):
         return run_blocks(
             blocks,
             resized(x_BCHW, blocks[0].in_side),
-            lambda _, block, x: self._run_block(block, x),
+            lambda _, block, *inputs: self._run_block(block, *inputs),
         )
 
-    def _run_block(self, block: Block, x: Tensor) -> Tensor:
+    def _run_block(self, block: Block, *inputs: Tensor) -> Tensor:
         module = self.slots[module_name(block.slot)]
         if not (self.recomputes and torch.is_grad_enabled()):
-            return module(x, block)
-        y = checkpoint(module, x, block, use_reentrant=False, preserve_rng_state=False)
+            return module(block, *inputs)
+        y = checkpoint(module, block, *inputs, use_reentrant=False, preserve_rng_state=False)
         assert isinstance(y, Tensor)
         return y
 

@@ -1,15 +1,16 @@
 """The walk through the layers of a block that static and elastic modules share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from hwsearch.block import Block, Shape
+from hwsearch.cell_layers import Concat, Pool, Relu, Shift
 from hwsearch.data.prepare import MEAN, STD
-from hwsearch.kinds import layers_of, shapes_of
+from hwsearch.kinds import input_names, layers_of, shapes_of
 from hwsearch.layers import (
-    INPUT,
     Activation,
     Add,
     Attention,
@@ -22,18 +23,20 @@ from hwsearch.layers import (
 )
 
 
-def run_layers(block: Block, x: Tensor, weighted: Callable[[Layer, Tensor], Tensor]) -> Tensor:
+def run_layers(
+    block: Block, inputs: Sequence[Tensor], weighted: Callable[[Layer, Tensor], Tensor]
+) -> Tensor:
     """Runs the layers of a block in order.
 
     Args:
         block: What to run.
-        x: Input of the block.
+        inputs: Of the block, in order.
         weighted: Computes a layer that has learned tensors; it alone owns them.
 
     Returns:
         Output of the last layer.
     """
-    values, y = {INPUT: x}, x
+    values, y = dict(zip(input_names(block), inputs, strict=True)), inputs[0]
     for layer in layers_of(block):
         sources = [values[name] for name in layer.sources]
         y = values[layer.name] = _run(block, layer, sources, weighted)
@@ -57,6 +60,16 @@ def _run(
             y = x.reshape(-1, channels, height * width).transpose(1, 2)
         case Attention():
             y = _attend(sources, layer.heads, shape)
+        case Relu():
+            y = F.relu(x)
+        case Pool(statistic="max"):
+            y = F.max_pool2d(x, 3, layer.stride, 1)
+        case Pool():
+            y = F.avg_pool2d(x, 3, layer.stride, 1, count_include_pad=False)
+        case Shift():
+            y = x[:, :, 1:, 1:]
+        case Concat():
+            y = torch.cat(sources, 1)
         case Upsample():
             y = F.interpolate(x, (layer.side, layer.side), mode="bilinear")
         case Preprocess():

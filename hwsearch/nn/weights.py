@@ -30,7 +30,7 @@ def initialise(layer: Layer, name: str, tensor: Tensor, residual_scale: float = 
             tensor.fill_(residual_scale if isinstance(layer, Conv) and layer.zero_init else 1.0)
         case "shift" | "bias":
             tensor.zero_()
-        case _ if isinstance(layer, Conv) and layer.norm:
+        case _ if isinstance(layer, Conv) and (layer.norm or not layer.bias):
             mode = "fan_in" if layer.depthwise else "fan_out"  # torch counts all groups' outputs
             nn.init.kaiming_normal_(tensor, mode=mode, nonlinearity="relu")
         case _:

@@ -83,7 +83,9 @@ class TorchAoti:
             note = json.loads(package.get_metadata()[_NOTE])
             _check(note, options.precision, device, engine)
             run = package.loader.boxed_run  # calling the package itself reads JSON every time
-            loaded = engine_on(device, lambda x: run([x]), _border(note), options.threads)
+            loaded = engine_on(
+                device, lambda *inputs: run(list(inputs)), _border(note), options.threads
+            )
         with keeping_threads():
             yield loaded
 
@@ -143,5 +145,5 @@ def _check(note: dict[str, Any], precision: str, device: torch.device, engine: P
 
 
 def _border(note: dict[str, Any]) -> Border:
-    takes = TensorSpec(**{**note["takes"], "shape": tuple(note["takes"]["shape"])})
-    return Border(takes, tuple(note["strides"]), tuple(note["gives"]))
+    takes = (TensorSpec(**{**spec, "shape": tuple(spec["shape"])}) for spec in note["takes"])
+    return Border(tuple(takes), tuple(map(tuple, note["strides"])), tuple(note["gives"]))

@@ -13,8 +13,8 @@ from hwsearch.errors import HwsearchError
 from hwsearch.runtime.base import WARMUP_SECONDS, Feed, check_feed, timed_calls
 from hwsearch.runtime.torch_program import Border
 
-Call = Callable[[Tensor], Sequence[Tensor]]
-"""From the resident input to the outputs."""
+Call = Callable[..., Sequence[Tensor]]
+"""From the resident inputs to the outputs."""
 
 _CAPTURE_CALLS = 3
 """Calls before a CUDA graph is captured: the first ones choose kernels and take memory."""
@@ -69,19 +69,22 @@ def engine_on(
 
 
 class _Resident:
-    """An input that stays where it is."""
+    """Inputs that stay where they are."""
 
     def __init__(self, border: Border, device: torch.device) -> None:
-        self.input_specs = (border.takes,)
+        self.input_specs = border.takes
         self._names = border.gives
-        dtype = getattr(torch, border.takes.dtype)
-        self._input = torch.empty_strided(
-            border.takes.shape, border.strides, dtype=dtype, device=device
-        ).zero_()
+        self._inputs = [
+            torch.empty_strided(
+                spec.shape, strides, dtype=getattr(torch, spec.dtype), device=device
+            ).zero_()
+            for spec, strides in zip(border.takes, border.strides, strict=True)
+        ]
 
     def _place(self, feed: Feed) -> None:
         check_feed(self.input_specs, feed)
-        self._input.copy_(torch.tensor(feed[self.input_specs[0].name]))
+        for spec, held in zip(self.input_specs, self._inputs, strict=True):
+            held.copy_(torch.tensor(feed[spec.name]))
 
     def _named(self, outputs: Sequence[Tensor]) -> dict[str, np.ndarray]:
         return {
@@ -90,7 +93,7 @@ class _Resident:
 
 
 class CpuEngine(_Resident):
-    """A function of one tensor on the CPU.
+    """A function of tensors on the CPU.
 
     All engines of a process compute on the same threads, so none that rests can spin.
     """
@@ -116,18 +119,18 @@ class CpuEngine(_Resident):
         """Computes all outputs, by name."""
         self._prepare()
         self._place(feed)
-        return self._named(self._call(self._input))
+        return self._named(self._call(*self._inputs))
 
     @torch.inference_mode()
     def window(self, feed: Feed, seconds: float) -> np.ndarray:
         """Times calls whose input stays where it is, float[n] in seconds."""
         self._prepare()
         self._place(feed)
-        return timed_calls(partial(self._call, self._input), seconds)
+        return timed_calls(partial(self._call, *self._inputs), seconds)
 
 
 class CudaEngine(_Resident):
-    """A function of one tensor, captured in a CUDA graph; input and outputs stay on the GPU."""
+    """A function of tensors, captured in a CUDA graph; inputs and outputs stay on the GPU."""
 
     @torch.inference_mode()
     def __init__(self, call: Call, border: Border) -> None:
@@ -139,11 +142,11 @@ class CudaEngine(_Resident):
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             with torch.cuda.stream(side):
                 for _ in range(_CAPTURE_CALLS):
-                    call(self._input)
+                    call(*self._inputs)
             torch.cuda.current_stream().wait_stream(side)
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
-                self._outputs = call(self._input)
+                self._outputs = call(*self._inputs)
         end = time.monotonic() + WARMUP_SECONDS
         while time.monotonic() < end:
             self._graph.replay()

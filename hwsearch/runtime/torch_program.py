@@ -42,13 +42,13 @@ class Border:
     """What goes into a program and what comes out.
 
     Attributes:
-        takes: The one input.
-        strides: How it lies in memory, in elements.
+        takes: The inputs, in order.
+        strides: How each lies in memory, in elements.
         gives: Names of the outputs, in order.
     """
 
-    takes: TensorSpec
-    strides: tuple[int, ...]
+    takes: tuple[TensorSpec, ...]
+    strides: tuple[tuple[int, ...], ...]
     gives: tuple[str, ...]
 
 
@@ -106,21 +106,24 @@ def _refused(reason: str, path: Path) -> HwsearchError:
 
 
 def border_of(program: ExportedProgram, path: Path) -> Border:
-    """Returns what goes in and out; a program has one input and a dictionary of outputs."""
-    (name,) = program.graph_signature.user_inputs
-    (node,) = (node for node in program.graph.nodes if node.name == name)
-    example = node.meta["val"]
-    shape = fixed_shape(node.name, tuple(example.shape), path)
-    dtype = str(example.dtype).removeprefix("torch.")
+    """Returns what goes in and out; a program has a dictionary of outputs."""
+    nodes = {node.name: node for node in program.graph.nodes}
+    given = program.graph_signature.user_inputs
+    examples = {str(name): nodes[str(name)].meta["val"] for name in given}
     count = len(program.graph_signature.user_outputs)
     tree = program.call_spec.out_spec
     assert tree is not None
     places = tree.unflatten(range(count))
     return Border(
-        TensorSpec(node.name, shape, dtype),
-        tuple(example.stride()),
+        tuple(_spec_of(name, example, path) for name, example in examples.items()),
+        tuple(tuple(example.stride()) for example in examples.values()),
         tuple(sorted(places, key=places.__getitem__)),
     )
+
+
+def _spec_of(name: str, example: Tensor, path: Path) -> TensorSpec:
+    shape = fixed_shape(name, tuple(example.shape), path)
+    return TensorSpec(name, shape, str(example.dtype).removeprefix("torch."))
 
 
 def require_precision(program: ExportedProgram, precision: str, path: Path) -> None:
@@ -134,11 +137,12 @@ def require_precision(program: ExportedProgram, precision: str, path: Path) -> N
         )
 
 
-def call_of(program: ExportedProgram, device: torch.device) -> Callable[[Tensor], Sequence[Tensor]]:
-    """Returns a function from the program's input to its outputs, its weights channels-last."""
+def call_of(program: ExportedProgram, device: torch.device) -> Callable[..., Sequence[Tensor]]:
+    """Returns a function from the program's inputs to its outputs, its weights channels-last."""
     tensors = {**program.state_dict, **program.constants}
-    *fixed, last = program.graph_signature.input_specs
-    assert last.kind is InputKind.USER_INPUT
+    specs = program.graph_signature.input_specs
+    fixed = specs[: -len(program.graph_signature.user_inputs)]
+    assert all(spec.kind is not InputKind.USER_INPUT for spec in fixed)
     weights = [_placed(tensors[str(spec.target)], device) for spec in fixed]
     # The generated function needs no module; without one the graph, which is large, can go.
     return partial(type(program.graph_module).forward, None, *weights)

@@ -9,7 +9,8 @@ from torch.optim import Optimizer
 
 from hwsearch.train.lars import Lars
 
-_MOMENTUM = 0.9
+MOMENTUM = 0.9
+"""Of sgd and lars."""
 _LR_OF_256 = {"sgd": 0.03, "lars": 0.3, "adamw": 0.001}
 """Peak learning rates for each 256 images of a batch: of MoCo v2 (arXiv 2003.04297), of SimCLR
 (arXiv 2002.05709), and AdamW's own, which takes no batch of 256 into account."""
@@ -52,4 +53,4 @@ def make_optimiser(
         return Lars([group | {"adapts": at % 2 == 0} for at, group in enumerate(groups)], lr=0.0)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=0.0)
-    return torch.optim.SGD(groups, lr=0.0, momentum=_MOMENTUM)
+    return torch.optim.SGD(groups, lr=0.0, momentum=MOMENTUM)

@@ -1,0 +1,1 @@
+"""Learned cells: differentiable architecture search driven by images without labels."""
