@@ -94,6 +94,9 @@ class Method(nn.Module, ABC, Generic[T]):
     def after_step(self) -> None:
         """Moves the teacher and its memory, if any; called once after the optimiser's step."""
 
+    def skip_step(self) -> None:
+        """Forgets what `targets` noted, in place of `after_step`: nothing was trained."""
+
     @abstractmethod
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the supernet with its projection head, with the weights asked for.

@@ -153,6 +153,11 @@ class DenseCl(Method[DenseTargets]):
         self.image_queue.enqueue()
         self.position_queue.enqueue()
 
+    def skip_step(self) -> None:
+        """Keeps the keys of the step out of the queues."""
+        self.image_queue.drop()
+        self.position_queue.drop()
+
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the trained encoder or its slow copy."""
         return (self.student if weights == "online" else self.teacher.module).encoder

@@ -123,6 +123,10 @@ class Distilled(TaughtMethod[DistilledTargets[Any]]):
         """Returns the method's own."""
         return self.method.steady_parameters()
 
+    def skip_step(self) -> None:
+        """Forgets the step of the method inside."""
+        self.method.skip_step()
+
     def after_step(self) -> None:
         """Ends the step of the method."""
         self.method.after_step()

@@ -75,6 +75,10 @@ class KeyedMethod(Method[KeyTargets]):
         self.teacher.update(self.online, self._progress)
         self.queue.enqueue()
 
+    def skip_step(self) -> None:
+        """Keeps the keys of the step out of the queue."""
+        self.queue.drop()
+
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the trained encoder or its slow copy."""
         return self.online if weights == "online" else self.teacher.module

@@ -71,6 +71,10 @@ class KeyQueue(nn.Module):
                 self._replace(keys_BD, indices_B)
         self._waiting = []
 
+    def drop(self) -> None:
+        """Forgets the keys that were noted."""
+        self._waiting = []
+
     @torch.no_grad()
     def _replace(self, keys_BD: Tensor, indices_B: Tensor) -> None:
         size = len(self.owners_K)

@@ -113,6 +113,10 @@ class Specialised(Method[PathTargets]):
         own = list(self.method.steady_parameters())
         return [*own, *self.head.parameters()] if own else own
 
+    def skip_step(self) -> None:
+        """Forgets the step of the method inside."""
+        self.method.skip_step()
+
     def after_step(self) -> None:
         """Ends the step of the method."""
         self.method.after_step()
