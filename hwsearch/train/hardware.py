@@ -6,7 +6,7 @@ import torch
 
 from hwsearch.device import fingerprint
 from hwsearch.errors import HwsearchError
-from hwsearch.train.options import TrainOptions
+from hwsearch.train.recipe import RunOptions
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -37,12 +37,14 @@ class Hardware:
         return torch.autocast(self.device, _TYPES[self.amp], enabled=self.amp != "fp32")
 
 
-def choose_hardware(options: TrainOptions) -> Hardware:
-    """Resolves "auto" for this machine.
+def choose_hardware(options: RunOptions) -> Hardware:
+    """Resolves "auto" for this machine, and takes the threads asked for.
 
     Raises:
         HwsearchError: If what was asked for is not here.
     """
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     has_gpu = torch.cuda.is_available()
     device = options.device if options.device != "auto" else "cuda" if has_gpu else "cpu"
     if device == "cuda" and not has_gpu:

@@ -10,6 +10,7 @@ from hwsearch.checkpoint import Checkpoint, Header, build_method, load_weights
 from hwsearch.clusters.tree import name_of
 from hwsearch.data.augment import augment
 from hwsearch.data.loader import Batch, Loader, LoaderOptions
+from hwsearch.data.order import Order
 from hwsearch.data.reading import WorkerDied
 from hwsearch.data.sources import Source
 from hwsearch.nn.norms import synchronise
@@ -22,18 +23,14 @@ from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.spaces import get_space
 from hwsearch.train.distributed import check_equal, groups_of_one
 from hwsearch.train.hardware import Hardware
+from hwsearch.train.identity import CONFIG_NAME
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.monitor import Monitor
-from hwsearch.train.options import TrainOptions
 from hwsearch.train.pace import Pace
-from hwsearch.train.passes import PassSettings
-from hwsearch.train.phases import PathSchedule
-from hwsearch.train.schedule import Schedule
+from hwsearch.train.recipe import RunOptions
 from hwsearch.train.start import Start
 from hwsearch.train.stop import StopRequest
 from hwsearch.train.trainer import StepResult, StepSettings, Trainer
-
-CONFIG_NAME = "config.toml"
 
 
 class Session:
@@ -45,19 +42,28 @@ class Session:
         header: What the run's checkpoints say about it; resolves what the options leave open.
         source: The images.
         metrics: The run's log, on the one process that writes files.
+        settings: What its steps have in common.
+        order: Which images each batch has; all of them in a random order by default.
         monitor: What judges the networks now and then, if asked for; on that process, too.
         teacher: What the method follows, if it follows an external one.
         start: The earlier run that this one goes on from, if there is one.
+
+    Attributes:
+        verb: The command that the run is of.
     """
+
+    verb = "train"
 
     def __init__(
         self,
-        options: TrainOptions,
+        options: RunOptions,
         hardware: Hardware,
         header: Header,
         source: Source,
         metrics: Metrics | None,
         *,
+        settings: StepSettings,
+        order: Order | None = None,
         monitor: Monitor | None = None,
         teacher: ExternalTeacher | None = None,
         start: Start | None = None,
@@ -80,7 +86,7 @@ class Session:
             ),
             rank=rank(),
             world=world(),
-            order=start.order if start is not None else None,
+            order=order,
         )
         norm = header.recipe["norm"]
         groups = groups_of_one(header.settings.norm_groups, norm)
@@ -101,7 +107,7 @@ class Session:
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
-        self._trainer = Trainer(method, space, _step_settings(options, header, start), hardware)
+        self._trainer = Trainer(method, space, settings, hardware)
         self._saved_at, self._saved_step = time.monotonic(), -1
 
     def restore(self, checkpoint: Checkpoint | None) -> None:
@@ -126,7 +132,7 @@ class Session:
         """
         steps, start, quiet = self._header.steps, self._trainer.step, self._metrics is None
         self._pace = Pace(self._loader)
-        with StopRequest() as stop, track("train", steps, start=start, quiet=quiet) as advance:
+        with StopRequest() as stop, track(self.verb, steps, start=start, quiet=quiet) as advance:
             for batch in self._batches(stop):
                 loss = self._take_step(batch)
                 advance(1, f"loss {loss:.3f}")
@@ -150,7 +156,7 @@ class Session:
     def _take_step(self, batch: Batch) -> float:
         """Trains on a batch; logs, judges and saves what is due; returns the loss."""
         views, trainer = self._views(batch), self._trainer
-        result = trainer.run_step(views)
+        result = self._step(views)
         last = trainer.step == self._header.steps
         if last or trainer.step % self._options.log_steps == 0:
             self._log(result, views, batch.epoch)
@@ -161,6 +167,9 @@ class Session:
                 self._save()
         return result.loss
 
+    def _step(self, views: Views) -> StepResult:
+        return self._trainer.run_step(views)
+
     def _stop(self, stop: StopRequest) -> NoReturn:
         assert stop.received is not None
         if self._saved_step != self._trainer.step:
@@ -168,7 +177,7 @@ class Session:
         if self._metrics is not None:
             say(
                 f"Stopped by {stop.received.name} after step {self._trainer.step} of "
-                f"{self._header.steps}; the checkpoint is saved. Go on: hwsearch train "
+                f"{self._header.steps}; the checkpoint is saved. Go on: hwsearch {self.verb} "
                 f"--config {shlex.quote(str(self._options.out / CONFIG_NAME))} --resume"
             )
         raise SystemExit(stop.exit_code)
@@ -231,36 +240,16 @@ class Session:
         late = time.monotonic() - self._saved_at >= 60 * self._options.checkpoint_minutes
         return late or (every is not None and step % every == 0)
 
+    def _progress(self) -> Mapping[str, Any]:
+        """Returns what a checkpoint tells beside tensors, fit for JSON."""
+        return {"loader": self._loader.state_dict(), "trainer": self._trainer.progress()}
+
     def _save(self) -> None:
         if self._metrics is None:
             return
         self._trainer.check_weights()
         self._metrics.sync()
-        progress: Mapping[str, Any] = {
-            "loader": self._loader.state_dict(),
-            "trainer": self._trainer.progress(),
-        }
-        header = replace(self._header, step=self._trainer.step, progress=progress)
+        header = replace(self._header, step=self._trainer.step, progress=self._progress())
         state = self._trainer.method.state_dict()
         Checkpoint(header, state, self._trainer.optimiser_state()).save(self._options.out)
         self._saved_at, self._saved_step = time.monotonic(), self._trainer.step
-
-
-def _step_settings(options: TrainOptions, header: Header, start: Start | None) -> StepSettings:
-    schedule = Schedule(
-        steps=header.steps,
-        lr=header.recipe["lr"],
-        warmup_steps=round(options.warmup * header.steps),
-        random_subnets=options.random_subnets,
-        sampling=options.sampling,
-        seed=options.seed,
-    )
-    if start is not None and start.order is not None:
-        schedule = PathSchedule(**vars(schedule), order=start.order)
-    return StepSettings(
-        schedule=schedule,
-        optimizer=options.optimizer,
-        weight_decay=options.weight_decay,
-        clip_norm=options.clip_norm,
-        passes=PassSettings(options.loss_weights, options.follow_max, options.accumulate),
-    )
