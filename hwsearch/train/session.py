@@ -168,6 +168,7 @@ class Session:
         return result.loss
 
     def _step(self, views: Views) -> StepResult:
+        """Trains on the views of a batch."""
         return self._trainer.run_step(views)
 
     def _stop(self, stop: StopRequest) -> NoReturn:
@@ -205,15 +206,15 @@ class Session:
     def _log(self, result: StepResult, views: Views, epoch: int) -> None:
         step = self._trainer.step
         row: dict[str, float | str] = {"step": step, "epoch": epoch, "loss": result.loss}
-        row |= self._whereabouts(step)
+        row |= self._figures(step)
         row |= {f"loss_{role}": loss for role, loss in result.losses.items()}
         row |= {"embedding_std": result.embedding_std}
         row |= {"effective_rank": self._trainer.effective_rank(views), "lr": result.lr}
         if self._metrics is not None:
             self._metrics.write(row | self._pace.lap())
 
-    def _whereabouts(self, step: int) -> dict[str, float | str]:
-        """Returns what a run that goes on from another adds to a line of its log."""
+    def _figures(self, step: int) -> dict[str, float | str]:
+        """Returns what this kind of run adds to a line of its log."""
         if self._start is None:
             return {}
         told: dict[str, float | str] = {"total_step": self._header.recipe["start_steps"] + step}
