@@ -202,6 +202,23 @@ VERBS = {
             "--labelled labelled/train --out routes/labelled",
         ),
     ),
+    "learn": Verb(
+        group="research",
+        module="hwsearch.learn",
+        options="LearnOptions",
+        function="learn",
+        summary="Learn a network without labels, to a measured latency.",
+        example=(
+            "hwsearch learn --data photos --space inverted-32 --latency-ms 0.15 "
+            "--table inverted-32-onnxruntime-fp32-b1-t1 --out learned/photos"
+        ),
+        more_examples=(
+            "hwsearch learn --data photos --space inverted-32 --latency-ms 0.15 "
+            "--table inverted-32-onnxruntime-fp32-b1-t1 --out learned/photos --resume",
+            "hwsearch learn --data photos --space bottleneck-32 --method moco-v2 --latency-ms 0.25 "
+            "--table bottleneck-32-openvino-fp32-b1-t1 --out learned/openvino",
+        ),
+    ),
     "correlate": Verb(
         group="research",
         module="hwsearch.correlation.run",
