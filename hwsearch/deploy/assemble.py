@@ -31,7 +31,7 @@ from hwsearch.export.precision import converter_versions, in_precision
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.nn import StaticNet
-from hwsearch.profiling.remeasure import remeasure
+from hwsearch.profiling.remeasure import Measured, remeasure
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Engine, Form, LoadOptions, Portable
 from hwsearch.search.front import FrontPoint
@@ -112,6 +112,15 @@ class Assembler:
             HwsearchError: If the table is of another device, the engine cannot be built, or its
                 outputs differ from the network's.
         """
+        built, table = self.build(point), self.inputs.table(point.table)
+        return self.finish(built, built.measured(table, self.seconds))
+
+    def build(self, point: FrontPoint) -> "Built":
+        """Builds an engine in an empty folder, and checks what it computes.
+
+        Raises:
+            HwsearchError: As a call does.
+        """
         table, folder = self.inputs.table(point.table), self.folder
         require_this_device(table)
         runtime = get_runtime(table.runtime)
@@ -123,20 +132,18 @@ class Assembler:
                 judged = self.judge(loaded, original, table.precision)
             check_parity(judged.parity, table.precision, table.runtime)
             check_distance(judged.after, judged.before, table.precision, table.runtime)
-        measured = remeasure({"engine": engine}, table, budget_seconds=self.seconds)["engine"]
         known = self.described(point, original, judged)
+        versions = {**known.versions, table.runtime: runtime.version}
+        known = replace(known, provider=loaded.provider, engine=engine.name, versions=versions)
+        return Built(engine, known)
+
+    def finish(self, built: "Built", measured: Measured) -> Manifest:
+        """Returns the manifest of an engine that was measured, once its README is written."""
+        known, folder = built.known, self.folder
         manifest = replace(
             known,
-            provider=loaded.provider,
-            engine=engine.name,
-            latency=replace(
-                known.latency,
-                measured_ms=measured.latency_ms,
-                measured_stderr_rel=measured.stderr_rel,
-                flags=measured.flags,
-            ),
+            latency=built.latency(measured),
             device=fingerprint(),
-            versions={**known.versions, table.runtime: runtime.version},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_readme(folder, manifest)
@@ -212,6 +219,32 @@ class Assembler:
             return None
         run = partial(outputs_of, engine, original.takes, original.gives)
         return self.head.judge(run, original.takes)
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine that computes what its network does, before it is measured.
+
+    Attributes:
+        engine: Its main file.
+        known: What its manifest says so far.
+    """
+
+    engine: Path
+    known: Manifest
+
+    def latency(self, measured: Measured) -> Latency:
+        """Returns what its manifest says of its latency."""
+        return replace(
+            self.known.latency,
+            measured_ms=measured.latency_ms,
+            measured_stderr_rel=measured.stderr_rel,
+            flags=measured.flags,
+        )
+
+    def measured(self, table: Table, seconds: float) -> Measured:
+        """Measures it alone, on the scale of its table."""
+        return remeasure({"engine": self.engine}, table, budget_seconds=seconds)["engine"]
 
 
 @dataclass(frozen=True)

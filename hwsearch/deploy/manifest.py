@@ -9,10 +9,10 @@ from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.kit.parity import OutputError
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA = 4
+SCHEMA = 5
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
 3: what distance the search found. 4: the budget, and marks of the measurement; several
-outputs, the errors of each; a classifier."""
+outputs, the errors of each; a classifier. 5: the precisions it was chosen from."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -131,6 +131,31 @@ class Distance(msgspec.Struct, frozen=True):
     stand_in: str = ""
 
 
+class InPrecision(msgspec.Struct, frozen=True):
+    """The network as an engine in one precision, one of those that were compared.
+
+    All of them were measured in one process, on the scale of the first one's table. One that cannot
+    be delivered says why, and has no figures.
+
+    Attributes:
+        precision: Numbers it computes in.
+        latency_ms: Milliseconds a call.
+        low_ms: Lower end of the 90 % interval of what another process would measure.
+        high_ms: Upper end.
+        ratio: Its latency over the first one's.
+        distance: The engine's own teacher distance.
+        refused: Why it cannot be delivered, or empty.
+    """
+
+    precision: str
+    latency_ms: float | None
+    low_ms: float | None
+    high_ms: float | None
+    ratio: float | None
+    distance: float | None
+    refused: str = ""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """Everything about one delivered engine.
 
@@ -145,6 +170,7 @@ class Manifest(msgspec.Struct, frozen=True):
         threads: Threads it was measured with.
         engine: File name of the engine.
         files: sha256 of every file but the manifest.
+        precisions: What it was chosen from with --precision auto, the most exact first.
         classifier: What it tells classes by, if it does.
         checkpoint: Fingerprint of the weights it was extracted from, or of the ready model.
         device: Fingerprint of the machine that built and measured it.
@@ -172,6 +198,7 @@ class Manifest(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     created: str
     files: dict[str, str]
+    precisions: tuple[InPrecision, ...] = ()
 
     @property
     def is_ready_model(self) -> bool:

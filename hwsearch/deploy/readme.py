@@ -18,7 +18,7 @@ A call (images: $batch, threads: $threads) took $measured_ms ms on the machine t
 | | name | type |
 |---|---|---|
 $ports
-
+$precisions
 Images are cut to their centre square, scaled to $side × $side pixels (bilinear,
 antialiased), divided by 255, and normalised: mean $mean, standard deviation $std for red, green and
 blue.
@@ -171,6 +171,7 @@ def _values(manifest: Manifest) -> dict[str, object]:
         "threads": manifest.threads,
         "measured_ms": f"{manifest.latency.measured_ms:.3f}",
         "ports": "\n".join(_ports(manifest)),
+        "precisions": _precisions(manifest),
         "side": takes.side,
         "mean": list(takes.mean),
         "std": list(takes.std),
@@ -180,6 +181,23 @@ def _values(manifest: Manifest) -> dict[str, object]:
         "names_c": ", ".join(f'"{name}"' for name in names),
         "hint": "bf16" if manifest.precision == "bf16" else "f32",
     }
+
+
+def _precisions(manifest: Manifest) -> str:
+    """Returns what the engine was chosen from, if it was."""
+    rows = [
+        f"| {one.precision} | {one.latency_ms:.3f} | {one.ratio:.3f} | {one.distance:.4f} |"
+        for one in manifest.precisions
+        if one.latency_ms is not None
+    ]
+    if not rows:
+        return ""
+    head = [
+        "| precision | ms a call | to the first | distance to the teacher |",
+        "|---|---|---|---|",
+    ]
+    text = "It was chosen from these, measured in one process:"
+    return "\n".join(["", text, "", *head, *rows, ""])
 
 
 def _ports(manifest: Manifest) -> list[str]:

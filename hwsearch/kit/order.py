@@ -24,7 +24,7 @@ class Order:
         journal: Where visits go.
         header: The journal's header.
         runtime: Name of the runtime.
-        precision: Numbers that the engines compute in.
+        precision: Numbers that the references compute in, and every job that names no others.
         threads: CPU threads a call.
         references: Engines of the small and the large reference.
         jobs: Engines to be measured.
