@@ -26,6 +26,7 @@ def write_table(
     precision: str = "fp32",
     slower: float = 1.0,
     batch: int = 1,
+    threads: int = 2,
 ) -> Path:
     """Writes a table whose networks cost what their MACs and their depth cost together."""
     rng = np.random.default_rng(seed)
@@ -57,7 +58,7 @@ def write_table(
         runtime=runtime,
         precision=precision,
         batch=batch,
-        threads=2,
+        threads=threads,
         device=device,
         fingerprint={},
         versions={},

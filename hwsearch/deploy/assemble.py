@@ -4,7 +4,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.manifest import SCHEMA, Classifier, Distance, Latency, Manifest, Parity
 from hwsearch.deploy.originals import (
+    Calls,
     Original,
     calibration_feeds,
     inputs_of,
@@ -66,6 +67,7 @@ class Assembler:
         distance: To the teacher.
         seconds: Most time for measuring an engine's latency.
         head: Makes a network tell classes, if it is to.
+        calls: How engines are to be called.
     """
 
     folder: Path
@@ -73,6 +75,7 @@ class Assembler:
     distance: DeliveredDistance
     seconds: float
     head: ClassifierHead | None = None
+    calls: Calls = field(default_factory=Calls)
 
     def __post_init__(self) -> None:
         ready = isinstance(self.inputs.students, CatalogueStudents)
@@ -93,6 +96,7 @@ class Assembler:
             form: What the engine will be built from.
         """
         table = self.inputs.table(point.table)
+        self.calls.check(table.runtime)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         return open_original(
@@ -103,6 +107,7 @@ class Assembler:
             batch=table.batch,
             form=form,
             precision=table.precision,
+            calls=self.calls,
         )
 
     def __call__(self, point: FrontPoint) -> Manifest:
@@ -127,7 +132,7 @@ class Assembler:
         with self.open(point, runtime.takes) as original:
             model = self.in_precision(original, table)
             engine = runtime.build(model, folder, BuildOptions(precision=table.precision))
-            options = LoadOptions(threads=table.threads, precision=table.precision)
+            options = LoadOptions(table.threads, table.precision, batch=table.batch)
             with runtime.load(engine, options) as loaded:
                 judged = self.judge(loaded, original, table.precision)
             check_parity(judged.parity, table.precision, table.runtime)
@@ -157,13 +162,18 @@ class Assembler:
 
     def in_precision(self, original: Original, table: Table) -> Portable:
         """Writes what an engine is built from, quantised on the target images for int8."""
-        return in_precision(
+        plain = replace(original.takes, raw=False)
+        model = in_precision(
             original.model,
             self.folder / f"model_{table.precision}.onnx",
             runtime=table.runtime,
             precision=table.precision,
-            feeds=lambda: calibration_feeds(original.takes, self.images),
+            feeds=lambda: calibration_feeds(plain, self.images),
         )
+        for path in {original.model.onnx, model.onnx}:
+            if path is not None:
+                self.calls.write(path, original.takes)
+        return model
 
     def judge(self, engine: Engine, original: Original, precision: str) -> "Judged":
         """Compares a loaded engine with the network on all target images.

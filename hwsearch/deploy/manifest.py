@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from hwsearch.data.prepare import normalise_array
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.kit.parity import OutputError
@@ -12,7 +14,8 @@ MANIFEST_NAME = "manifest.json"
 SCHEMA = 5
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
 3: what distance the search found. 4: the budget, and marks of the measurement; several
-outputs, the errors of each; a classifier. 5: the precisions it was chosen from."""
+outputs, the errors of each; a classifier. 5: the precisions it was chosen from; inputs of
+any batch, and of bytes."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -24,6 +27,9 @@ class Input(msgspec.Struct, frozen=True):
         mean: Subtracted from values scaled to 0–1, for red, green and blue.
         std: Divides the result, likewise.
         batch: Images a call.
+        any_batch: Whether it takes any number of images a call; `batch` was measured.
+        raw: Whether it takes the cut and scaled image as it is, uint8[batch, side, side, 3], and
+            normalises it itself, instead of float32[batch, 3, side, side].
     """
 
     name: str
@@ -31,6 +37,13 @@ class Input(msgspec.Struct, frozen=True):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     batch: int
+    any_batch: bool = False
+    raw: bool = False
+
+
+def input_of(takes: Input, images: np.ndarray) -> np.ndarray:
+    """Returns cut and scaled images, uint8[N, S, S, 3], as an engine takes them."""
+    return images if takes.raw else normalise_array(images, takes.mean, takes.std)
 
 
 class Output(msgspec.Struct, frozen=True):

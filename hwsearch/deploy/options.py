@@ -74,6 +74,14 @@ class DeployOptions:
     """How much further from the teacher than in the most exact precision --precision auto lets an
     engine be, as a share of that one's distance (or of 0.05, where that is less)."""
 
+    dynamic_batch: bool = False
+    """Let the engine take any number of images a call; it is measured with the table's batch. For
+    onnxruntime and openvino."""
+
+    raw_input: bool = False
+    """Let the engine take the image's bytes, uint8[batch, height, width, 3] of its input size, and
+    scale and normalise them itself. For onnxruntime, openvino and tensorrt."""
+
     measure_seconds: float = 10.0
     """Most time for measuring the engine's latency."""
 

@@ -10,6 +10,7 @@ from hwsearch.deploy.build import build_here
 from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.far import why_elsewhere, write_build_folder
 from hwsearch.deploy.options import DeployOptions
+from hwsearch.deploy.originals import Calls
 from hwsearch.deploy.precisions import AUTO, searched_for, with_siblings
 from hwsearch.deploy.source import open_network, point_of
 from hwsearch.deploy.tell import tell_build_folder
@@ -106,7 +107,8 @@ def _assembler(folder: Path, inputs: SearchInputs, options: DeployOptions) -> As
         side = inputs.space.input_side(inputs.space.maximum)
         head = ClassifierHead(load_labelled(options.labelled, side))
     distance = engine_distance(inputs)
-    return Assembler(folder, inputs, distance, options.measure_seconds, head)
+    calls = Calls(any_batch=options.dynamic_batch, raw=options.raw_input)
+    return Assembler(folder, inputs, distance, options.measure_seconds, head, calls)
 
 
 def _send(

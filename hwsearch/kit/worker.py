@@ -75,7 +75,9 @@ class _Loader:
 
     def __init__(self, order: Order) -> None:
         self._runtime = get_runtime(order.runtime)
-        self._options = LoadOptions(order.threads, order.precision, shared_pool=True)
+        self._options = LoadOptions(
+            order.threads, order.precision, shared_pool=True, batch=order.batch
+        )
         self._precisions = {job.engine: job.precision for job in order.jobs if job.precision}
         self.providers: set[str] = set()
 

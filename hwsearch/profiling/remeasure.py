@@ -144,6 +144,7 @@ def _order(
         settings=Settings(
             seconds, min_seconds=min(MIN_SECONDS, seconds / 2), pace_hz=table.pace_hz
         ),
+        batch=table.batch,
     )
 
 
