@@ -156,6 +156,8 @@ VERBS = {
         ),
         more_examples=(
             "hwsearch deploy searches/photos --pick max-latency-ms=2.5 --out engines/fast",
+            "hwsearch deploy searches/photos --precision auto --out engines/best "
+            "--table bottleneck-32-onnxruntime-fp32-b1-t2",
             "hwsearch deploy --checkpoint runs/photos --subnet max --images photos "
             "--table bottleneck-32-onnxruntime-fp32-b1-t2 --out engines/max",
         ),

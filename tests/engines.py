@@ -8,10 +8,13 @@ from searches import options, write_table
 from hwsearch.deploy import assemble
 from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.manifest import write_manifest
+from hwsearch.deploy.originals import Calls
 from hwsearch.profiling.remeasure import Measured
 from hwsearch.search.front import FrontPoint, read_front
 from hwsearch.search.inputs import open_search
 from hwsearch.search.run import search
+
+PLAIN = Calls()
 
 
 def assemble_engine(
@@ -19,7 +22,10 @@ def assemble_engine(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     runtime: str,
+    *,
     head: ClassifierHead | None = None,
+    calls: Calls = PLAIN,
+    precision: str = "fp32",
     **given: object,
 ) -> tuple[Path, FrontPoint]:
     """Searches and assembles the fastest network; its latency is not measured.
@@ -30,9 +36,10 @@ def assemble_engine(
     monkeypatch.setattr(assemble, "require_this_device", lambda table: None)
     measured = Measured(1.0, 0.01, 5, ())
     monkeypatch.setattr(assemble, "remeasure", lambda models, *_, **__: {"engine": measured})
-    known = {"tables": (str(write_table(folder, runtime)),), "tables_dir": None, "evaluations": 4}
+    table = write_table(folder, runtime, precision=precision, threads=1)
+    known = {"tables": (str(table),), "tables_dir": None, "evaluations": 4}
     found = open_search(search(options(made, folder / "search", **known | given)))
     point, out = read_front(folder / "search")[0], folder / "engine"
     distance = assemble.engine_distance(found)
-    write_manifest(out, assemble.Assembler(out, found, distance, 1.0, head)(point))
+    write_manifest(out, assemble.Assembler(out, found, distance, 1.0, head, calls)(point))
     return out, point

@@ -27,6 +27,7 @@ def write_table(
     precision: str = "fp32",
     slower: float = 1.0,
     batch: int = 1,
+    threads: int = 2,
     space: Space = SPACE,
 ) -> Path:
     """Writes a table whose networks cost what their MACs and their depth cost together."""
@@ -59,7 +60,7 @@ def write_table(
         runtime=runtime,
         precision=precision,
         batch=batch,
-        threads=2,
+        threads=threads,
         device=device,
         fingerprint={},
         versions={},

@@ -15,6 +15,7 @@ from searches import made
 
 import hwsearch
 from hwsearch.data.prepare import prepare
+from hwsearch.deploy.originals import Calls
 
 __all__ = ["made"]
 
@@ -22,9 +23,13 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (48, 70, 3), np.uint8)
 LAST = "    np.save(f'{name}.npy', output)\n"
 
 
-@pytest.fixture(params=["onnxruntime", "openvino"])
+@pytest.fixture(params=["onnxruntime", "openvino", "onnxruntime raw", "openvino raw"])
 def engine(made, tmp_path, monkeypatch, request) -> Path:
-    folder, _ = assemble_engine(made, tmp_path, monkeypatch, request.param, task="segmentation")
+    runtime, _, raw = request.param.partition(" ")
+    calls = Calls(any_batch=bool(raw), raw=bool(raw))
+    folder, _ = assemble_engine(
+        made, tmp_path, monkeypatch, runtime, calls=calls, task="segmentation"
+    )
     Image.fromarray(PHOTO).save(folder / "photo.png")
     return folder
 
@@ -46,7 +51,7 @@ def test_its_python_gives_the_same(engine):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++")
-@pytest.mark.parametrize("engine", ["openvino"], indirect=True)
+@pytest.mark.parametrize("engine", ["openvino", "openvino raw"], indirect=True)
 def test_its_cpp_gives_the_same(engine):
     """Only OpenVINO's Python package brings headers."""
     (code,) = blocks(engine, "cpp")

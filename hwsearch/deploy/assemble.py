@@ -4,7 +4,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.manifest import SCHEMA, Classifier, Distance, Latency, Manifest, Parity
 from hwsearch.deploy.originals import (
+    Calls,
     Original,
     calibration_feeds,
     inputs_of,
@@ -31,7 +32,7 @@ from hwsearch.export.precision import converter_versions, in_precision
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.nn import StaticNet
-from hwsearch.profiling.remeasure import remeasure
+from hwsearch.profiling.remeasure import Measured, remeasure
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Engine, Form, LoadOptions, Portable
 from hwsearch.search.front import FrontPoint
@@ -66,6 +67,7 @@ class Assembler:
         distance: To the teacher.
         seconds: Most time for measuring an engine's latency.
         head: Makes a network tell classes, if it is to.
+        calls: How engines are to be called.
     """
 
     folder: Path
@@ -73,6 +75,7 @@ class Assembler:
     distance: DeliveredDistance
     seconds: float
     head: ClassifierHead | None = None
+    calls: Calls = field(default_factory=Calls)
 
     def __post_init__(self) -> None:
         ready = isinstance(self.inputs.students, CatalogueStudents)
@@ -93,6 +96,7 @@ class Assembler:
             form: What the engine will be built from.
         """
         table = self.inputs.table(point.table)
+        self.calls.check(table.runtime)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         return open_original(
@@ -103,6 +107,7 @@ class Assembler:
             batch=table.batch,
             form=form,
             precision=table.precision,
+            calls=self.calls,
         )
 
     def __call__(self, point: FrontPoint) -> Manifest:
@@ -112,31 +117,38 @@ class Assembler:
             HwsearchError: If the table is of another device, the engine cannot be built, or its
                 outputs differ from the network's.
         """
+        built, table = self.build(point), self.inputs.table(point.table)
+        return self.finish(built, built.measured(table, self.seconds))
+
+    def build(self, point: FrontPoint) -> "Built":
+        """Builds an engine in an empty folder, and checks what it computes.
+
+        Raises:
+            HwsearchError: As a call does.
+        """
         table, folder = self.inputs.table(point.table), self.folder
         require_this_device(table)
         runtime = get_runtime(table.runtime)
         with self.open(point, runtime.takes) as original:
             model = self.in_precision(original, table)
             engine = runtime.build(model, folder, BuildOptions(precision=table.precision))
-            options = LoadOptions(threads=table.threads, precision=table.precision)
+            options = LoadOptions(table.threads, table.precision, batch=table.batch)
             with runtime.load(engine, options) as loaded:
                 judged = self.judge(loaded, original, table.precision)
             check_parity(judged.parity, table.precision, table.runtime)
             check_distance(judged.after, judged.before, table.precision, table.runtime)
-        measured = remeasure({"engine": engine}, table, budget_seconds=self.seconds)["engine"]
         known = self.described(point, original, judged)
+        versions = {**known.versions, table.runtime: runtime.version}
+        known = replace(known, provider=loaded.provider, engine=engine.name, versions=versions)
+        return Built(engine, known)
+
+    def finish(self, built: "Built", measured: Measured) -> Manifest:
+        """Returns the manifest of an engine that was measured, once its README is written."""
+        known, folder = built.known, self.folder
         manifest = replace(
             known,
-            provider=loaded.provider,
-            engine=engine.name,
-            latency=replace(
-                known.latency,
-                measured_ms=measured.latency_ms,
-                measured_stderr_rel=measured.stderr_rel,
-                flags=measured.flags,
-            ),
+            latency=built.latency(measured),
             device=fingerprint(),
-            versions={**known.versions, table.runtime: runtime.version},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_readme(folder, manifest)
@@ -150,13 +162,18 @@ class Assembler:
 
     def in_precision(self, original: Original, table: Table) -> Portable:
         """Writes what an engine is built from, quantised on the target images for int8."""
-        return in_precision(
+        plain = replace(original.takes, raw=False)
+        model = in_precision(
             original.model,
             self.folder / f"model_{table.precision}.onnx",
             runtime=table.runtime,
             precision=table.precision,
-            feeds=lambda: calibration_feeds(original.takes, self.images),
+            feeds=lambda: calibration_feeds(plain, self.images),
         )
+        for path in {original.model.onnx, model.onnx}:
+            if path is not None:
+                self.calls.write(path, original.takes)
+        return model
 
     def judge(self, engine: Engine, original: Original, precision: str) -> "Judged":
         """Compares a loaded engine with the network on all target images.
@@ -212,6 +229,32 @@ class Assembler:
             return None
         run = partial(outputs_of, engine, original.takes, original.gives)
         return self.head.judge(run, original.takes)
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine that computes what its network does, before it is measured.
+
+    Attributes:
+        engine: Its main file.
+        known: What its manifest says so far.
+    """
+
+    engine: Path
+    known: Manifest
+
+    def latency(self, measured: Measured) -> Latency:
+        """Returns what its manifest says of its latency."""
+        return replace(
+            self.known.latency,
+            measured_ms=measured.latency_ms,
+            measured_stderr_rel=measured.stderr_rel,
+            flags=measured.flags,
+        )
+
+    def measured(self, table: Table, seconds: float) -> Measured:
+        """Measures it alone, on the scale of its table."""
+        return remeasure({"engine": self.engine}, table, budget_seconds=seconds)["engine"]
 
 
 @dataclass(frozen=True)

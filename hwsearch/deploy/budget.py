@@ -1,8 +1,11 @@
 """A budget that holds: what may meet it is measured before one network is delivered."""
 
+import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -152,6 +155,16 @@ class Budget:
             return []
         rows = rows[[np.argmin(known.excess(now.codes[rows]))]]
         return told(describe(now, rows, known.costs), self.evaluations, known)
+
+
+@contextmanager
+def open_budget(limit_ms: float, inputs: SearchInputs, tables: Sequence[Table]) -> Iterator[Budget]:
+    """Yields a budget whose measurements are forgotten when it ends; see `Budget.open`."""
+    with (
+        tempfile.TemporaryDirectory(prefix="hwsearch-") as temporary,
+        Journal.open(Path(temporary) / FILE, KIND, {}) as journal,
+    ):
+        yield Budget.open(inputs, tables, limit_ms, journal)
 
 
 def target_tables(inputs: SearchInputs, text: str) -> list[Table]:

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from hwsearch.deploy.assemble import Assembler
-from hwsearch.deploy.manifest import Manifest, Parity
+from hwsearch.deploy.manifest import Manifest, Parity, input_of
 from hwsearch.deploy.originals import Original, calibration_feeds
 from hwsearch.deploy.steps import README, steps
 from hwsearch.deploy.verify import check_distance
@@ -144,15 +144,11 @@ def _store(folder: Path, original: Original, assemble: Assembler) -> int:
     takes, shapes = original.takes, [output.shape for output in original.gives]
     size = 4 * sum(prod(shape) for shape in shapes)
     most = max(1, min(MOST_IMAGES, MOST_BYTES // size))
-    inputs = assemble.images.inputs(
-        takes.side, mean=takes.mean, std=takes.std, batch=most, limit=most
-    )
-    inputs_NCHW = next(inputs)
-    outputs = original.run(inputs_NCHW)
-    named = zip(outputs, shapes, strict=True)
-    np.save(folder / INPUTS, inputs_NCHW)
-    np.savez(folder / EXPECTED, *(x.reshape(len(inputs_NCHW), *shape) for x, shape in named))
-    return len(inputs_NCHW)
+    images = input_of(takes, assemble.images.prepared(takes.side)[:most])
+    named = zip(original.run(images), shapes, strict=True)
+    np.save(folder / INPUTS, images)
+    np.savez(folder / EXPECTED, *(x.reshape(len(images), *shape) for x, shape in named))
+    return len(images)
 
 
 def _references(folder: Path, table: Table) -> tuple[str, str]:

@@ -8,9 +8,9 @@ from typing import Self
 
 import numpy as np
 
-from hwsearch.data.prepare import normalise_array, prepare
+from hwsearch.data.prepare import prepare
 from hwsearch.data.sources.decode import decode
-from hwsearch.deploy.manifest import Manifest, check_files, read_manifest
+from hwsearch.deploy.manifest import Manifest, check_files, input_of, read_manifest
 from hwsearch.device import fingerprint, fingerprint_difference
 from hwsearch.errors import HwsearchError
 from hwsearch.runtime import get_runtime
@@ -132,9 +132,13 @@ class LoadedEngine:
         """
         takes, names = self.manifest.input, [output.name for output in self.manifest.outputs]
         prepared = np.stack([prepare(image, takes.side) for image in _pixels(images)])
-        inputs_NCHW = normalise_array(prepared, takes.mean, takes.std)
         found = compute(
-            self._engine, inputs_NCHW, input_name=takes.name, outputs=names, batch=takes.batch
+            self._engine,
+            input_of(takes, prepared),
+            input_name=takes.name,
+            outputs=names,
+            batch=takes.batch,
+            any_batch=takes.any_batch,
         )
         return dict(zip(names, found, strict=True))
 

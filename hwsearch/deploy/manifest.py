@@ -3,16 +3,19 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from hwsearch.data.prepare import normalise_array
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.kit.parity import OutputError
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA = 4
+SCHEMA = 5
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
 3: what distance the search found. 4: the budget, and marks of the measurement; several
-outputs, the errors of each; a classifier."""
+outputs, the errors of each; a classifier. 5: the precisions it was chosen from; inputs of
+any batch, and of bytes."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -24,6 +27,9 @@ class Input(msgspec.Struct, frozen=True):
         mean: Subtracted from values scaled to 0–1, for red, green and blue.
         std: Divides the result, likewise.
         batch: Images a call.
+        any_batch: Whether it takes any number of images a call; `batch` was measured.
+        raw: Whether it takes the cut and scaled image as it is, uint8[batch, side, side, 3], and
+            normalises it itself, instead of float32[batch, 3, side, side].
     """
 
     name: str
@@ -31,6 +37,13 @@ class Input(msgspec.Struct, frozen=True):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     batch: int
+    any_batch: bool = False
+    raw: bool = False
+
+
+def input_of(takes: Input, images: np.ndarray) -> np.ndarray:
+    """Returns cut and scaled images, uint8[N, S, S, 3], as an engine takes them."""
+    return images if takes.raw else normalise_array(images, takes.mean, takes.std)
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -131,6 +144,31 @@ class Distance(msgspec.Struct, frozen=True):
     stand_in: str = ""
 
 
+class InPrecision(msgspec.Struct, frozen=True):
+    """The network as an engine in one precision, one of those that were compared.
+
+    All of them were measured in one process, on the scale of the first one's table. One that cannot
+    be delivered says why, and has no figures.
+
+    Attributes:
+        precision: Numbers it computes in.
+        latency_ms: Milliseconds a call.
+        low_ms: Lower end of the 90 % interval of what another process would measure.
+        high_ms: Upper end.
+        ratio: Its latency over the first one's.
+        distance: The engine's own teacher distance.
+        refused: Why it cannot be delivered, or empty.
+    """
+
+    precision: str
+    latency_ms: float | None
+    low_ms: float | None
+    high_ms: float | None
+    ratio: float | None
+    distance: float | None
+    refused: str = ""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """Everything about one delivered engine.
 
@@ -145,6 +183,7 @@ class Manifest(msgspec.Struct, frozen=True):
         threads: Threads it was measured with.
         engine: File name of the engine.
         files: sha256 of every file but the manifest.
+        precisions: What it was chosen from with --precision auto, the most exact first.
         classifier: What it tells classes by, if it does.
         checkpoint: Fingerprint of the weights it was extracted from, or of the ready model.
         device: Fingerprint of the machine that built and measured it.
@@ -172,6 +211,7 @@ class Manifest(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     created: str
     files: dict[str, str]
+    precisions: tuple[InPrecision, ...] = ()
 
     @property
     def is_ready_model(self) -> bool:

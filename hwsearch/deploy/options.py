@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwsearch.deploy.precisions import check_precision_name
 from hwsearch.distance import Task
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Weights
@@ -59,6 +60,28 @@ class DeployOptions:
     """Labelled images of the target domain: the engine gets a linear classifier that has learned
     from them on its embedding, and tells classes."""
 
+    precision: str = ""
+    """Numbers the engine computes in; left out, those of the latency table. auto builds the network
+    in each precision that its runtime has a table for on the device, measures these engines side by
+    side in one process, tells each one's own distance, and delivers the best: with --pick
+    max-latency-ms the closest to the teacher within that, otherwise the fastest that keeps
+    --precision-tolerance. int8, fp16, bf16 or fp32 takes that one. The network is picked before,
+    as without this option: a search over tables of several precisions has chosen networks for
+    each of them, with --joint for all of them together, and max-latency-ms picks from all that it
+    was searched in."""
+
+    precision_tolerance: float = 0.05
+    """How much further from the teacher than in the most exact precision --precision auto lets an
+    engine be, as a share of that one's distance (or of 0.05, where that is less)."""
+
+    dynamic_batch: bool = False
+    """Let the engine take any number of images a call; it is measured with the table's batch. For
+    onnxruntime and openvino."""
+
+    raw_input: bool = False
+    """Let the engine take the image's bytes, uint8[batch, height, width, 3] of its input size, and
+    scale and normalise them itself. For onnxruntime, openvino and tensorrt."""
+
     measure_seconds: float = 10.0
     """Most time for measuring the engine's latency."""
 
@@ -70,6 +93,9 @@ class DeployOptions:
         for name in ("measure_seconds", "budget_seconds"):
             if getattr(self, name) <= 0:
                 raise HwsearchError(f"--{name.replace('_', '-')} must be above 0")
+        check_precision_name(self.precision)
+        if not 0 <= self.precision_tolerance < float("inf"):
+            raise HwsearchError("--precision-tolerance must be 0 or more")
         if (self.search is None) == (not self.subnet):
             raise HwsearchError(
                 "--search or --subnet says what to deliver, one of them",

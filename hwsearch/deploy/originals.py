@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from hwsearch.block import Shape
 from hwsearch.data.prepare import MEAN, STD, normalise_array
-from hwsearch.deploy.manifest import Input, Output
+from hwsearch.deploy.manifest import Input, Output, input_of
 from hwsearch.distance import CatalogueStudents, Students, SupernetStudents, TargetImages
 from hwsearch.distance.base import Outputs
+from hwsearch.errors import HwsearchError
+from hwsearch.export.calls import free_batch, take_bytes
 from hwsearch.export.onnx import INPUT_NAME, export_network
 from hwsearch.export.program import export_network_program
 from hwsearch.export.quantise import image_feeds
@@ -28,8 +31,51 @@ from hwsearch.runtime.embed import compute
 from hwsearch.runtime.onnxruntime import OnnxRuntime
 from hwsearch.space import Subnet
 
+_RAW_RUNTIMES = ("onnxruntime", "openvino", "tensorrt")
+_ANY_BATCH_RUNTIMES = ("onnxruntime", "openvino")
 _FILE = "model.onnx"
 _PROGRAM = "model.pt2"
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How an engine is to be called.
+
+    Attributes:
+        any_batch: With any number of images.
+        raw: With bytes that it normalises itself.
+    """
+
+    any_batch: bool = False
+    raw: bool = False
+
+    def check(self, runtime: str) -> None:
+        """Refuses what a runtime cannot do.
+
+        Raises:
+            HwsearchError: If it cannot.
+        """
+        for flag, asked, able in (
+            ("--dynamic-batch", self.any_batch, _ANY_BATCH_RUNTIMES),
+            ("--raw-input", self.raw, _RAW_RUNTIMES),
+        ):
+            if asked and not runtime.startswith(able):
+                raise HwsearchError(
+                    f"{flag} is not for {runtime}",
+                    fix=f"Leave it out, or take a table of {' or '.join(able)}",
+                )
+
+    def write(self, model: Path, takes: Input) -> None:
+        """Changes an ONNX file that takes a fixed batch of normalised floats.
+
+        Args:
+            model: The file.
+            takes: The engine's input.
+        """
+        if self.any_batch:
+            free_batch(model)
+        if self.raw:
+            take_bytes(model, takes.name, takes.mean, takes.std)
 
 
 @dataclass(frozen=True)
@@ -66,6 +112,7 @@ def open_original(
     batch: int,
     form: Form,
     precision: str,
+    calls: Calls,
 ) -> Iterator[Original]:
     """Writes the files of a network, which can be run until the block ends.
 
@@ -77,10 +124,11 @@ def open_original(
         batch: Images a call.
         form: What the engine will be built from.
         precision: Numbers that an exported program computes in.
+        calls: How the engine is to be called; the files here are not yet.
     """
     if isinstance(students, CatalogueStudents):
         with _copied(folder, subnet, students) as original:
-            yield original
+            yield _called(original, calls)
         return
     assert isinstance(students, SupernetStudents)
     net = finish(students.network(subnet))
@@ -90,7 +138,20 @@ def open_original(
         path = folder / _PROGRAM
         program = export_network_program(net, path, batch=batch, precision=precision).program
         model = replace(model, program=program)
-    yield _extracted(net, model, students, batch)
+    yield _called(_extracted(net, model, students, batch), calls)
+
+
+def _called(original: Original, calls: Calls) -> Original:
+    """Tells how the engine will be called, and lets the network be called like it."""
+    takes, run = original.takes, original.run
+    called = msgspec.structs.replace(takes, any_batch=calls.any_batch, raw=calls.raw)
+    if not calls.raw:
+        return replace(original, takes=called)
+    return replace(
+        original,
+        takes=called,
+        run=lambda images_NHWC: run(normalise_array(images_NHWC, takes.mean, takes.std)),
+    )
 
 
 def _extracted(net: StaticNet, model: Portable, students: SupernetStudents, batch: int) -> Original:
@@ -142,8 +203,7 @@ def calibration_feeds(takes: Input, images: TargetImages) -> Sequence[Feed]:
     prepared = images.prepared(takes.side)
     count = min(len(prepared), RANGE_IMAGES)
     chosen = np.linspace(0, len(prepared) - 1, count).round().astype(int)
-    inputs_NCHW = normalise_array(prepared[chosen], takes.mean, takes.std)
-    return image_feeds(takes.name, inputs_NCHW, takes.batch)
+    return image_feeds(takes.name, input_of(takes, prepared[chosen]), takes.batch)
 
 
 def outputs_of(
@@ -151,9 +211,18 @@ def outputs_of(
 ) -> Outputs:
     """Computes a loaded engine's outputs for any number of inputs."""
     names = [output.name for output in gives]
-    return compute(engine, inputs_NCHW, input_name=takes.name, outputs=names, batch=takes.batch)
+    return compute(
+        engine,
+        inputs_NCHW,
+        input_name=takes.name,
+        outputs=names,
+        batch=takes.batch,
+        any_batch=takes.any_batch,
+    )
 
 
 def inputs_of(takes: Input, images: TargetImages) -> Iterator[np.ndarray]:
     """Yields the target images as an engine takes them, in their batches."""
-    return images.inputs(takes.side, mean=takes.mean, std=takes.std)
+    prepared = images.prepared(takes.side)
+    for start in range(0, len(prepared), images.batch):
+        yield input_of(takes, prepared[start : start + images.batch])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from string import Template
 
-from hwsearch.deploy.manifest import Manifest
+from hwsearch.deploy.manifest import Input, Manifest
 from hwsearch.journal import write_atomic
 
 NAME = "README.md"
@@ -18,10 +18,9 @@ A call (images: $batch, threads: $threads) took $measured_ms ms on the machine t
 | | name | type |
 |---|---|---|
 $ports
-
+$precisions
 Images are cut to their centre square, scaled to $side × $side pixels (bilinear,
-antialiased), divided by 255, and normalised: mean $mean, standard deviation $std for red, green and
-blue.
+antialiased)$normalised
 
 ## With hwsearch
 
@@ -49,6 +48,20 @@ def prepare(path):
     image = image.resize(($side, $side), Image.Resampling.BILINEAR, box)
     pixels = (np.asarray(image, np.float32) / 255 - MEAN) / STD
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None].repeat($batch, 0))
+""")
+
+_PREPARE_RAW = Template("""\
+import numpy as np
+from PIL import Image
+
+
+def prepare(path):
+    image = Image.open(path).convert("RGB")
+    short = min(image.size)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    box = (left, top, left + short, top + short)
+    image = image.resize(($side, $side), Image.Resampling.BILINEAR, box)
+    return np.asarray(image)[None].repeat($batch, 0)
 """)
 
 _PYTHON = {
@@ -99,6 +112,24 @@ std::vector<float> read_input(const char* path) {
 }
 """)
 
+_BYTES = Template("""\
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <vector>
+
+// Reads $side x $side red-green-blue bytes, already cut and scaled, for each of $batch image(s).
+std::vector<uint8_t> read_input(const char* path) {
+    std::ifstream file(path, std::ios::binary);
+    std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
+    const size_t side = $side, batch = $batch;
+    if (bytes.size() != batch * side * side * 3) throw std::runtime_error("wrong number of bytes");
+    return bytes;
+}
+""")
+
 _CPP = {
     "onnxruntime": Template("""\
 #include <onnxruntime_cxx_api.h>
@@ -109,9 +140,9 @@ int main(int count, char** words) {
     settings.SetIntraOpNumThreads($threads);
     Ort::Session session(env, "$engine", settings);
     auto values = read_input(words[1]);
-    const int64_t shape[] = {$batch, 3, $side, $side};
+    const int64_t shape[] = {$sizes};
     auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-    auto input = Ort::Value::CreateTensor<float>(memory, values.data(), values.size(), shape, 4);
+    auto input = Ort::Value::CreateTensor<$number>(memory, values.data(), values.size(), shape, 4);
     const char* inputs[] = {"$input"};
     const char* names[] = {$names_c};
     auto outputs = session.Run(Ort::RunOptions{}, inputs, &input, 1, names, std::size(names));
@@ -129,7 +160,7 @@ int main(int count, char** words) {
         ov::inference_num_threads($threads), ov::hint::inference_precision(ov::element::$hint));
     auto request = model.create_infer_request();
     auto values = read_input(words[1]);
-    request.set_tensor("$input", {ov::element::f32, {$batch, 3, $side, $side}, values.data()});
+    request.set_tensor("$input", {ov::element::$element, {$sizes}, values.data()});
     request.infer();
     for (const char* name : {$names_c})
         std::printf("%s %g\\n", name, request.get_tensor(name).data<const float>()[0]);
@@ -151,10 +182,12 @@ def readme(manifest: Manifest) -> str:
         classes = ", ".join(f"`{name}`" for name in manifest.classifier.classes)
         text += f'\n`engine.classify("photo.png")` tells classes; `scores` are of {classes}.\n'
     if runtime in _PYTHON:
-        code = _PREPARE.substitute(values) + "\n\n" + _PYTHON[runtime].substitute(values)
+        prepare = _PREPARE_RAW if manifest.input.raw else _PREPARE
+        code = prepare.substitute(values) + "\n\n" + _PYTHON[runtime].substitute(values)
         code += "for name, output in outputs.items():\n    print(name, output.shape)\n"
         text += f"\n## With {runtime} alone\n\n```python\n{code}```\n"
-        code = _NORMALISE.substitute(values) + "\n" + _CPP[runtime].substitute(values)
+        read = _BYTES if manifest.input.raw else _NORMALISE
+        code = read.substitute(values) + "\n" + _CPP[runtime].substitute(values)
         text += f"\n## From C++\n\n```cpp\n{code}```\n"
     return text
 
@@ -171,7 +204,12 @@ def _values(manifest: Manifest) -> dict[str, object]:
         "threads": manifest.threads,
         "measured_ms": f"{manifest.latency.measured_ms:.3f}",
         "ports": "\n".join(_ports(manifest)),
+        "precisions": _precisions(manifest),
         "side": takes.side,
+        "normalised": _normalised(takes),
+        "sizes": ", ".join(map(str, (takes.batch, *_input_shape(takes)))),
+        "number": "uint8_t" if takes.raw else "float",
+        "element": "u8" if takes.raw else "f32",
         "mean": list(takes.mean),
         "std": list(takes.std),
         "mean_c": ", ".join(f"{value}f" for value in takes.mean),
@@ -182,11 +220,45 @@ def _values(manifest: Manifest) -> dict[str, object]:
     }
 
 
+def _precisions(manifest: Manifest) -> str:
+    """Returns what the engine was chosen from, if it was."""
+    rows = [
+        f"| {one.precision} | {one.latency_ms:.3f} | {one.ratio:.3f} | {one.distance:.4f} |"
+        for one in manifest.precisions
+        if one.latency_ms is not None
+    ]
+    if not rows:
+        return ""
+    head = [
+        "| precision | ms a call | to the first | distance to the teacher |",
+        "|---|---|---|---|",
+    ]
+    text = "It was chosen from these, measured in one process:"
+    return "\n".join(["", text, "", *head, *rows, ""])
+
+
 def _ports(manifest: Manifest) -> list[str]:
     takes = manifest.input
-    rows = [_port("input", takes.name, (takes.batch, 3, takes.side, takes.side))]
-    return rows + [_port("output", out.name, (takes.batch, *out.shape)) for out in manifest.outputs]
+    batch = "any number" if takes.any_batch else takes.batch
+    number = "uint8" if takes.raw else "float32"
+    rows = [_port("input", takes.name, number, (batch, *_input_shape(takes)))]
+    return rows + [
+        _port("output", out.name, "float32", (batch, *out.shape)) for out in manifest.outputs
+    ]
 
 
-def _port(kind: str, name: str, shape: tuple[int, ...]) -> str:
-    return f"| {kind} | `{name}` | float32 {list(shape)} |"
+def _port(kind: str, name: str, number: str, shape: tuple[int | str, ...]) -> str:
+    return f"| {kind} | `{name}` | {number} [{', '.join(map(str, shape))}] |"
+
+
+def _input_shape(takes: Input) -> tuple[int, int, int]:
+    return (takes.side, takes.side, 3) if takes.raw else (3, takes.side, takes.side)
+
+
+def _normalised(takes: Input) -> str:
+    if takes.raw:
+        return "; the engine itself\nscales and normalises their bytes, red, green and blue."
+    return (
+        f", divided by 255, and normalised: mean {list(takes.mean)}, standard deviation "
+        f"{list(takes.std)} for red, green and\nblue."
+    )

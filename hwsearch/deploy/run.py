@@ -1,30 +1,29 @@
 """Deploy: from a chosen network to a verified engine in a folder of its own."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from hwsearch.deploy.assemble import Assembler, engine_distance
-from hwsearch.deploy.budget import COST, Budget, target_tables
+from hwsearch.deploy.budget import COST, open_budget, target_tables
+from hwsearch.deploy.build import build_here
 from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.far import why_elsewhere, write_build_folder
-from hwsearch.deploy.manifest import Manifest, write_manifest
 from hwsearch.deploy.options import DeployOptions
-from hwsearch.deploy.source import open_network
-from hwsearch.deploy.tell import tell_build_folder, tell_engine
+from hwsearch.deploy.originals import Calls
+from hwsearch.deploy.precisions import AUTO, searched_for, with_siblings
+from hwsearch.deploy.source import open_network, point_of
+from hwsearch.deploy.tell import tell_build_folder
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.labelled import load_labelled
-from hwsearch.journal import Journal
 from hwsearch.latency.table import Table
 from hwsearch.progress import say
-from hwsearch.search.confirmed import FILE, KIND
+from hwsearch.search.evaluations import label_of
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import FrontPoint
 from hwsearch.search.inputs import SearchInputs, open_search
 from hwsearch.search.pick import budget_ms
+from hwsearch.spaces.precisions import network_of
 
 
 def deploy(options: DeployOptions) -> Path:
@@ -47,15 +46,14 @@ def deploy(options: DeployOptions) -> Path:
         )
     partial = options.out.with_name(options.out.name + ".partial")
     with _opened(options) as (inputs, point):
+        tables = _picked_for(inputs, options) if point is None else [inputs.table(point.table)]
         assemble = _assembler(partial, inputs, options)
-        tables = (
-            target_tables(inputs, options.table) if point is None else [inputs.table(point.table)]
-        )
         if why := next(filter(None, map(why_elsewhere, tables)), ""):
+            _refuse_auto(options, why)
             say(f"Nothing can be built or measured here: {why}")
             _send(assemble, point, tables, options)
         else:
-            _build(assemble, point, tables, options)
+            build_here(assemble, point, tables, options)
     return options.out
 
 
@@ -64,11 +62,43 @@ def _opened(options: DeployOptions) -> Iterator[tuple[SearchInputs, FrontPoint |
     """Yields what to deliver from, and the network, or None if a budget is to choose it."""
     if options.search is None:
         with open_network(options) as (inputs, point):
-            yield inputs, point
+            yield _in_precision(inputs, point, options.precision)
+        return
+    inputs = open_search(options.search, tables_dir=options.tables_dir)
+    if budget_ms(options.pick) is not None:
+        yield inputs, None
     else:
-        inputs = open_search(options.search, tables_dir=options.tables_dir)
-        chosen = budget_ms(options.pick) is not None
-        yield inputs, None if chosen else pick_network(options.search, options.table, options.pick)
+        point = pick_network(options.search, options.table, options.pick)
+        yield _in_precision(inputs, point, options.precision)
+
+
+def _picked_for(inputs: SearchInputs, options: DeployOptions) -> list[Table]:
+    """Returns the tables that a budget picks a network from."""
+    tables, precision = target_tables(inputs, options.table), options.precision
+    if not precision:
+        return tables
+    every = [one for table in tables for one in searched_for(inputs, table, precision)]
+    return list({one.path: one for one in every}.values())
+
+
+def _in_precision(
+    inputs: SearchInputs, point: FrontPoint, precision: str
+) -> tuple[SearchInputs, FrontPoint]:
+    """Returns a network for the table of a precision instead, if one was named."""
+    table = inputs.table(point.table)
+    if precision in ("", AUTO, table.precision):
+        return inputs, point
+    network = network_of(inputs.space, point.subnet)
+    inputs, (table,) = with_siblings(inputs, table, precision)
+    return inputs, point_of(inputs, inputs.table(label_of(table)), network)
+
+
+def _refuse_auto(options: DeployOptions, why: str) -> None:
+    if options.precision == AUTO:
+        raise HwsearchError(
+            f"--precision auto measures engines, which cannot be built here: {why}",
+            fix="Name one, such as --precision fp32, or run this on the device",
+        )
 
 
 def _assembler(folder: Path, inputs: SearchInputs, options: DeployOptions) -> Assembler:
@@ -77,7 +107,8 @@ def _assembler(folder: Path, inputs: SearchInputs, options: DeployOptions) -> As
         side = inputs.space.input_side(inputs.space.maximum)
         head = ClassifierHead(load_labelled(options.labelled, side))
     distance = engine_distance(inputs)
-    return Assembler(folder, inputs, distance, options.measure_seconds, head)
+    calls = Calls(any_batch=options.dynamic_batch, raw=options.raw_input)
+    return Assembler(folder, inputs, distance, options.measure_seconds, head, calls)
 
 
 def _send(
@@ -91,48 +122,8 @@ def _send(
     if point is None:
         assert limit_ms is not None
         say(f"The network is chosen by its prediction, {COST}<={limit_ms:g}")
-        with _budget(limit_ms, assemble.inputs, tables) as budget:
+        with open_budget(limit_ms, assemble.inputs, tables) as budget:
             point = budget.best()
     delivery, found = write_build_folder(assemble, point, limit_ms)
     assemble.folder.rename(options.out)
     tell_build_folder(options.out, delivery, found)
-
-
-def _build(
-    assemble: Assembler,
-    point: FrontPoint | None,
-    tables: Sequence[Table],
-    options: DeployOptions,
-) -> None:
-    """Makes an engine here."""
-    manifest = _within(assemble, tables, options) if point is None else assemble(point)
-    write_manifest(assemble.folder, manifest)
-    assemble.folder.rename(options.out)
-    tell_engine(options.out, manifest)
-
-
-def _within(assemble: Assembler, tables: Sequence[Table], options: DeployOptions) -> Manifest:
-    """Assembles networks until the engine of one is within a budget, as measured."""
-    limit_ms = budget_ms(options.pick)
-    assert limit_ms is not None
-    with _budget(limit_ms, assemble.inputs, tables) as budget:
-        budget.measure(options.budget_seconds)
-        while True:
-            point = budget.best()
-            manifest = assemble(point)
-            latency = replace(manifest.latency, limit_ms=limit_ms)
-            if budget.holds(point, latency):
-                return replace(manifest, latency=latency)
-            say(
-                f"{point.subnet} took {latency.measured_ms:.3f} ms when it was built and measured: "
-                f"not within {limit_ms:g} ms with 95 % probability; the next is built"
-            )
-
-
-@contextmanager
-def _budget(limit_ms: float, inputs: SearchInputs, tables: Sequence[Table]) -> Iterator[Budget]:
-    with (
-        tempfile.TemporaryDirectory(prefix="hwsearch-") as temporary,
-        Journal.open(Path(temporary) / FILE, KIND, {}) as journal,
-    ):
-        yield Budget.open(inputs, tables, limit_ms, journal)

@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.deploy.options import DeployOptions
+from hwsearch.heads import parse_ships
+from hwsearch.latency.table import Table
+from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import Evaluations, Target, Yardstick
 from hwsearch.search.front import FrontPoint, describe
 from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.options import SearchOptions
+from hwsearch.shipped import Shipped
+from hwsearch.space import Subnet
 from hwsearch.spaces.precisions import PRECISION, PrecisionSpace
 
 
@@ -39,24 +44,31 @@ def open_network(options: DeployOptions) -> Iterator[tuple[SearchInputs, FrontPo
                 out=Path(folder),
             )
         )
-        yield inputs, _described(inputs, options.subnet)
+        space = inputs.space
+        plain = space.plain if isinstance(space, PrecisionSpace) else space
+        yield inputs, point_of(inputs, inputs.table(), plain.parse(options.subnet))
 
 
-def _described(inputs: SearchInputs, text: str) -> FrontPoint:
-    space, (device,), table = inputs.space, inputs.devices(), inputs.table()
+def point_of(inputs: SearchInputs, table: Table, network: Subnet) -> FrontPoint:
+    """Returns a network for a table as if a search had found it, on no front.
+
+    Args:
+        inputs: Of the search.
+        table: One of its tables; the network is to compute in its precision.
+        network: Of the table's space.
+    """
+    space = inputs.space
     if isinstance(space, PrecisionSpace):
-        values = space.plain.parse(text).as_dict() | {PRECISION: table.precision}
-        subnet = space.subnet(**values)
-    else:
-        subnet = space.parse(text)
-    codes, images = space.encode(subnet)[None], inputs.students.images.fingerprint
+        network = space.subnet(**network.as_dict(), **{PRECISION: table.precision})
+    costs = Costs.fit(table, Shipped(space, parse_ships(inputs.options.ships)))
+    codes, images = space.encode(network)[None], inputs.students.images.fingerprint
     evaluated = Evaluations(
         space,
         Yardstick(inputs.distance_name, inputs.teacher.fingerprint, images),
         (Target.of(table),),
         codes,
-        distance=np.array([inputs.distance()(subnet)]),
-        latency_ms=device.costs.latency.mean_ms(codes)[:, None],
+        distance=np.array([inputs.distance()(network)]),
+        latency_ms=costs.latency.mean_ms(codes)[:, None],
     )
-    (point,) = describe(evaluated, np.array([0]), device.costs)
+    (point,) = describe(evaluated, np.array([0]), costs)
     return point

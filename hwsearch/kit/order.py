@@ -24,12 +24,13 @@ class Order:
         journal: Where visits go.
         header: The journal's header.
         runtime: Name of the runtime.
-        precision: Numbers that the engines compute in.
+        precision: Numbers that the references compute in, and every job that names no others.
         threads: CPU threads a call.
         references: Engines of the small and the large reference.
         jobs: Engines to be measured.
         settings: How the time is spent.
         max_celsius: While the machine is hotter, nothing is measured; 0 means that it may be.
+        batch: Images a call of engines that take any number.
     """
 
     journal: Path
@@ -41,6 +42,7 @@ class Order:
     jobs: tuple[Job, ...]
     settings: Settings
     max_celsius: float = 0.0
+    batch: int = 1
 
     def write(self, path: Path) -> None:
         """Writes the order as JSON."""
@@ -61,6 +63,7 @@ class Order:
             jobs=tuple(Job(**{**job, "engine": Path(job["engine"])}) for job in values["jobs"]),
             settings=Settings(**values["settings"]),
             max_celsius=values["max_celsius"],
+            batch=values["batch"],
         )
 
 

@@ -130,6 +130,7 @@ class Site:
             jobs=tuple(jobs),
             settings=settings,
             max_celsius=max_celsius,
+            batch=self.header["batch"],
         )
         spent = sum(row["seconds"] for row in self.rows() if "visit" in row)
         total = round(settings.budget_seconds)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from hwsearch.errors import HwsearchError
@@ -74,13 +75,17 @@ class _Loader:
 
     def __init__(self, order: Order) -> None:
         self._runtime = get_runtime(order.runtime)
-        self._options = LoadOptions(order.threads, order.precision, shared_pool=True)
+        self._options = LoadOptions(
+            order.threads, order.precision, shared_pool=True, batch=order.batch
+        )
+        self._precisions = {job.engine: job.precision for job in order.jobs if job.precision}
         self.providers: set[str] = set()
 
     @contextmanager
     def load(self, engine: Path) -> Iterator[Engine]:
+        precision = self._precisions.get(engine, self._options.precision)
         try:
-            context = self._runtime.load(engine, self._options)
+            context = self._runtime.load(engine, replace(self._options, precision=precision))
             loaded = context.__enter__()
         except HwsearchError as error:
             raise EngineFailed(str(error)) from error

@@ -27,12 +27,14 @@ class Job:
         engine: Main file of the engine.
         size_bytes: Size of all its files.
         essential: Visited in every round; the others share what the budget leaves.
+        precision: Numbers that it computes in, if they are not those of the references.
     """
 
     key: str
     engine: Path
     size_bytes: int
     essential: bool = True
+    precision: str = ""
 
 
 @dataclass(frozen=True)

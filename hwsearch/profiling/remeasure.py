@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import read_journal
@@ -42,7 +43,12 @@ class Measured:
 
 
 def remeasure(
-    models: Mapping[str, Path], table: Table, *, budget_seconds: float, every: bool = True
+    models: Mapping[str, Path],
+    table: Table,
+    *,
+    budget_seconds: float,
+    every: bool = True,
+    precisions: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Measured]:
     """Measures engines against the references of a table, in a fresh process.
 
@@ -51,6 +57,7 @@ def remeasure(
         table: Gives runtime, precision, threads, references, nominal times and exponents.
         budget_seconds: Most time for all of them; less if they settle.
         every: Refuse to return if the time ended before each was measured.
+        precisions: Of engines that compute in other numbers than the table's, by name.
 
     Returns:
         Latencies by the names given.
@@ -62,7 +69,7 @@ def remeasure(
     require_this_device(table)
     with tempfile.TemporaryDirectory(prefix="hwsearch-") as temporary:
         folder = Path(temporary)
-        order = _order(models, table, folder, budget_seconds)
+        order = _order(models, table, folder, budget_seconds, precisions)
         with track("measure again, seconds", round(budget_seconds)) as advance:
             measure_in_child(order, folder, Ticker(advance).news, say)
         rows = read_journal(order.journal, KIND)[1]
@@ -114,7 +121,13 @@ def remeasure_networks(
     return {subnet: found[str(subnet)] for subnet in subnets if str(subnet) in found}
 
 
-def _order(models: Mapping[str, Path], table: Table, folder: Path, seconds: float) -> Order:
+def _order(
+    models: Mapping[str, Path],
+    table: Table,
+    folder: Path,
+    seconds: float,
+    precisions: Mapping[str, str],
+) -> Order:
     workshop = Workshop(folder, table.runtime, table.precision, table.batch)
     small, large = _references(table, workshop)
     return Order(
@@ -124,10 +137,14 @@ def _order(models: Mapping[str, Path], table: Table, folder: Path, seconds: floa
         precision=table.precision,
         threads=table.threads,
         references=(small, large),
-        jobs=tuple(_job(name, path, table, workshop) for name, path in models.items()),
+        jobs=tuple(
+            replace(_job(name, path, table, workshop), precision=precisions.get(name, ""))
+            for name, path in models.items()
+        ),
         settings=Settings(
             seconds, min_seconds=min(MIN_SECONDS, seconds / 2), pace_hz=table.pace_hz
         ),
+        batch=table.batch,
     )
 
 

@@ -1,7 +1,7 @@
 """What every inference runtime offers: build an engine, load it, run it, time it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +73,13 @@ class LoadOptions:
         precision: Numbers that the engine must compute in.
         shared_pool: Whether all engines of this process take turns on one pool of threads, so
             that none that rests can spin while another is timed; all need the same `threads`.
+        batch: Images a call that an engine is timed with which takes any number.
     """
 
     threads: int = 1
     precision: str = "fp32"
     shared_pool: bool = False
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,21 @@ class TensorSpec:
 
     Attributes:
         name: As in the ONNX file.
-        shape: Fixed sizes, batch first.
+        shape: Sizes, batch first.
         dtype: NumPy's name of the element type.
+        any_batch: Whether the first size may be any other, too.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
+    any_batch: bool = False
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Tells whether an array of that shape may be given."""
+        if self.any_batch and shape and shape[0]:
+            return shape[1:] == self.shape[1:]
+        return shape == self.shape
 
 
 class Engine(Protocol):
@@ -199,11 +209,31 @@ def fixed_shape(name: str, sizes: tuple[int | str | None, ...], path: Path) -> t
     return fixed
 
 
+def input_spec(
+    name: str, sizes: Sequence[int | str | None], dtype: str, path: Path, batch: int
+) -> TensorSpec:
+    """Describes an input whose sizes are numbers, but for the first perhaps.
+
+    Args:
+        name: Of the input.
+        sizes: Text or nothing stands for a size that is not fixed.
+        dtype: NumPy's name of the element type.
+        path: The engine, for the message.
+        batch: What a first size that is not fixed is taken for.
+
+    Raises:
+        HwsearchError: If another size is not fixed.
+    """
+    any_batch = len(sizes) > 1 and not isinstance(sizes[0], int)
+    first = (batch, *sizes[1:]) if any_batch else tuple(sizes)
+    return TensorSpec(name, fixed_shape(name, first, path), dtype, any_batch)
+
+
 def check_feed(specs: tuple[TensorSpec, ...], feed: Feed) -> None:
     """Refuses a feed whose names or shapes are not the engine's."""
     wanted = {spec.name: spec.shape for spec in specs}
     given = {name: tuple(array.shape) for name, array in feed.items()}
-    if given != wanted:
+    if given.keys() != wanted.keys() or not all(spec.takes(given[spec.name]) for spec in specs):
         raise HwsearchError(
             f"the engine takes {wanted}, not {given}", fix="Use the batch and size it was built for"
         )

@@ -6,9 +6,18 @@ import numpy as np
 
 from hwsearch.runtime.base import Engine
 
+AT_ONCE = 64
+"""Most images that an engine which takes any number is given in one call."""
+
 
 def compute(
-    engine: Engine, inputs_NCHW: np.ndarray, *, input_name: str, outputs: Sequence[str], batch: int
+    engine: Engine,
+    inputs_NCHW: np.ndarray,
+    *,
+    input_name: str,
+    outputs: Sequence[str],
+    batch: int,
+    any_batch: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """Computes outputs of any number of images; the last batch is filled up with zeros.
 
@@ -18,15 +27,18 @@ def compute(
         input_name: Name of the engine's input.
         outputs: Names of outputs, each [batch, ...].
         batch: Images a call.
+        any_batch: Give the engine, which takes any number, `AT_ONCE` a call and never zeros.
 
     Returns:
         float32[N, ...] each, in the order of the names.
     """
-    feed = np.zeros((batch, *inputs_NCHW.shape[1:]), inputs_NCHW.dtype)
+    batch = AT_ONCE if any_batch else batch
     parts: list[list[np.ndarray]] = [[] for _ in outputs]
     for start in range(0, len(inputs_NCHW), batch):
-        chunk = inputs_NCHW[start : start + batch]
-        feed[: len(chunk)] = chunk
+        chunk = feed = inputs_NCHW[start : start + batch]
+        if len(chunk) < batch and not any_batch:
+            feed = np.zeros((batch, *chunk.shape[1:]), chunk.dtype)
+            feed[: len(chunk)] = chunk
         given = engine.run({input_name: feed})
         for part, name in zip(parts, outputs, strict=True):
             part.append(given[name][: len(chunk)])

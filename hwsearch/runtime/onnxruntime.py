@@ -15,10 +15,9 @@ from hwsearch.runtime.base import (
     Form,
     LoadOptions,
     Portable,
-    TensorSpec,
     check_feed,
     check_precision,
-    fixed_shape,
+    input_spec,
     readable,
     timed_calls,
 )
@@ -74,7 +73,8 @@ class OnnxRuntime:
         """
         check_precision(self, options.precision)
         with readable(engine, self, "engine"):
-            loaded = OnnxRuntimeEngine(_open(engine, session_settings(options)), engine)
+            session = _open(engine, session_settings(options))
+            loaded = OnnxRuntimeEngine(session, engine, batch=options.batch)
             if options.precision == "int8":
                 _require_int8(engine)
         yield loaded
@@ -140,6 +140,7 @@ class OnnxRuntimeEngine:
         path: Its file.
         provider: What it must compute with.
         memory: Where inputs and outputs stay, as `OrtValue` calls it.
+        batch: See `LoadOptions`.
     """
 
     def __init__(
@@ -148,15 +149,14 @@ class OnnxRuntimeEngine:
         path: Path,
         provider: str = PROVIDER,
         memory: str = "cpu",
+        batch: int = 1,
     ) -> None:
         self._session, self._memory = session, memory
         self.provider = session.get_providers()[0]
         if self.provider != provider:
             raise HwsearchError(f"{self.provider} would run, not {provider}", where=path)
         self.input_specs = tuple(
-            TensorSpec(
-                item.name, fixed_shape(item.name, tuple(item.shape), path), _DTYPES[item.type]
-            )
+            input_spec(item.name, item.shape, _DTYPES[item.type], path, batch)
             for item in session.get_inputs()
         )
         self._outputs = [item.name for item in session.get_outputs()]

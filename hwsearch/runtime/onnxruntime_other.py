@@ -74,7 +74,8 @@ class OnnxRuntimeOther:
             if not self._provider.compiles:
                 _require_precision(engine, options.precision)
             session = open_session(engine, self._provider, options)
-            loaded = OnnxRuntimeEngine(session, engine, self._provider.name, self._provider.memory)
+            where = self._provider.name, self._provider.memory
+            loaded = OnnxRuntimeEngine(session, engine, *where, batch=options.batch)
             if not self._provider.threads:
                 empty = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in loaded.input_specs}
                 loaded.window(empty, WARMUP_SECONDS)

@@ -20,7 +20,7 @@ from hwsearch.runtime.base import (
     TensorSpec,
     check_feed,
     check_precision,
-    fixed_shape,
+    input_spec,
     readable,
     timed_calls,
 )
@@ -115,7 +115,7 @@ class OpenVinoEngine:
         else:
             require_form(path, options.precision)
         self.provider = device.name
-        self.input_specs = tuple(_spec(port, path) for port in compiled.inputs)
+        self.input_specs = tuple(_spec(port, path, options.batch) for port in compiled.inputs)
         # A port may have several names: its own, and those of what was found to change nothing.
         self._outputs = {name: port for port in compiled.outputs for name in port.get_names()}
         self._request = compiled.create_infer_request()
@@ -185,7 +185,10 @@ class OpenVinoEngine:
 
     def _place(self, feed: Feed) -> None:
         for name, array in feed.items():
-            self._request.get_tensor(name).data[:] = array
+            tensor = self._request.get_tensor(name)
+            if tuple(tensor.shape) != array.shape:
+                tensor.shape = array.shape
+            tensor.data[:] = array
 
     def _compute(self) -> None:
         # In `infer` the calling thread computes: handing a call over and back took 2 to 3 % of
@@ -228,8 +231,8 @@ def require_form(path: Path, precision: str) -> None:
         )
 
 
-def _spec(port: openvino.ConstOutput, path: Path) -> TensorSpec:
-    name = port.get_any_name()
+def _spec(port: openvino.ConstOutput, path: Path, batch: int) -> TensorSpec:
     shape = port.get_partial_shape()
-    sizes = tuple(size.get_length() if size.is_static else None for size in shape)
-    return TensorSpec(name, fixed_shape(name, sizes, path), port.get_element_type().to_dtype().name)
+    sizes = [size.get_length() if size.is_static else None for size in shape]
+    dtype = port.get_element_type().to_dtype().name
+    return input_spec(port.get_any_name(), sizes, dtype, path, batch)

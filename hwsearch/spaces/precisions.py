@@ -14,7 +14,8 @@ PRECISION = "precision"
 FULL = "fp32"
 """What supernets are trained in; always a choice, for the teacher computes in it."""
 
-_ORDER = ("int8", "fp16", "bf16", FULL)
+EXACTNESS = ("int8", "fp16", "bf16", FULL)
+"""All precisions, the most exact last."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def with_precisions(space: Space, precisions: Iterable[str]) -> Space:
         HwsearchError: If there is no such precision.
     """
     asked = {FULL, *precisions}
-    for name in sorted(asked - {*_ORDER}):
-        raise unknown_name("precision", name, _ORDER)
+    for name in sorted(asked - {*EXACTNESS}):
+        raise unknown_name("precision", name, EXACTNESS)
     if asked == {FULL}:
         return space
-    choices = tuple(name for name in _ORDER if name in asked)
+    choices = tuple(name for name in EXACTNESS if name in asked)
     dims = (*space.dims, Dim(PRECISION, choices, prefix=False))
     name = f"{space.name}~{'+'.join(choices)}"
     return PrecisionSpace(name, space.input_shape, dims, space.parts, plain=space)
