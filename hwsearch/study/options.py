@@ -8,7 +8,8 @@ from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.selfsup.settings import check_given
 from hwsearch.study.networks import Network, read_networks
 from hwsearch.study.tasks import Task, read_tasks
-from hwsearch.train.options import Amp, Optimizer, TrainOptions
+from hwsearch.train.options import TrainOptions
+from hwsearch.train.recipe import Amp, Optimizer
 
 Device = Literal["auto", "cpu", "cuda"]
 

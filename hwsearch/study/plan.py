@@ -15,7 +15,7 @@ from hwsearch.study.options import RECIPE, Device, StudyOptions
 from hwsearch.study.tasks import Task
 from hwsearch.study.work import Unit, has_weights, labelled, run_folder
 from hwsearch.train.hardware import choose_hardware
-from hwsearch.train.options import Amp
+from hwsearch.train.recipe import Amp
 
 FILE, KIND = "study.jsonl", "study"
 OTHER = "Repeat the first run's options, or use another --out folder"
