@@ -3,24 +3,27 @@
 from hwsearch.choice.answers import Answer, answers, write_answers
 from hwsearch.choice.gather import gather
 from hwsearch.choice.options import ChooseOptions
+from hwsearch.choice.page import choice_page
 from hwsearch.choice.pools import open_pools
 from hwsearch.choice.selectors import Networks
 from hwsearch.choice.show import draw_answers, show_answers
 from hwsearch.choice.targets import conditions_of
 from hwsearch.config import write_config
+from hwsearch.journal import write_atomic
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import say
+from hwsearch.report.page import can_draw_page
 
 __all__ = ["ChooseOptions", "choose"]
 
-CONFIG = "config.toml"
+CONFIG, PAGE = "config.toml", "choices.html"
 
 
 def choose(options: ChooseOptions) -> tuple[Answer, ...]:
     """Judges networks on every task and lets every selector choose among them.
 
-    Writes journals, choices.csv, choices.png and config.toml; what was stopped goes on, and what
-    was judged is not judged again.
+    Writes journals, choices.csv, choices.png, choices.html and config.toml; what was stopped goes
+    on, and what was judged is not judged again.
 
     Raises:
         HwsearchError: If something is missing or does not fit, or the folder holds answers of
@@ -40,6 +43,11 @@ def choose(options: ChooseOptions) -> tuple[Answer, ...]:
     )
     show_answers(found)
     title = f"{len(networks.names)} networks, {len(told)} tasks, judged by {options.judge}"
-    table = write_answers(found, options.out)
-    say(f"All of it: {table} and {draw_answers(found, title, options.out)}")
+    files = [write_answers(found, options.out), draw_answers(found, title, options.out)]
+    if can_draw_page():
+        write_atomic(options.out / PAGE, choice_page(found, title))
+        files.append(options.out / PAGE)
+    else:
+        say("For the interactive page, install plotly: pip install 'hwsearch[html]'")
+    say(f"All of it in {options.out}: {', '.join(file.name for file in files)}")
     return found
