@@ -12,6 +12,7 @@ import numpy as np
 from hwsearch.block import Block, Shape
 from hwsearch.errors import HwsearchError
 from hwsearch.kinds import peak_elements, total_macs, total_params, total_weights
+from hwsearch.part import Part
 from hwsearch.subnet import Dim, Subnet, Value, Values
 
 __all__ = ["Dim", "Part", "Space", "Subnet", "Uniform", "Values"]
@@ -24,21 +25,6 @@ POOL = 200_000
 
 
 @dataclass(frozen=True)
-class Part:
-    """A run of consecutive blocks and the few dimensions that it depends on.
-
-    Attributes:
-        name: Unique in the space.
-        dims: Names of the dimensions that `lower` reads.
-        lower: From values of those dimensions to the blocks of the part.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    lower: Callable[[Values], tuple[Block, ...]] = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Space:
     """A family of networks: dimensions, and parts that turn them into blocks.
 
@@ -47,12 +33,15 @@ class Space:
         input_shape: Shape of the largest input image: channels, height, width.
         dims: Named choices in the order of the codes.
         parts: Runs of blocks, in order; their concatenation is the network.
+        fixed: Values by name of dimension that every canonical network has: only those are
+            searched.
     """
 
     name: str
     input_shape: Shape
     dims: tuple[Dim, ...]
     parts: tuple[Part, ...]
+    fixed: tuple[tuple[str, Value], ...] = field(default=(), kw_only=True)
 
     def lower(self, subnet: Subnet) -> tuple[Block, ...]:
         """Returns the blocks of a subnet; the only walk over a network.
@@ -206,8 +195,16 @@ class Space:
         return tuple(near)
 
     def canonical(self, subnet: Subnet) -> Subnet:
-        """Returns the one representative of all subnets that compute the same network."""
-        return subnet
+        """Returns the network that stands for a subnet: the same, with the fixed values."""
+        return self.subnet(**(subnet.as_dict() | dict(self.fixed)))
+
+    def canonical_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Returns the codes of canonical networks, int[N, D]."""
+        fixed, codes = dict(self.fixed), codes.copy()
+        for column, dim in enumerate(self.dims):
+            if dim.name in fixed:
+                codes[:, column] = dim.choices.index(fixed[dim.name])
+        return codes
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

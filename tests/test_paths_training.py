@@ -23,7 +23,8 @@ from hwsearch.train import train, trainer
 from hwsearch.train.own_channels import OwnChannels
 from hwsearch.train.pace import FIGURES
 from hwsearch.train.passes import Passes
-from hwsearch.train.phases import NodeOrder, Turns, equal_phases
+from hwsearch.train.phases import NodeOrder, PathSchedule, Turns, equal_phases
+from hwsearch.train.start import open_start
 from hwsearch.train.trainer import Trainer
 
 TINY = get_space(SPACE)
@@ -264,3 +265,17 @@ def test_the_tree_of_another_checkpoint_is_refused(whole, options, tmp_path):
     train(other)
     with pytest.raises(HwsearchError, match="features of another checkpoint than"):
         train(replace(options, warm_start=other.out, out=tmp_path / "paths"))
+
+
+def test_shrunk_paths_stay_on_their_path_and_are_trained(options, tmp_path):
+    run = train(replace(options, out=tmp_path / "run", shrink_paths=True, random_subnets=2))
+    roles = [set(row) & {"loss_path", "loss_min", "loss_random"} for row in read_metrics(run)]
+    assert all(len(one) == 3 for one in roles)
+    order = open_start(replace(options, shrink_paths=True), open_source(options.data)).order
+    schedule = PathSchedule(9, 0.1, 0, 2, "choices", 0, order=order, shrinks=True)
+    for step in range(9):
+        (_, path), *smaller = schedule.subnets_at(step, TINY)
+        assert [role for role, _ in smaller] == ["min", "random", "random"]
+        groups = {name: path[name] for name in ("path1", "path2")}
+        assert all({n: one[n] for n in groups} == groups for _, one in smaller)
+        assert smaller[0][1] == TINY.subnet(**(TINY.minimum.as_dict() | groups))

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sdr import KINDS, make, path_options, write_kinds
+from sdr import KINDS, make, path_options, whole_options, write_kinds
+from searches import write_table
 
 from hwsearch.checkpoint import load_run
 from hwsearch.clusters.files import ASSIGNMENTS
@@ -15,6 +17,9 @@ from hwsearch.errors import HwsearchError
 from hwsearch.routing.cluster import ClusterOptions, cluster
 from hwsearch.routing.ranking import Scores
 from hwsearch.routing.route import FILE, RouteOptions, route
+from hwsearch.search.front import read_front
+from hwsearch.search.options import SearchOptions
+from hwsearch.search.run import search
 from hwsearch.train import train
 
 
@@ -56,6 +61,25 @@ def test_images_without_labels_go_to_the_leaf_of_images_like_them(made, tmp_path
     rows = ranking_of(tmp_path / "out")
     assert len(rows) == 5 and rows[0]["network"] == pick.network
     assert json.loads((tmp_path / "out" / "pick.json").read_text())["subnet"] == pick.subnet
+
+
+def test_a_routed_path_is_cut_to_a_budget(made, tmp_path, capsys):
+    whole = whole_options(made / "images", made / "whole")
+    run = train(path_options(whole, made / "tree", tmp_path / "shrunk", shrink_paths=True))
+    task, space = str(made / "task" / "kind0"), load_run(run).space
+    pick = route(options(made, tmp_path / "route", checkpoint=run, task=task))
+    (fixed,) = re.findall(r"--fixed (\S+)", capsys.readouterr().out)
+    table = write_table(tmp_path, "onnxruntime", space=space)
+    given = {"tables": (str(table),), "images": task, "evaluations": 12, "stop_gain": 0.0}
+    found = search(SearchOptions(checkpoint=run, fixed=fixed, out=tmp_path / "s", **given))
+    chosen = space.parse(pick.subnet)
+    points = read_front(found)
+    assert len(points) > 1 and all(
+        point.subnet[name] == chosen[name] for point in points for name in ("path1", "path2")
+    )
+    assert points[-1].distance == pytest.approx(0, abs=1e-6)  # the leaf at its full size
+    with pytest.raises(HwsearchError, match="--shrink-paths"):
+        search(SearchOptions(checkpoint=made / "paths", fixed=fixed, out=tmp_path / "no", **given))
 
 
 def test_images_of_all_kinds_stay_with_the_whole_network(made, tmp_path):

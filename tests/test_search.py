@@ -254,3 +254,20 @@ def test_killed_search_repeats_nothing(tmp_path: Path) -> None:
 
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_fixed_values_are_those_of_every_network_and_of_the_teacher(made, tmp_path):
+    given = options(made, tmp_path / "out", fixed="depth3=2,stem=16", teacher="")
+    found = search(given)
+    evaluations = Evaluations.read(found)
+    columns = [[dim.name for dim in SPACE.dims].index(name) for name in ("depth3", "stem")]
+    kept = SPACE.encode(SPACE.subnet(depth3=2, stem=16))[columns]
+    assert (evaluations.codes[:, columns] == kept).all()
+    largest = SPACE.encode(SPACE.subnet(depth3=2, stem=16))
+    at = (evaluations.codes == largest).all(1)
+    assert evaluations.distance[at] == pytest.approx([0], abs=1e-6)
+    assert open_search(found).space.fixed == (("depth3", 2), ("stem", 16))
+    with pytest.raises(HwsearchError, match="fixed"):
+        search(options(made, tmp_path / "out", fixed="depth3=1"))
+    with pytest.raises(HwsearchError, match="no dimension dpeth"):
+        search(options(made, tmp_path / "other", fixed="dpeth=1"))

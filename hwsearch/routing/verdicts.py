@@ -16,6 +16,7 @@ from hwsearch.journal import write_atomic
 from hwsearch.progress import console, say
 from hwsearch.routing.networks import WHOLE, PathRun
 from hwsearch.routing.ranking import Scores
+from hwsearch.spaces.paths import path_dims
 
 RANKING, PICK = "ranking.csv", "pick.json"
 _SHOWN = 10
@@ -106,8 +107,20 @@ def write_ranking(ranking: Ranking, out: Path) -> Pick:
         f"--checkpoint {quote(pick.checkpoint)} --subnet {pick.subnet} --images TASK "
         "--table TABLE --out ENGINE"
     )
+    if pick.network != WHOLE and ranking.paths.run.header.recipe["shrink_paths"]:
+        say(
+            f"Or find what fits a budget: hwsearch search --checkpoint {quote(pick.checkpoint)} "
+            f"--fixed {_groups(ranking.paths, pick.network)} --images TASK --tables TABLE "
+            "--out SEARCH"
+        )
     say(f"All of it: {out}")
     return pick
+
+
+def _groups(paths: PathRun, network: str) -> str:
+    """Returns the groups that a path takes, as `hwsearch search --fixed` reads them."""
+    chosen = paths.subnets[network]
+    return ",".join(f"{dim.name}={chosen[dim.name]}" for dim in path_dims(paths.run.space))
 
 
 def _say_worth(ranking: Ranking, accuracies: Scores) -> None:

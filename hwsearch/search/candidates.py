@@ -25,7 +25,7 @@ _POOL = 4096
 
 def all_networks(space: Space, goals: Sequence[Goal] = ()) -> np.ndarray:
     """Returns every distinct network of a space that is allowed on some device, int[N, D]."""
-    codes = distinct(canonical(space, space.all_codes()))
+    codes = distinct(space.canonical_codes(space.all_codes()))
     return codes[allowed(goals, codes)] if goals else codes
 
 
@@ -35,11 +35,11 @@ def some_networks(space: Space, goals: Sequence[Goal], rng: np.random.Generator)
     if all(goal.excess is None for goal in goals):
         drawn = rng.binomial(top, rng.random((_POOL, 1)))
     else:
-        pool = space.pool(rng)
+        pool = space.canonical_codes(space.pool(rng))
         nearest = least(space, lambda codes: least_excess(goals, codes))[None]
         kept = np.concatenate([nearest, pool[allowed(goals, pool)]])
         drawn = kept[np.sort(rng.permutation(len(kept))[:_POOL])]
-    codes = canonical(space, distinct(np.vstack([np.zeros_like(top), top, drawn])))
+    codes = distinct(space.canonical_codes(np.vstack([np.zeros_like(top), top, drawn])))
     return codes[allowed(goals, codes)]
 
 
@@ -48,10 +48,12 @@ def least(space: Space, objective: Objective) -> np.ndarray:
 
     In larger spaces the best of many drawn ones is improved step by step.
     """
-    pool, top = space.pool(np.random.default_rng(0)), np.array(space.shape) - 1
+    pool = space.canonical_codes(space.pool(np.random.default_rng(0)))
+    top = np.array(space.shape) - 1
     best = pool[np.argmin(objective(pool))]
     while True:
         near = (best + np.vstack([np.zeros_like(top), _steps(len(top))])).clip(0, top)
+        near = space.canonical_codes(near)
         found = near[np.argmin(objective(near))]
         if (found == best).all():
             return best
@@ -88,7 +90,7 @@ def likely_networks(
         start,
         rng,
     )
-    found = distinct(canonical(space, np.concatenate([drawn, near, evolved])))
+    found = distinct(space.canonical_codes(np.concatenate([drawn, near, evolved])))
     seen = set(map(tuple, known.tolist()))
     found = found[[tuple(code) not in seen for code in found.tolist()]]
     return found[allowed(goals, found)]
@@ -128,13 +130,6 @@ def _evolve(
     )
     minimize(problem, algorithm, ("n_gen", _GENERATIONS), seed=int(rng.integers(2**31)))
     return np.concatenate(looked_at)
-
-
-def canonical(space: Space, codes: np.ndarray) -> np.ndarray:
-    """Replaces each code by its representative, int[N, D]."""
-    if type(space).canonical is Space.canonical:
-        return codes
-    return np.array([space.encode(space.canonical(space.decode(code))) for code in codes])
 
 
 def distinct(codes: np.ndarray) -> np.ndarray:

@@ -114,6 +114,7 @@ class SearchInputs:
             "images": self.students.images.fingerprint,
             "ships": sorted(self.options.ships),
             "limits": sorted(self.options.limit),
+            "fixed": self.options.fixed,
             "against": list(self.options.against),
             "joint": self.options.joint,
             "warm": [sha256_of(_existing(folder / FILE)) for folder in self.options.warm],
@@ -139,7 +140,7 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
     paths = [find_table(text, options.tables_dir) for text in options.tables]
     tables = tuple(sorted((Table.read(path) for path in paths), key=label_of))
     _check_tables(tables)
-    space = _open_space(tables)
+    space = _open_space(tables, options.fixed)
     images = load_target(options.images, space.input_side(space.maximum), limit=options.max_images)
     supernet = _open_checkpoint(options, space, images)
     students = CatalogueStudents(space, images) if isinstance(space, Catalogue) else supernet
@@ -154,8 +155,17 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
     return SearchInputs(_absolute(options, tables), tables, students, teacher, kind)
 
 
-def _open_space(tables: tuple[Table, ...]) -> Space:
+def _open_space(tables: tuple[Table, ...], fixed: str) -> Space:
     """Opens the space of the tables; a supernet's networks are another one in each precision."""
+    space = _open_whole_space(tables)
+    if not fixed:
+        return space
+    names = [item.partition("=")[0].strip() for item in fixed.split(",")]
+    values = space.parse(fixed).as_dict()
+    return replace(space, fixed=tuple((name, values[name]) for name in names))
+
+
+def _open_whole_space(tables: tuple[Table, ...]) -> Space:
     name = tables[0].space
     if name.startswith(SCHEME):
         from hwsearch.export.timm import export_timm
@@ -175,8 +185,15 @@ def _open_checkpoint(
         return None
     catalogue = isinstance(space, Catalogue)
     plain = space.plain if isinstance(space, PrecisionSpace) else space
+    run = load_run(options.checkpoint, space=None if catalogue else plain.name)
+    if run.header.recipe.get("clusters") and not run.header.recipe["shrink_paths"]:
+        raise HwsearchError(
+            "the paths of this run were trained at their full size only",
+            where=options.checkpoint,
+            fix="Train them with hwsearch train --shrink-paths",
+        )
     return SupernetStudents(
-        load_run(options.checkpoint, space=None if catalogue else plain.name),
+        run,
         images,
         weights=options.weights,
         calibration_images=options.calibration_images,

@@ -57,6 +57,10 @@ class SearchOptions:
     it for one table alone. Others: latency_high_ms (upper end of the 90 % interval), images_per_s,
     macs, peak_memory_mb, energy_mj and distance; >= for the least."""
 
+    fixed: str = ""
+    """Values that all networks keep, NAME=VALUE,NAME=VALUE, such as those of the path that hwsearch
+    route picked; the teacher is then the checkpoint's largest network with these values."""
+
     against: tuple[Against, ...] = ("latency_ms",)
     """Costs that each table's front is drawn against, beside the distance; it is printed in the
     order of the first."""

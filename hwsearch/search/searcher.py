@@ -15,7 +15,6 @@ from hwsearch.errors import HwsearchError
 from hwsearch.search.candidates import (
     ENUMERATED,
     all_networks,
-    canonical,
     distinct,
     likely_networks,
     some_networks,
@@ -145,7 +144,7 @@ class Searcher:
         Where choices have no order, or one of the two is not allowed, cost tells.
         """
         top = np.array(self.space.shape) - 1
-        ends = canonical(self.space, np.stack([np.zeros_like(top), top]))
+        ends = self.space.canonical_codes(np.stack([np.zeros_like(top), top]))
         ordered = not any(isinstance(dim.choices[0], str) for dim in self.space.dims)
         kept = allowed(self.goals, ends) & ordered
         return np.where(kept[:, None], ends, self._pool[[np.argmin(size), np.argmax(size)]])

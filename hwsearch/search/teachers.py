@@ -50,7 +50,7 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
             "a catalogue has no teacher of its own",
             fix=f"Give --checkpoint, or a model with --teacher: {', '.join(models)}",
         )
-    return Teacher(supernet, supernet.space.maximum)
+    return Teacher(supernet, supernet.space.canonical(supernet.space.maximum))
 
 
 def _module(text: str, students: Students) -> Teacher:

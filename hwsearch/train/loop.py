@@ -215,7 +215,7 @@ def _step_settings(options: TrainOptions, header: Header, start: Start | None) -
         seed=options.seed,
     )
     if start is not None and start.order is not None:
-        schedule = PathSchedule(**vars(schedule), order=start.order)
+        schedule = PathSchedule(**vars(schedule), order=start.order, shrinks=start.shrinks)
     return StepSettings(
         schedule=schedule,
         optimizer=options.optimizer,

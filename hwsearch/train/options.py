@@ -50,6 +50,10 @@ class TrainOptions(RunOptions):
     """Deal the images to the leaves of --clusters at random: what is left of a gain tells how much
     of it comes from choosing the best of many networks."""
 
+    shrink_paths: bool = False
+    """Train smaller networks of each path too: in each step its smallest, and --random-subnets
+    others; hwsearch search --fixed then finds the best for a budget."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least(self, 0, "random_subnets", "follow_max", "follow_start")
@@ -74,9 +78,11 @@ class TrainOptions(RunOptions):
 
     def _check_paths(self) -> None:
         if self.clusters is None:
-            if self.phases or self.follow_start is not None or self.shuffle_clusters:
+            asked = (self.phases, self.follow_start is not None)
+            if any((*asked, self.shuffle_clusters, self.shrink_paths)):
                 raise HwsearchError(
-                    "--phases, --follow-start and --shuffle-clusters are for the paths of a tree",
+                    "--phases, --follow-start, --shuffle-clusters and --shrink-paths are for the "
+                    "paths of a tree",
                     fix="Give --clusters",
                 )
         elif self.warm_start is None:

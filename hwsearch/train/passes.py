@@ -83,7 +83,7 @@ class Passes:
         Args:
             views: This process's images.
             networks: Role and subnet of each pass, the maximum first; or the path of a step, which
-                then teaches itself.
+                then teaches itself and its smaller ones.
         """
         batch, pieces = len(views.indices_B), self._settings.accumulate
         with self._hardware.autocast():

@@ -8,7 +8,7 @@ Shapes: N images of the source, S steps of an epoch, B batch.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ from hwsearch.data.order import steps_of
 from hwsearch.data.sources import Source
 from hwsearch.errors import HwsearchError
 from hwsearch.space import Space, Subnet
+from hwsearch.spaces.paths import path_dims
 from hwsearch.train.schedule import PATH, Schedule
 
 _NODES, _IMAGES, _DEAL = range(3)
@@ -189,13 +190,26 @@ class PathSchedule(Schedule):
 
     Attributes:
         order: The node of each step.
+        shrinks: Whether smaller networks of the path are trained too.
     """
 
     order: NodeOrder
+    shrinks: bool = False
 
     def subnets_at(self, step: int, space: Space) -> Iterator[tuple[str, Subnet]]:
-        """Yields the path of a step's node, specialised down to the level of the phase."""
-        yield PATH, path_of(self.order.node_at(step), self.order.tree.levels, space)
+        """Yields the path of a step's node, specialised down to the level of the phase.
+
+        Then its smallest network and random ones, if paths are to be shrunk.
+        """
+        path = path_of(self.order.node_at(step), self.order.tree.levels, space)
+        yield PATH, path
+        if not self.shrinks:
+            return
+        on_path = replace(space, fixed=tuple((d.name, path[d.name]) for d in path_dims(space)))
+        rng = np.random.default_rng((self.seed, step))
+        yield "min", on_path.canonical(space.minimum)
+        for _ in range(self.random_subnets):
+            yield "random", on_path.canonical(space.sample(rng, self.sampling))
 
     def node_at(self, step: int) -> Node:
         """Returns the node whose images a step sees."""

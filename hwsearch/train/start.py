@@ -24,12 +24,14 @@ class Start:
         clusters: The tree, if paths are trained.
         order: Whose turn each step is, likewise.
         follow_start: Weight of what paths learn from the earlier run.
+        shrinks: Whether smaller networks of paths are trained too.
     """
 
     run: Run
     clusters: Clusters | None
     order: NodeOrder | None
     follow_start: float
+    shrinks: bool = False
 
     @property
     def settings(self) -> MethodSettings:
@@ -52,7 +54,7 @@ class Start:
         if self.clusters is not None and self.order is not None:
             turns = self.order.turns
             told |= {"clusters": self.clusters.fingerprint, "phases": list(turns.phases)}
-            told |= {"shuffle_clusters": turns.shuffled}
+            told |= {"shuffle_clusters": turns.shuffled, "shrink_paths": self.shrinks}
         return told
 
     def begin(self, method: Method[Any]) -> None:
@@ -93,7 +95,7 @@ def open_start(options: TrainOptions, source: Source) -> Start | None:
     turns = Turns(phases, options.batch, options.seed, options.shuffle_clusters)
     order = NodeOrder(source, clusters, turns, get_space(options.space))
     weight = 1.0 if options.follow_start is None else options.follow_start
-    return Start(run, clusters, order, weight)
+    return Start(run, clusters, order, weight, options.shrink_paths)
 
 
 def _check_run(run: Run, options: TrainOptions) -> None:
