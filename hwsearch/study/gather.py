@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 
 from hwsearch.config import write_config
 from hwsearch.errors import HwsearchError
@@ -57,9 +58,8 @@ def gather(options: StudyOptions) -> Results | None:
             tell_plan(plan, *left, estimate(plan, *left))
             _work(plan, journal)
         known = Known.of(journal.rows)
-    if options.discard_weights and not any(units_left(plan, known)):
-        for network in plan.networks:
-            for seed in plan.options.seeds:
+        if options.discard_weights and not any(units_left(plan, known)):
+            for network, seed in product(plan.networks, options.seeds):
                 discard(run_folder(plan.options.out, network, seed))
     return Results.of(plan, known)
 
