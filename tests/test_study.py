@@ -195,6 +195,14 @@ def test_two_drivers_and_other_options_are_refused(
         assert told in capsys.readouterr().err
 
 
+def test_a_task_that_cannot_judge_is_refused_before_the_folder_is_taken(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", *words(images, out=tmp_path / "out", folds=13)]) == 2
+    assert "fewer than 13 folds" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_dry_run_tells_what_it_takes_and_does_nothing(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,10 +131,8 @@ def conclusions(findings: Findings) -> list[str]:
         lines.append("One seed: how much of it is noise is not known. Add --seeds 0 1.")
     distinct = len({one.winner for one in winners})
     counting = sum(one.counts for one in winners)
-    lines.append(
-        f"{distinct} different networks win the {len(winners)} tasks; {counting} of them are "
-        "ahead beyond the noise."
-    )
+    who = "one network wins" if distinct == 1 else f"{distinct} different networks win"
+    lines.append(f"On {len(winners)} tasks {who}; {counting} of the leads are beyond the noise.")
     return lines + _depth_lines(findings)
 
 

@@ -211,7 +211,7 @@ def report(rows: list[dict[str, Any]]) -> None:
                 table = pd.DataFrame(row[kind])
                 if len(table):
                     print(table[table["measure"] == "accuracy"].to_string(index=False))
-    if not lines:
+    if not rows:
         print("no unit done yet")
 
 
