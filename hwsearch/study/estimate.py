@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from hwsearch.data.sources import open_source
 from hwsearch.device import usable_cores
 from hwsearch.distance.controls.fresh import fresh_network
 from hwsearch.evaluate.linear import fit_linear
@@ -99,7 +101,8 @@ def estimate(plan: Plan, trainings: Sequence[Unit], probes: Sequence[Unit]) -> E
     processes = None if plan.options.ray else processes_of(plan)
     running = min(processes or len(trainings), len(trainings))
     weights = [_checkpoint_mb(plan, unit.network) for unit in trainings]
-    images = sum(_verdict_mb(plan, unit) for unit in probes)
+    counts = Counter(unit.task for unit in probes)
+    verdicts = sum(counts[task] * _verdict_mb(plan, task) for task in plan.tasks)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -107,7 +110,7 @@ def estimate(plan: Plan, trainings: Sequence[Unit], probes: Sequence[Unit]) -> E
             _training_seconds(plan, trainings) if tried else None,
             _probe_seconds(plan, probes) if tried else None,
             processes,
-            sum(weights) + images,
+            sum(weights) + verdicts,
             STATES * sum(sorted(weights)[len(weights) - running :]),
             shutil.disk_usage(_existing(plan.options.out)).free / 1e6,
         )
@@ -163,10 +166,8 @@ def _checkpoint_mb(plan: Plan, network: Network) -> float:
     return 4 * (network.params + head) / 1e6
 
 
-def _verdict_mb(plan: Plan, unit: Unit) -> float:
-    assert unit.task is not None
-    images = labelled(unit.task.source, plan.side, plan.options.limit)
-    return _VERDICT_BYTES * len(images) / 1e6
+def _verdict_mb(plan: Plan, task: Task) -> float:
+    return _VERDICT_BYTES * min(len(open_source(task.source)), plan.options.limit) / 1e6
 
 
 def _existing(folder: Path) -> Path:

@@ -94,7 +94,8 @@ def draw_ranks(findings: Findings, title: str, folder: Path) -> Path:
             axes.plot(place, 1, "*", color=KNEE, ms=13, mec="white", zorder=5)
         axes.set_xticks(places, results.tasks, rotation=40, ha="right")
         axes.set_ylabel("rank by accuracy (1 is best)")
-        axes.set_ylim(len(ranks_ST) + 0.5, 0)
+        axes.set_ylim(len(ranks_ST) + 0.5, 0.2)
+        axes.set_yticks([1, *range(5, len(ranks_ST) + 1, 5)])
         axes.set_title(f"Who is best where? {title}", loc="left", fontweight="bold", pad=26)
         counting = [
             one.task

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 
 from hwsearch.config import write_config
 from hwsearch.errors import HwsearchError
@@ -40,9 +41,9 @@ def gather(options: StudyOptions) -> Results | None:
             units fail before any succeeds.
     """
     plan = make_plan(options)
+    known = Known.of(plan.rows())
+    new = check_tasks(plan, known)  # before the folder is taken by options that cannot work
     if options.dry_run:
-        known = Known.of(plan.rows())
-        check_tasks(plan, known)
         left = units_left(plan, known)
         tell_plan(plan, *left, estimate(plan, *left))
         return None
@@ -50,16 +51,17 @@ def gather(options: StudyOptions) -> Results | None:
         if journal.repaired:
             say(journal.repaired)
         write_config(plan.options.out / CONFIG, plan.options, _PACKAGES)
-        for task in check_tasks(plan, Known.of(journal.rows)):
-            journal.append({"task": task.name, "images": plan.task_images[task.name]})
+        known = Known.of(journal.rows)
+        for task in new:
+            if task.name not in known.task_images:
+                journal.append({"task": task.name, "images": plan.task_images[task.name]})
         left = units_left(plan, Known.of(journal.rows))
         if any(left):
             tell_plan(plan, *left, estimate(plan, *left))
             _work(plan, journal)
         known = Known.of(journal.rows)
-    if options.discard_weights and not any(units_left(plan, known)):
-        for network in plan.networks:
-            for seed in plan.options.seeds:
+        if options.discard_weights and not any(units_left(plan, known)):
+            for network, seed in product(plan.networks, options.seeds):
                 discard(run_folder(plan.options.out, network, seed))
     return Results.of(plan, known)
 

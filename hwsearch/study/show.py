@@ -45,18 +45,16 @@ def _networks(findings: Findings, title: str) -> Table:
         title=title,
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption=f"accuracy in %, mean of {len(results.seeds)} seeds; sorted by mean rank; "
+        caption=f"accuracy in %, mean of {len(results.seeds)} seeds; label: family and "
+        "multiply-accumulates; sorted by mean rank; "
         f"{len(order)} of {len(ranks_S)} networks",
     )
-    table.add_column("network")
-    for heading in ("params", "rank", *results.tasks):
-        table.add_column(heading, justify="right")
+    table.add_column("network", no_wrap=True)
+    for heading in ("rank", *results.tasks):
+        table.add_column(heading, justify="right", overflow="fold")
     for place in order:
-        network = results.networks[place]
         cells = [f"{x:.1f}" for x in means_ST[place]]
-        table.add_row(
-            network.label, f"{network.params / 1e6:.3g} M", f"{ranks_S[place]:.1f}", *cells
-        )
+        table.add_row(results.networks[place].label, f"{ranks_S[place]:.1f}", *cells)
     return table
 
 
@@ -71,9 +69,9 @@ def _correlations(findings: Findings) -> Table:
         caption="below the diagonal as found, on it between seeds (the noise ceiling), above it "
         "without noise; intervals are in correlations.csv",
     )
-    table.add_column("task")
+    table.add_column("task", no_wrap=True)
     for task in tasks:
-        table.add_column(task, justify="right")
+        table.add_column(task, justify="right", overflow="fold")
     for row, task in enumerate(tasks):
         cells = [_short(retest[task])] * len(tasks)
         for column, other in enumerate(tasks):
@@ -93,11 +91,12 @@ def _tasks(findings: Findings, source_task: str) -> Table:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         caption="a winner counts if the 95 % interval of its lead (images and seeds, paired) "
-        "excludes the runner-up",
+        "excludes the runner-up; intervals of what is lost are in regrets.csv",
     )
-    table.add_column("task")
-    table.add_column("winner")
-    for heading in ("lead, points", "counts", *(f"by {name}" for name in choosers)):
+    table.add_column("task", no_wrap=True)
+    table.add_column("winner", no_wrap=True)
+    table.add_column("lead, points", justify="right", no_wrap=True)
+    for heading in ("counts", *(f"by {name}" for name in choosers)):
         table.add_column(heading, justify="right")
     regrets = {
         (one.chooser, one.task): one.regret
@@ -107,7 +106,7 @@ def _tasks(findings: Findings, source_task: str) -> Table:
     for one in findings.winners:
         if one.measure == MEASURES[0] and one.where == EVERYWHERE:
             lost = [
-                _points(regrets[name, one.task]) if (name, one.task) in regrets else ""
+                f"{100 * regrets[name, one.task].value:.1f}" if (name, one.task) in regrets else ""
                 for name in choosers
             ]
             counts = "yes" if one.counts else "no"
@@ -132,10 +131,22 @@ def conclusions(findings: Findings) -> list[str]:
         lines.append("One seed: how much of it is noise is not known. Add --seeds 0 1.")
     distinct = len({one.winner for one in winners})
     counting = sum(one.counts for one in winners)
-    lines.append(
-        f"{distinct} different networks win the {len(winners)} tasks; {counting} of them are "
-        "ahead beyond the noise."
-    )
+    who = "one network wins" if distinct == 1 else f"{distinct} different networks win"
+    lines.append(f"On {len(winners)} tasks {who}; {counting} of the leads are beyond the noise.")
+    return lines + _depth_lines(findings)
+
+
+def _depth_lines(findings: Findings) -> list[str]:
+    """Says for each family on how many tasks late depth is better or worse at equal MACs."""
+    found = [one for one in findings.depths if one.measure == MEASURES[0]]
+    lines = []
+    for family in dict.fromkeys(one.family for one in found):
+        own = [one.rho for one in found if one.family == family]
+        better, worse = sum(rho.low > 0 for rho in own), sum(rho.high < 0 for rho in own)
+        lines.append(
+            f"{family}: late depth at equal multiply-accumulates is better on {better} and worse "
+            f"on {worse} of {len(own)} tasks (mean partial ρ {_mean([r.value for r in own])})."
+        )
     return lines
 
 

@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NoReturn
 
 from hwsearch.checkpoint import Checkpoint, Header, build_method, load_weights
@@ -145,6 +146,16 @@ class Session:
             self._loader.close()
         if stop.received is not None and self._trainer.step < steps:
             self._stop(stop)
+
+    def rehearse(self, steps: int) -> float:
+        """Takes a step, then a few more of the first pass; returns the seconds of one of these."""
+        self._pace = Pace(self._loader)
+        ends = []
+        for batch in islice(self._loader, 1 + steps):
+            self._take_step(batch)
+            ends.append(time.monotonic())
+        self._loader.close()
+        return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else ends[0] - self._saved_at
 
     def _batches(self, stop: StopRequest) -> Iterator[Batch]:
         """Yields all batches that are left, or those before a signal to any process."""

@@ -145,6 +145,20 @@ function showRegrets(measure) {
     row([[chooser, "word"], ...DATA.tasks.map((task) => [cell(chooser, task)])])));
 }
 
+function showDepths(measure) {
+  const own = DATA.depths.filter((one) => one.measure === measure);
+  const families = [...new Set(own.map((one) => one.family))];
+  const heads = row([["family", "word"], ...DATA.tasks.map((task) => [task])], "", true);
+  const cell = (family, task) => {
+    const one = own.find((each) => each.family === family && each.task === task);
+    const clear = one.rho_low > 0 || one.rho_high < 0;
+    return [span(one, "rho", (value) => value.toFixed(2)), clear ? "top" : ""];
+  };
+  $("depths-card").hidden = families.length === 0;
+  $("depths").replaceChildren(heads, ...families.map((family) =>
+    row([[family, "word"], ...DATA.tasks.map((task) => cell(family, task))])));
+}
+
 function columnsOf(measure) {
   const latency = (table) => ({
     head: table, value: (at) => DATA.networks[at].latency[table]?.ms ?? null,
@@ -202,6 +216,7 @@ function draw() {
   drawRanks(theme, measure);
   showWinners(measure);
   showRegrets(measure);
+  showDepths(measure);
   showNetworks(measure);
   $("ranks").removeAllListeners("plotly_click");
   $("ranks").on("plotly_click", (event) => choose(event.points[0].customdata[0]));
