@@ -38,7 +38,9 @@ def draw_gates(log: Path, space: Space, subnet: Subnet, folder: Path) -> Path:
         for axes, dim in zip(panels, space.dims, strict=False):
             names = [f"p/{dim.name}={choice}" for choice in dim.choices]
             shares = rows.dropna(subset=names)
-            axes.stackplot(shares["step"], np.array([shares[name] for name in names]), colors=_colours(dim))
+            axes.stackplot(
+                shares["step"], np.array([shares[name] for name in names]), colors=_colours(dim)
+            )
             axes.set_title(f"{dim.name} → {subnet[dim.name]}", loc="left", fontsize=10)
             axes.set_ylim(0, 1)
             axes.grid(visible=False)
