@@ -84,7 +84,6 @@ def _told(
         "measured_ms": choice.latency_ms if choice.measured else None,
         "within_tolerance": choice.fits,
         "probability": float(np.exp(log_p)),
-        "more_probable": choice.rank,
         "warnings": list(outcome.warnings),
     }
 
