@@ -10,7 +10,8 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
     learned-S   trains that network alone and judges it by a linear classifier on frozen features
     random-I    the same for a random network of equal predicted latency (±2 %)
     like-NAME   the same for an R18-like and an MBv2-like network: the widest of even widths that is
-                no slower (of another space, that has no more multiply-accumulates)
+                no slower as measured (elsewhere than on the tables' device: that is predicted to be
+                no slower, or of another space has no more multiply-accumulates); else the narrowest
     target-R-Q  learns to the latency of a quantile Q of the space on runtime R, and measures
 
 A report follows: the learned network's place among the random ones, the best of as many random ones
@@ -22,7 +23,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cached_property
 from hashlib import sha256
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from learn_report import report
 from rows import add_row, open_results
 
 from hwsearch.evaluate.options import ProbeOptions
@@ -37,7 +39,9 @@ from hwsearch.evaluate.probe import probe
 from hwsearch.kinds import total_macs
 from hwsearch.learn import LearnOptions, learn
 from hwsearch.learn.choose import MARGIN
+from hwsearch.learn.confirm import elsewhere
 from hwsearch.learn.target import LatencyTarget
+from hwsearch.profiling.remeasure import remeasure_networks
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions, train
@@ -197,14 +201,24 @@ def _even(space: Space, fixed: dict[str, int]) -> list[Subnet]:
 
 def _widest(space: Space, plan: Plan, networks: Sequence[Subnet]) -> Subnet:
     """Returns the last that is not over the target; the smallest if all are."""
-    if space == plan.space:
-        target = plan.target
-        cost = {s: target.latency.predict_subnet(s).mean_ms[0] for s in networks}
-        most = target.target_ms
-    else:
+    cost: dict[Subnet, float] = measured_ms(plan, space, networks)
+    most = plan.target.target_ms
+    if not cost and space == plan.space:
+        cost = {s: plan.target.latency.predict_subnet(s).mean_ms[0] for s in networks}
+    elif not cost:
         cost = {s: total_macs(space.lower(s)) for s in networks}
         most = total_macs(plan.space.lower(learned(plan, 0)[1]))
     return [networks[0], *(s for s in networks if cost[s] <= most)][-1]
+
+
+def measured_ms(plan: Plan, space: Space, networks: Sequence[Subnet]) -> dict[Subnet, float]:
+    """Measures networks of any space as those of the table were; none on another device."""
+    table = plan.target.table
+    if elsewhere(table):
+        return {}
+    table = replace(table, header=replace(table.header, space=space.name))
+    found = remeasure_networks(networks, table, budget_seconds=4 + 6.0 * len(networks))
+    return {subnet: one.latency_ms for subnet, one in found.items()}
 
 
 def run_alone(plan: Plan, space: Space, subnet: Subnet, seed: int) -> dict[str, Any]:
@@ -216,6 +230,7 @@ def run_alone(plan: Plan, space: Space, subnet: Subnet, seed: int) -> dict[str, 
     seconds = None if resumed else _clock(plan) - begun
     row: dict[str, Any] = {"network": f"{space.name}[{subnet}]", "seconds": seconds}
     row["macs"] = total_macs(space.lower(subnet))
+    row["measured_ms"] = measured_ms(plan, space, [subnet]).get(subnet)
     if space == plan.space:
         row["predicted_ms"] = float(plan.target.latency.predict_subnet(subnet).mean_ms[0])
     row["results"] = {name: _linear(out, data, name) for name, data in plan.tasks.items()}
@@ -227,47 +242,6 @@ def _linear(run: Path, data: str, name: str) -> dict[str, float]:
         checkpoint=run, subnet=("max",), data=data, judge=("linear",), folds=2, out=run / name
     )
     return {one.measure: one.value for one in probe(options)}
-
-
-def report(plan: Plan, rows: Sequence[dict[str, Any]]) -> None:
-    """Prints places, the best of as many random networks, costs and targets hit."""
-    mine = {row["unit"]: row for row in rows if row["plan"] == plan.name}
-    drawn = [row for name, row in mine.items() if name.startswith("random-")]
-    costs = {
-        key: [r["seconds"] for n, r in mine.items() if n.startswith(key) and r["seconds"]]
-        for key in ("learn-", "learned-")
-    }
-    if all(costs.values()):
-        ratio = np.mean(costs["learn-"]) / np.mean(costs["learned-"])
-        print(f"learning takes {ratio:.2f} times as long as training its network alone")
-        for task in plan.tasks:
-            _report_task(task, mine, drawn, 1 + int(ratio))
-    for name, row in mine.items():
-        if name.startswith(("learn-", "target-")):
-            ms, how = row["measured_ms"], "measured"
-            if ms is None:
-                ms, how = row["predicted_ms"], "predicted"
-            off = ms / row["target_ms"] - 1
-            print(f"{name}: target {row['target_ms']:.4g} ms, {how} {ms:.4g} ms, {off:+.1%}")
-
-
-def _report_task(
-    task: str, mine: dict[str, dict[str, Any]], drawn: Sequence[dict[str, Any]], k: int
-) -> None:
-    random = np.array([row["results"][task]["accuracy"] for row in drawn])
-    if not len(random):
-        return
-    k = min(k, len(random))
-    rng = np.random.default_rng(0)
-    best = np.mean([rng.choice(random, k, replace=False).max() for _ in range(2000)])
-    print(
-        f"{task}: {len(random)} random {random.mean():.4f} ± {random.std():.4f}, best of {k} "
-        f"{best:.4f}"
-    )
-    for name, row in mine.items():
-        if name.startswith(("learned-", "like-")):
-            value = row["results"][task]["accuracy"]
-            print(f"  {name}: {value:.4f}, better than {(random < value).mean():.0%} of random")
 
 
 def main() -> None:
@@ -293,7 +267,7 @@ def main() -> None:
             if fnmatch(name, plan.chosen.only) and (plan.name, name) not in done:
                 print(f"unit {name}", flush=True)
                 add_row(journal, {"plan": plan.name, "unit": name, **work()})
-        report(plan, list(journal))
+        report(plan.name, list(plan.tasks), list(journal))
 
 
 if __name__ == "__main__":
