@@ -28,7 +28,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"hwsearch: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("hwsearch: stopped; the same command goes on (train: with --resume)", file=sys.stderr)
+        print(
+            "hwsearch: stopped; the same command goes on (train, learn: with --resume)",
+            file=sys.stderr,
+        )
         return 130
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; Python must not flush into it at exit.

@@ -14,11 +14,12 @@ from tiny_space import NAME
 
 from hwsearch.cli import main
 from hwsearch.train import TrainOptions
+from hwsearch.train.recipe import RunOptions
 
 IMAGES, BATCH, EPOCHS = 40, 8, 6
 STEPS = IMAGES // BATCH * EPOCHS
 SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["hwsearch.train.loop"])
+SPAWN.set_forkserver_preload(["hwsearch.learn.run"])
 
 
 def write_images(folder: Path, count: int = IMAGES, *, seed: int = 0) -> Path:
@@ -49,7 +50,7 @@ def small_options(images: Path, out: Path, **changes: object) -> TrainOptions:
     return TrainOptions(**(fixed | changes))  # pyright: ignore[reportArgumentType]
 
 
-def words_of(options: TrainOptions) -> list[str]:
+def words_of(options: RunOptions) -> list[str]:
     """Returns the command line that stands for options that are not the defaults."""
     words = []
     for name, value in vars(options).items():
@@ -63,9 +64,9 @@ def words_of(options: TrainOptions) -> list[str]:
     return words
 
 
-def start(words: Sequence[str], log: Path) -> BaseProcess:
+def start(words: Sequence[str], log: Path, verb: str = "train") -> BaseProcess:
     """Starts `hwsearch train` in a process group of its own, which knows the tiny space."""
-    process = SPAWN.Process(target=_run, args=(list(words), log))
+    process = SPAWN.Process(target=_run, args=([verb, *words], log))
     process.start()
     return process
 
@@ -75,7 +76,7 @@ def _run(words: list[str], log: Path) -> None:
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.exit(main(["train", *words]))
+    sys.exit(main(words))
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:

@@ -14,17 +14,17 @@ OPEN = 0.5
 """Mean share of the most entropy above which gates have not decided."""
 
 
-def alarms(gates: Gates, expected_ms: float, target_ms: float, force: float) -> Iterator[str]:
+def alarms(gates: Gates, expected_ms: float, target_ms: float, pull: float) -> Iterator[str]:
     """Yields a sentence for each thing that is wrong.
 
     Args:
         gates: At the end.
         expected_ms: Latency that they expect.
         target_ms: What it shall be.
-        force: What the penalty takes for slower networks; negative where it asks for slower ones.
+        pull: The multiplier of the latency; negative where it has to ask for slower networks.
     """
     off = expected_ms / target_ms - 1
-    slack = force < 0 or off < -OFF
+    slack = pull < 0 or off < -OFF
     smallest, largest = _at_end(gates, 0), _at_end(gates, -1)
     depths = np.array([dim.name.startswith("depth") for dim in gates.space.dims])
     if slack and depths.any() and smallest[depths].all():
@@ -38,7 +38,7 @@ def alarms(gates: Gates, expected_ms: float, target_ms: float, force: float) -> 
         yield "every gate has chosen its largest choice against the penalty"
     if abs(off) > OFF:
         yield f"the gates expect {expected_ms:.3g} ms, {off:+.0%} off the target"
-    if force < 0:
+    if pull < 0:
         yield (
             "the held-out loss alone would take faster networks than the target, so latency limits "
             "nothing: it may not tell networks apart yet; give more --epochs"

@@ -26,14 +26,12 @@ class Choice:
         latency_ms: As measured, or else as predicted.
         measured: Which of both.
         fits: Whether it is as close to the target as was asked for.
-        rank: How many networks are more probable.
     """
 
     subnet: Subnet
     latency_ms: float
     measured: bool
     fits: bool
-    rank: int
 
 
 def choose(
@@ -44,6 +42,9 @@ def choose(
 ) -> Choice:
     """Chooses the most probable network that has the target latency; else the nearest to it.
 
+    Where none of the most probable ones has it, as when the gates are still open or expect another
+    latency, networks that are drawn from the gates and from the whole space are looked at, too.
+
     Args:
         gates: How probable networks are.
         latency: Predicts their latency.
@@ -51,17 +52,32 @@ def choose(
         measured: Tells the latency of those that were measured.
     """
     codes = gates.likeliest(LIKELIEST)
+    found = _first(gates, codes, latency, target_ms, measured)
+    if not found.fits:
+        rng = np.random.default_rng(0)
+        more = np.concatenate([codes, gates.draw(rng, LIKELIEST), gates.space.pool(rng)])
+        more = more[np.argsort(-gates.log_probability(more), kind="stable")]
+        found = _first(gates, more, latency, target_ms, measured)
+    return found
+
+
+def _first(
+    gates: Gates,
+    codes: np.ndarray,
+    latency: LatencyModel,
+    target_ms: float,
+    measured: Callable[[Subnet], float | None],
+) -> Choice:
+    """Returns the first of networks int[N, D] that has the latency, or else the nearest one."""
     predicted_ms = latency.mean_ms(codes)
     off = np.abs(predicted_ms / target_ms - 1)
-    for at in np.flatnonzero(off <= TOLERANCE):
+
+    def told(at: int) -> Choice:
         subnet = gates.space.decode(codes[at])
         known_ms = measured(subnet)
-        if known_ms is not None and abs(known_ms / target_ms - 1) <= TOLERANCE:
-            return Choice(subnet, known_ms, True, True, int(at))
-        if known_ms is None and off[at] <= MARGIN:
-            return Choice(subnet, float(predicted_ms[at]), False, True, int(at))
-    at = int(off.argmin())
-    subnet = gates.space.decode(codes[at])
-    known_ms = measured(subnet)
-    known, ms = known_ms is not None, float(predicted_ms[at]) if known_ms is None else known_ms
-    return Choice(subnet, ms, known, abs(ms / target_ms - 1) <= TOLERANCE, at)
+        ms = float(predicted_ms[at]) if known_ms is None else known_ms
+        most = MARGIN if known_ms is None else TOLERANCE
+        return Choice(subnet, ms, known_ms is not None, abs(ms / target_ms - 1) <= most)
+
+    near = np.flatnonzero(off <= TOLERANCE).tolist()
+    return next((one for one in map(told, near) if one.fits), told(int(off.argmin())))

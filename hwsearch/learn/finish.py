@@ -16,7 +16,7 @@ from hwsearch.learn.confirm import FILE, KIND, confirm, elsewhere
 from hwsearch.learn.figure import draw_gates, draw_network
 from hwsearch.learn.gates import Gates
 from hwsearch.learn.options import LearnOptions
-from hwsearch.learn.penalty import Multiplier, expected_excess
+from hwsearch.learn.penalty import expected_excess
 from hwsearch.learn.target import LatencyTarget
 from hwsearch.progress import say
 from hwsearch.spaces import get_space
@@ -62,9 +62,9 @@ def read_outcome(folder: Path, space: str, target: LatencyTarget) -> Outcome:
     gates = Gates(get_space(space), np.array(state["alpha"]))
     rng = np.random.default_rng(0)
     excess = expected_excess(target.latency, target.target_ms, gates, rng).excess
-    force = Multiplier(state["multiplier"]).force(excess)
     expected_ms = target.target_ms * (1 + excess)
-    return Outcome(gates, tuple(alarms(gates, expected_ms, target.target_ms, force)))
+    found = alarms(gates, expected_ms, target.target_ms, state["multiplier"])
+    return Outcome(gates, tuple(found))
 
 
 def _told(
@@ -84,7 +84,6 @@ def _told(
         "measured_ms": choice.latency_ms if choice.measured else None,
         "within_tolerance": choice.fits,
         "probability": float(np.exp(log_p)),
-        "more_probable": choice.rank,
         "warnings": list(outcome.warnings),
     }
 

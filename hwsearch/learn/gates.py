@@ -53,8 +53,8 @@ class Gates:
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draws codes int[N, D] of networks."""
         ends_DM = self.p_DM.cumsum(1)
-        at_ND = rng.random((count, len(ends_DM)))
-        codes = (at_ND[..., None] >= ends_DM).sum(2)
+        places = rng.random((count, len(ends_DM)))
+        codes = (places[..., None] >= ends_DM).sum(2)
         return np.minimum(codes, np.array(self.space.shape) - 1)  # sums may end just below 1
 
     def log_probability(self, codes: np.ndarray) -> np.ndarray:

@@ -161,9 +161,9 @@ class GateLearner:
         """Goes on from where another learner of the same settings stood."""
         with torch.no_grad():
             self._alpha_DM.copy_(torch.tensor(state["alpha"], dtype=torch.float64))
-        moments = {name: torch.tensor(value) for name, value in state["adam"].items()}
         self._optimiser.state[self._alpha_DM] = {
-            name: value if name == "step" else value.double() for name, value in moments.items()
+            name: torch.tensor(value, dtype=torch.float32 if name == "step" else torch.float64)
+            for name, value in state["adam"].items()
         }
         self._control = AdditiveLoss.of_state(state["control"])
         self._multiplier = Multiplier(state["multiplier"])

@@ -5,7 +5,6 @@ Shapes: B batch, D dimensions, N networks.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -78,14 +77,15 @@ class LearnSession(Session):
         method.skip_step()
         losses = torch.stack(found)
         average([losses])
-        numbers = losses.double().cpu().numpy()
-        if not all(map(isfinite, numbers)):
-            raise HwsearchError(
-                f"a held-out loss is not finite at step {views.step}; the checkpoint before it is "
-                "intact",
-                fix="Learn again into another --out with a lower --lr, --clip-norm 1 or --amp fp32",
-            )
-        return numbers
+        return self._checked(losses.double().cpu().numpy(), views.step)
+
+    def _checked(self, losses: np.ndarray, step: int) -> np.ndarray:
+        if np.isfinite(losses).all():
+            return losses
+        raise HwsearchError(
+            f"a held-out loss is not finite at step {step}; the checkpoint before it is intact",
+            fix="Learn again into another --out with a lower --lr, --clip-norm 1 or --amp fp32",
+        )
 
     def _figures(self, step: int) -> dict[str, float | str]:
         return {**super()._figures(step), **self._found, **self._learner.probabilities()}
