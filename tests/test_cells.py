@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
-from hwsearch.export.onnx import export_block, example_inputs, seeded_block
+from hwsearch.export.onnx import example_inputs, export_block, seeded_block
 from hwsearch.export.program import export_block_program
 from hwsearch.kinds import (
     cost_of,

@@ -132,7 +132,7 @@ class CellSession(Session):
         """Says once when the architecture, an epoch or more old, has drifted to skips."""
         collapsed = skips(found) > self._cells.skip_limit
         old = step >= self._start_step + self._loader.steps_per_epoch
-        if collapsed and old and not self._told:
+        if collapsed and old and not self._told and self._metrics is not None:
             say(f"step {step}: {alarm(found, self._cells.skip_limit)}")
         self._told = collapsed and old
 
