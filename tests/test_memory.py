@@ -24,8 +24,10 @@ def test_peak_and_weights_are_what_onnxruntime_needs(tmp_path: Path, name: str):
         model = export_network(seeded_network(blocks), tmp_path / "net.onnx").onnx
         image = np.zeros((1, *blocks[0].in_shape), np.float32)
         told = FLOAT_BYTES * peak_elements(blocks)
-        # Exact, but that the image lies in the caller's memory.
-        assert told - image.nbytes <= peak_bytes(model, image) <= told
+        # Exact, but that the image lies in the caller's memory, and that branches of cells run in
+        # an order of the runtime's own.
+        most = 1.5 * told if any(len(block.inputs) > 1 for block in blocks) else told
+        assert told - image.nbytes <= peak_bytes(model, image) <= most
         held = sum(
             onnx.numpy_helper.to_array(tensor).size
             for tensor in onnx.load(model).graph.initializer

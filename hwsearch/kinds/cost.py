@@ -73,7 +73,9 @@ def peak_elements(blocks: Sequence[Block]) -> int:
     Counted while a layer runs: its inputs, its output, and what later layers still need; the
     image counts until the first block has read it. That is what ONNX Runtime asks its allocator
     for when it keeps the plain layout and nothing longer than needed. An engine may get by with
-    less by fusing sums into convolutions, or need more for scratch and padded channels.
+    less by fusing sums into convolutions, or need more for scratch and padded channels. The
+    branches of cells it runs in an order of its own, and holds 1.2 to 1.45 times as much (8
+    networks).
 
     Args:
         blocks: A lowered network, with or without head and preprocessing.

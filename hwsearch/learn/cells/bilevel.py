@@ -28,6 +28,7 @@ def second_order(
     weights: Sequence[Tensor],
     held_out: Loss,
     training: Loss,
+    *,
     move: Move,
     lr: float,
 ) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """Figures of a search over cells: the cells as graphs, and the shares of operations over time."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,8 +17,10 @@ from hwsearch.spaces.genotype import Genotype
 
 CELLS_PNG, SHARES_PNG = "cells.png", "shares.png"
 _COLUMNS = 7
-_SPREAD = 0.8
-"""How far nodes lie above or below the middle."""
+_HEIGHTS = (0.3, -0.5, 1.0, -1.0)
+"""How far nodes lie above the middle, in turn."""
+_BEND = 0.12
+"""How far the control point of an arrow lies aside, as a share of its length."""
 
 
 def draw_cells(genotype: Genotype, title: str, folder: Path) -> Path:
@@ -27,7 +30,7 @@ def draw_cells(genotype: Genotype, title: str, folder: Path) -> Path:
         The PNG file.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 + 1.9 * genotype.nodes, 7.0), layout="constrained")
+        figure = Figure(figsize=(3.6 + 1.8 * genotype.nodes, 7.6), layout="constrained")
         canvas = FigureCanvasAgg(figure)
         for axes, kind in zip(figure.subplots(2, 1), KINDS, strict=True):
             _draw_cell(axes, getattr(genotype, kind), genotype.nodes)
@@ -39,62 +42,62 @@ def draw_cells(genotype: Genotype, title: str, folder: Path) -> Path:
 
 def _draw_cell(axes: Axes, edges: tuple[Edge, ...], nodes: int) -> None:
     last = INPUTS + nodes
-    places = {0: (0.0, _SPREAD), 1: (0.0, -_SPREAD), last: (nodes + 1.0, 0.0)}
-    places |= {n: (n - 1.0, _SPREAD * (-1) ** n * 0.7) for n in range(INPUTS, last)}
+    places = {0: (0.0, 0.8), 1: (0.0, -0.8), last: (1.3 * nodes + 1.4, 0.0)}
+    inner = range(INPUTS, last)
+    places |= {n: (1.3 * n - 1.2, _HEIGHTS[(n - INPUTS) % len(_HEIGHTS)]) for n in inner}
     names = {0: "cell before\nthe last", 1: "last cell", last: "output"}
-    for node in range(INPUTS, last):
-        _arrow(axes, places[node], places[last], color=INK, alpha=0.25)
+    for node in inner:
+        _arrow(axes, places[node], places[last], INK, width=0.6)
     for at, edge in enumerate(edges):
+        bend = _BEND * (-1) ** at
         colour = _colour(OPERATIONS.index(edge.operation))
-        start, end = places[edge.source], places[edge.node]
-        _arrow(axes, start, end, color=colour, linewidth=2)
-        part = 0.42 + 0.16 * (at % 2)
-        where = [a + part * (b - a) for a, b in zip(start, end, strict=True)]
-        axes.text(*where, edge.operation, color=colour, fontsize=9, **_LABEL)
+        (x, y), (to_x, to_y) = places[edge.source], places[edge.node]
+        _arrow(axes, (x, y), (to_x, to_y), colour, width=2.0, bend=bend)
+        middle = ((x + to_x + bend * (to_y - y)) / 2, (y + to_y - bend * (to_x - x)) / 2)
+        _write(axes, middle, edge.operation, colour, padding=0.15, edgecolor="none")
     for node, place in places.items():
-        text = names.get(node, str(node))
-        axes.text(*place, text, color=INK, fontsize=10, fontweight="bold", **_NODE)
-    axes.set_xlim(-0.6, nodes + 1.6)
-    axes.set_ylim(-1.5 * _SPREAD, 1.5 * _SPREAD)
+        _write(axes, place, names.get(node, str(node)), INK, padding=0.4, edgecolor=INK)
+    axes.set_xlim(-0.7, 1.3 * nodes + 2.0)
+    axes.set_ylim(-1.3, 1.3)
+    axes.set_aspect("equal")
     axes.set_axis_off()
 
 
-_LABEL = {
-    "ha": "center",
-    "va": "center",
-    "zorder": 3,
-    "bbox": {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
-}
-_NODE = {
-    "ha": "center",
-    "va": "center",
-    "zorder": 4,
-    "bbox": {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": INK},
-}
+def _write(
+    axes: Axes,
+    place: tuple[float, float],
+    text: str,
+    colour: Any,  # noqa: ANN401 - matplotlib's type of colours is private
+    *,
+    padding: float,
+    edgecolor: str,
+) -> None:
+    box = {"boxstyle": f"round,pad={padding}", "facecolor": "white", "edgecolor": edgecolor}
+    axes.text(*place, text, color=colour, fontsize=9, ha="center", va="center", bbox=box, zorder=3)
 
 
 def _arrow(
     axes: Axes,
     start: tuple[float, float],
     end: tuple[float, float],
+    colour: Any,  # noqa: ANN401
     *,
-    color: object,
-    linewidth: float = 1.0,
-    alpha: float = 1.0,
+    width: float,
+    bend: float = 0.0,
 ) -> None:
     style = {
         "arrowstyle": "-|>",
-        "color": color,
-        "linewidth": linewidth,
-        "alpha": alpha,
+        "connectionstyle": f"arc3,rad={bend}",
+        "color": colour,
+        "linewidth": width,
         "shrinkA": 16,
-        "shrinkB": 16,
+        "shrinkB": 14,
     }
     axes.annotate("", xy=end, xytext=start, arrowprops=style)
 
 
-def _colour(number: int) -> tuple[float, ...]:
-    return tuple(mpl.colormaps[COLOUR_MAP](0.05 + 0.9 * number / (len(OPERATIONS) - 1)))
+def _colour(number: int) -> Any:  # noqa: ANN401
+    return mpl.colormaps[COLOUR_MAP](0.05 + 0.85 * number / (len(OPERATIONS) - 1))
 
 
 def draw_shares(log: Path, nodes: int, title: str, folder: Path) -> Path:
@@ -111,12 +114,13 @@ def draw_shares(log: Path, nodes: int, title: str, folder: Path) -> Path:
     """
     rows = pd.read_json(log, lines=True)
     edges = edges_of_cell(nodes)
-    lines = -(-len(edges) // _COLUMNS)
+    columns = min(len(edges), _COLUMNS)
+    lines = -(-len(edges) // columns)
     with mpl.rc_context(STYLE):
-        size = (2.0 * _COLUMNS, 3.4 * lines + 1.2)
+        size = (2.0 * columns + 0.4, 3.4 * lines + 1.2)
         figure = Figure(figsize=size, layout="constrained")
         canvas = FigureCanvasAgg(figure)
-        panels = figure.subplots(2 * lines, _COLUMNS, sharex=True, sharey=True, squeeze=False)
+        panels = figure.subplots(2 * lines, columns, sharex=True, sharey=True, squeeze=False)
         for kind, part in zip(KINDS, (panels[:lines], panels[lines:]), strict=True):
             for axes in part.ravel()[len(edges) :]:
                 axes.set_visible(False)
@@ -124,7 +128,7 @@ def draw_shares(log: Path, nodes: int, title: str, folder: Path) -> Path:
                 _draw_shares(axes, rows, edge_name(kind, *edge))
         handles, names = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
-        figure.supxlabel("step")
+        figure.supylabel("share of each operation, by step", fontsize=10)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
         canvas.print_png(folder / SHARES_PNG)
     return folder / SHARES_PNG

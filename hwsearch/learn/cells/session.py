@@ -93,8 +93,8 @@ class CellSession(Session):
             list(self._weights.values()),
             judged,
             lambda: self._loss(training),
-            lambda gradients: self._moves(gradients, lr),
-            lr,
+            move=lambda gradients: self._moves(gradients, lr),
+            lr=lr,
         )
 
     def _loss(self, views: Views) -> Tensor:
@@ -119,16 +119,20 @@ class CellSession(Session):
         if step > self._start_step:
             told["loss_held_out"] = float(self._held_out)
         self._watch(found, step)
-        every, epoch = self._options.log_steps, self._loader.steps_per_epoch
-        if step == self._header.steps or step // epoch != max(step - every, 0) // epoch:
+        if self._tells_shares(step):
             told |= dict(self._learner.architecture.shares())
         return told
+
+    def _tells_shares(self, step: int) -> bool:
+        """Whether a line of the log is the first of all, the first after an epoch, or the last."""
+        epoch, before = self._loader.steps_per_epoch, step - self._options.log_steps
+        return before <= 0 or step == self._header.steps or step // epoch > before // epoch
 
     def _watch(self, found: Genotype, step: int) -> None:
         """Says once when the architecture, an epoch or more old, has drifted to skips."""
         collapsed = skips(found) > self._cells.skip_limit
         old = step >= self._start_step + self._loader.steps_per_epoch
-        if collapsed and old and not self._told:
+        if collapsed and old and not self._told and self._metrics is not None:
             say(f"step {step}: {alarm(found, self._cells.skip_limit)}")
         self._told = collapsed and old
 
