@@ -15,7 +15,11 @@ SCHEMA = 5
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
 3: what distance the search found. 4: the budget, and marks of the measurement; several
 outputs, the errors of each; a classifier. 5: the precisions it was chosen from; inputs of
-any batch, and of bytes."""
+any batch, and of bytes; heads for detection and segmentation."""
+
+
+HEAD_OUTPUTS = ("scores", "boxes")
+"""Names of what heads give; the other outputs are the network's features."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -51,7 +55,7 @@ class Output(msgspec.Struct, frozen=True):
 
     Attributes:
         name: "embedding", "scores" of classes, or "stage1" and so on for feature maps, fine to
-            coarse; of a ready model as its file has it.
+            coarse; "scores" and "boxes" as `Dense` says; of a ready model as its file has it.
         shape: For one image: channels, and height and width if it is a map.
     """
 
@@ -124,6 +128,37 @@ class Classifier(msgspec.Struct, frozen=True):
     images_fingerprint: str
 
 
+class Dense(msgspec.Struct, frozen=True):
+    """What the engine's further outputs tell, by a head that has learned from labelled images.
+
+    For detection "scores" [C, G, G] is how likely a box of a class has its middle at a place of a
+    grid, and "boxes" [4, G, G] are the left, top, right and bottom of the box there, as shares of
+    the input's side: boxes are where a score is the largest of the 3 x 3 places around. For
+    segmentation "scores" [C, side, side] are logits: a pixel's class is that of the largest.
+
+    Attributes:
+        task: "detection" or "segmentation".
+        classes: Names, in the order of the scores.
+        measure: "ap", COCO's average precision over overlaps of .5 to .95, or "miou", the mean
+            over classes of intersection over union.
+        quality: That of heads on the engine's own feature maps, each image by a head that has
+            learned from the others (5 folds).
+        low: Lower end of its 95 % interval over images.
+        high: Upper end.
+        images: How many; all of them taught the delivered head.
+        images_fingerprint: Names them and their labels.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    measure: str
+    quality: float
+    low: float
+    high: float
+    images: int
+    images_fingerprint: str
+
+
 class Distance(msgspec.Struct, frozen=True):
     """Teacher distance of the network and of the engine itself, on the same images.
 
@@ -185,6 +220,7 @@ class Manifest(msgspec.Struct, frozen=True):
         files: sha256 of every file but the manifest.
         precisions: What it was chosen from with --precision auto, the most exact first.
         classifier: What it tells classes by, if it does.
+        dense: What it finds boxes or tells the classes of pixels by, if it does.
         checkpoint: Fingerprint of the weights it was extracted from, or of the ready model.
         device: Fingerprint of the machine that built and measured it.
         versions: Versions of the packages that built it.
@@ -212,6 +248,7 @@ class Manifest(msgspec.Struct, frozen=True):
     created: str
     files: dict[str, str]
     precisions: tuple[InPrecision, ...] = ()
+    dense: Dense | None = None
 
     @property
     def is_ready_model(self) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from string import Template
 
-from hwsearch.deploy.manifest import Input, Manifest
+from hwsearch.deploy.manifest import Dense, Input, Manifest
 from hwsearch.journal import write_atomic
 
 NAME = "README.md"
@@ -181,6 +181,8 @@ def readme(manifest: Manifest) -> str:
     if manifest.classifier is not None:
         classes = ", ".join(f"`{name}`" for name in manifest.classifier.classes)
         text += f'\n`engine.classify("photo.png")` tells classes; `scores` are of {classes}.\n'
+    if manifest.dense is not None:
+        text += _dense(manifest.dense)
     if runtime in _PYTHON:
         prepare = _PREPARE_RAW if manifest.input.raw else _PREPARE
         code = prepare.substitute(values) + "\n\n" + _PYTHON[runtime].substitute(values)
@@ -190,6 +192,25 @@ def readme(manifest: Manifest) -> str:
         code = read.substitute(values) + "\n" + _CPP[runtime].substitute(values)
         text += f"\n## From C++\n\n```cpp\n{code}```\n"
     return text
+
+
+_TOLD = {
+    "detection": """
+`engine.detect("photo.png")` finds boxes in pixels of the photo. `scores` are how likely a box of a
+class has its middle at a place of the grid, `boxes` the left, top, right and bottom of the box
+there as shares of the cut square; a box is where a score is the largest of the 3 × 3 places around.
+""",
+    "segmentation": """
+`engine.segment("photo.png")` tells the class of each pixel of the cut square: that of the largest
+of the `scores`.
+""",
+}
+
+
+def _dense(dense: Dense) -> str:
+    """Returns what the outputs of a head tell."""
+    classes = ", ".join(f"`{name}`" for name in dense.classes)
+    return f"{_TOLD[dense.task]}Classes: {classes}.\n"
 
 
 def _values(manifest: Manifest) -> dict[str, object]:

@@ -109,14 +109,22 @@ def randomise_norms(net: nn.Module) -> None:
             nn.init.normal_(bias, std=0.1)
 
 
-def export_module(net: nn.Module, example: Tensor, outputs: Sequence[str], out: Path) -> Portable:
+def export_module(
+    net: nn.Module,
+    example: Tensor | Sequence[Tensor],
+    outputs: Sequence[str],
+    out: Path,
+    *,
+    inputs: Sequence[str] = (INPUT_NAME,),
+) -> Portable:
     """Writes any module in evaluation mode as checked ONNX.
 
     Args:
-        net: Takes one tensor.
-        example: What it takes; its shape and type are fixed in the file.
+        net: Takes one tensor or several.
+        example: What it takes; shapes and types are fixed in the file.
         outputs: Names of what it gives, in order.
         out: The ONNX file to write.
+        inputs: Names of what it takes, in order.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_suffix(".partial")
@@ -126,9 +134,9 @@ def export_module(net: nn.Module, example: Tensor, outputs: Sequence[str], out: 
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             net.eval().cpu(),
-            (example,),
+            (example,) if isinstance(example, Tensor) else tuple(example),
             str(partial),
-            input_names=[INPUT_NAME],
+            input_names=list(inputs),
             output_names=list(outputs),
             opset_version=OPSET,
             dynamo=False,
