@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
 from torch.nn import functional as F
 
 from hwsearch.data.draws import permutation
@@ -105,7 +106,7 @@ class DenseHead:
         names = [one.name for one in original.gives]
         with warnings.catch_warnings():
             # Which maps are read is decided by their sizes, and these are fixed.
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", TracerWarning)
             export_module(told, examples, told.names, folder / _FILE, inputs=names)
         with torch.no_grad():
             shapes = [tuple(x.shape[1:]) for x in told(*examples)]
