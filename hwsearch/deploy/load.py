@@ -215,10 +215,12 @@ def load(folder: str | Path, *, trust: bool = False) -> LoadedEngine:
 
     Args:
         folder: The engine folder.
-        trust: Whether to load an engine that was built elsewhere.
+        trust: Whether to load an engine that was built elsewhere, or by another version of its
+            runtime.
 
     Raises:
-        HwsearchError: If a file is missing or damaged, or the engine was built elsewhere.
+        HwsearchError: If a file is missing or damaged, or the engine was built elsewhere or by
+            another version.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -231,4 +233,18 @@ def load(folder: str | Path, *, trust: bool = False) -> LoadedEngine:
             fix="Deploy it on this machine, or call hwsearch.load(folder, trust=True) if you "
             "trust its origin",
         )
+    _check_version(folder, manifest, trust=trust)
     return LoadedEngine(folder, manifest)
+
+
+def _check_version(folder: Path, manifest: Manifest, *, trust: bool) -> None:
+    """Refuses an engine that another version of its runtime has built."""
+    runtime = get_runtime(manifest.runtime)
+    built_by = manifest.versions.get(runtime.name, "an unknown version")
+    if built_by != runtime.version and not trust:
+        raise HwsearchError(
+            f"this engine was built by {runtime.name} {built_by}; here is {runtime.version}",
+            where=folder,
+            fix="Deploy it again, install that version, or call hwsearch.load(folder, trust=True) "
+            "if you have checked what it computes",
+        )

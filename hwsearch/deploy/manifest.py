@@ -1,5 +1,6 @@
 """The manifest of a delivered engine: what it is, what was measured, and the hash of each file."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 from hwsearch.data.prepare import normalise_array
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.kit.outcome import CHECKSUM, checksum_of, manifest_text
 from hwsearch.kit.parity import OutputError
 
 MANIFEST_NAME = "manifest.json"
@@ -15,7 +17,8 @@ SCHEMA = 5
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
 3: what distance the search found. 4: the budget, and marks of the measurement; several
 outputs, the errors of each; a classifier. 5: the precisions it was chosen from; inputs of
-any batch, and of bytes; heads for detection and segmentation."""
+any batch, and of bytes; heads for detection and segmentation;
+a checksum of the manifest itself."""
 
 
 HEAD_OUTPUTS = ("scores", "boxes")
@@ -264,8 +267,7 @@ class _Versioned(msgspec.Struct, frozen=True):
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes the manifest into a folder that already holds the files it names."""
-    data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    write_atomic(folder / MANIFEST_NAME, data + b"\n")
+    write_atomic(folder / MANIFEST_NAME, manifest_text(json.loads(msgspec.json.encode(manifest))))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -311,7 +313,7 @@ def _is_plain(name: str) -> bool:
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compares the hash of every file with the manifest.
+    """Compares the hash of every file with the manifest, and the manifest with its checksum.
 
     Raises:
         HwsearchError: If a file is missing, is a link out of the folder, or differs.
@@ -327,3 +329,11 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise HwsearchError(
                 "the file does not match its hash in the manifest", where=path, fix=fix
             )
+    _check_manifest(folder / MANIFEST_NAME, fix)
+
+
+def _check_manifest(path: Path, fix: str) -> None:
+    """Refuses a manifest that was changed since it was written."""
+    values = json.loads(path.read_bytes())
+    if values.get(CHECKSUM) != checksum_of(values):
+        raise HwsearchError("the manifest does not match its own checksum", where=path, fix=fix)

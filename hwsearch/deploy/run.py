@@ -1,8 +1,11 @@
 """Deploy: from a chosen network to a verified engine in a folder of its own."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from hwsearch.deploy.assemble import Assembler, engine_distance
 from hwsearch.deploy.budget import COST, open_budget, target_tables
@@ -49,7 +52,9 @@ def deploy(options: DeployOptions) -> Path:
             "the output folder exists", where=options.out, fix="Name another --out, or remove it"
         )
     partial = options.out.with_name(options.out.name + ".partial")
-    with _opened(options) as (inputs, point):
+    if partial.exists():
+        say(f"{partial} is of a run that did not end; everything begins anew")
+    with _opened(options) as (inputs, point), _whole_or_nothing(partial):
         tables = _picked_for(inputs, options) if point is None else [inputs.table(point.table)]
         assemble = _assembler(partial, inputs, options)
         if why := next(filter(None, map(why_elsewhere, tables)), ""):
@@ -59,6 +64,21 @@ def deploy(options: DeployOptions) -> Path:
         else:
             build_here(assemble, point, tables, options)
     return options.out
+
+
+@contextmanager
+def _whole_or_nothing(partial: Path) -> Iterator[None]:
+    """Removes what was written if it cannot be finished; tells if the disk is full."""
+    try:
+        yield
+    except (OSError, SafetensorError) as cause:
+        raise HwsearchError(
+            f"cannot write the engine: {getattr(cause, 'strerror', None) or cause}",
+            where=partial,
+            fix="Free some space or use another --out",
+        ) from cause
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
