@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Returns once the condition holds; fails after twenty seconds."""
-    deadline = time.monotonic() + 20
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Returns once the condition holds; fails after some seconds."""
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

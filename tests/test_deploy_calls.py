@@ -1,19 +1,25 @@
 """Engines that take any number of images, or a camera's bytes: they compute what others do."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from engines import assemble_engine
+from far import made_elsewhere, run
 from searches import made
 
+from hwsearch.cli import main
 from hwsearch.deploy.load import load
 from hwsearch.deploy.manifest import read_manifest
 from hwsearch.deploy.originals import Calls
 from hwsearch.errors import HwsearchError
 from hwsearch.export.calls import free_batch
 from hwsearch.export.onnx import export_network, seeded_network
+from hwsearch.kit.delivery import INPUTS
+from hwsearch.kit.jobs import RESULTS
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions, Portable
 from hwsearch.spaces import get_space, space_names
@@ -73,3 +79,20 @@ def test_what_a_runtime_cannot_do_is_refused(
     for calls, flag in ((Calls(any_batch=True), "--dynamic-batch"), (Calls(raw=True), "--raw-inp")):
         with pytest.raises(HwsearchError, match=f"{flag}.* is not for torch"):
             assemble_engine(made, tmp_path / flag, monkeypatch, "torch", calls=calls)
+
+
+def test_a_build_folder_makes_such_an_engine_too(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made_elsewhere(
+        made, tmp_path, monkeypatch, "onnxruntime", "int8", raw_input=True, dynamic_batch=True
+    )
+    assert np.load(folder / INPUTS).dtype == np.uint8
+    _, wrong, status = run(sys.executable, folder, dict(os.environ))
+    assert status == 0, wrong
+    manifest = read_manifest(folder)
+    assert manifest.parity.relative_error < manifest.parity.tolerance
+    assert main(["import", str(folder / RESULTS)]) == 0
+    assert "uint8 [any number, 32, 32, 3]" in (folder / "README.md").read_text()
+    with load(folder) as engine:
+        assert engine(PHOTOS).shape == (7, *manifest.outputs[0].shape)

@@ -1,5 +1,6 @@
 """What the README in an engine's folder tells to do works without hwsearch, and gives the same."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,12 +11,15 @@ import numpy as np
 import openvino
 import pytest
 from engines import assemble_engine
+from msgspec.structs import replace
 from PIL import Image
 from searches import made
 
 import hwsearch
 from hwsearch.data.prepare import prepare
+from hwsearch.deploy.manifest import Classifier, Output, read_manifest
 from hwsearch.deploy.originals import Calls
+from hwsearch.deploy.readme import readme
 
 __all__ = ["made"]
 
@@ -69,3 +73,32 @@ def test_its_cpp_gives_the_same(engine):
     with hwsearch.load(engine) as loaded:
         first = {name: float(x.ravel()[0]) for name, x in loaded.outputs(PHOTO).items()}
     assert {name: float(value) for name, value in found.items()} == pytest.approx(first, abs=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino raw"], indirect=True)
+def test_names_stay_names(engine):
+    """Names of classes, models and ports may be anybody's: none becomes Markdown, HTML or code."""
+    evil = 'a`|"]);\nimport os\n```\n# <script>alert(1)</script> [x](javascript:1) \\'
+    known = read_manifest(engine)
+    told = Classifier((evil, "b"), 0.5, 0.4, 0.6, 9, "images")
+    text = readme(
+        replace(
+            known,
+            space=evil,
+            subnet={"model": evil},
+            input=replace(known.input, name=evil),
+            outputs=(Output(evil, (4,)),),
+            classifier=told,
+        ),
+        device=evil,
+    )
+    fenced = re.findall(r"^```(?:python|cpp)\n.*?^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(fenced) == 3 and text.count("\n```") == 6
+    for block in fenced:
+        text = text.replace(block, "")
+    outside = re.sub(r"`[^`\n]*`", "", text)
+    assert not any(part in outside for part in ("<script", "javascript", "import os"))
+    rows = [line for line in text.splitlines() if line.startswith("| input")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 4
+    compile(fenced[1].removeprefix("```python").removesuffix("```"), "README.md", "exec")
+    assert json.dumps(evil) in fenced[1] and json.dumps(evil) in fenced[2]

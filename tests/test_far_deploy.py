@@ -108,6 +108,9 @@ def test_import_closes_the_loop(
     told = capsys.readouterr().out
     manifest = read_manifest(home)
     assert manifest == read_manifest(loop.device)
+    text = (home / "README.md").read_text()
+    assert "lies on the device `board`" in text and "```cpp" in text
+    assert f"took {manifest.latency.measured_ms:.3f} ms" in text
     assert "stays on board" in told and f"{manifest.latency.measured_ms:.3f} ms, " in told
     assert "parity" in told and "distance" in told
     with pytest.raises(HwsearchError, match=r"missing .*engine\.onnx"):

@@ -93,7 +93,7 @@ def test_an_engine_with_labels_tells_classes(
         next(iter(shares)) == str(label) for shares, label in zip(told, images.labels, strict=True)
     ]
     assert np.mean(right) > manifest.classifier.accuracy
-    with pytest.raises(HwsearchError, match="feature maps take no classifier"):
+    with pytest.raises(HwsearchError, match="does not fit 'dense"):
         assemble_engine(made, tmp_path / "d", monkeypatch, runtime, head=head, task="detection")
 
 

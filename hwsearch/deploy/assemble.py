@@ -3,31 +3,38 @@
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from hwsearch.deploy.classifier import ClassifierHead
-from hwsearch.deploy.manifest import SCHEMA, Classifier, Distance, Latency, Manifest, Parity
+from hwsearch.deploy.dense import DenseHead
+from hwsearch.deploy.judged import Judged, judge
+from hwsearch.deploy.manifest import (
+    SCHEMA,
+    Classifier,
+    Dense,
+    Distance,
+    Latency,
+    Manifest,
+)
 from hwsearch.deploy.originals import (
     Calls,
     Original,
     calibration_feeds,
-    inputs_of,
     open_original,
-    outputs_of,
 )
 from hwsearch.deploy.readme import write_readme
-from hwsearch.deploy.verify import ParityMeter, check_distance, check_parity
+from hwsearch.deploy.verify import check_distance, check_parity
 from hwsearch.device import fingerprint
 from hwsearch.distance import CatalogueStudents, TargetImages
-from hwsearch.distance.base import DeliveredDistance, Outputs
+from hwsearch.distance.base import DeliveredDistance
 from hwsearch.errors import HwsearchError
+from hwsearch.export.append import append_graph
 from hwsearch.export.precision import converter_versions, in_precision
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table, require_this_device
@@ -66,7 +73,7 @@ class Assembler:
         inputs: Of the search that they are from.
         distance: To the teacher.
         seconds: Most time for measuring an engine's latency.
-        head: Makes a network tell classes, if it is to.
+        head: Makes a network tell classes, boxes or pixels, if it is to.
         calls: How engines are to be called.
     """
 
@@ -74,21 +81,29 @@ class Assembler:
     inputs: SearchInputs
     distance: DeliveredDistance
     seconds: float
-    head: ClassifierHead | None = None
+    head: ClassifierHead | DenseHead | None = None
     calls: Calls = field(default_factory=Calls)
 
     def __post_init__(self) -> None:
         ready = isinstance(self.inputs.students, CatalogueStudents)
-        if self.head is not None and (ready or self.distance.of_maps):
-            what = "ready models" if ready else "engines that give feature maps"
-            raise HwsearchError(f"{what} take no classifier", fix="Leave --labelled out")
+        if self.head is None:
+            return
+        if ready:
+            raise HwsearchError("ready models take no head", fix="Leave --labelled out")
+        if self.distance.of_maps != isinstance(self.head, DenseHead):
+            raise HwsearchError(
+                f"a head for {'embeddings' if self.distance.of_maps else 'feature maps'} does not "
+                f"fit '{self.inputs.distance_name}', which the networks are judged by",
+                fix="Leave --labelled out, or --distance",
+            )
 
     def _finish(self, net: StaticNet) -> StaticNet:
         if self.distance.of_maps:
             return net.showing_maps()
-        return net if self.head is None else self.head.on(net)
+        return self.head.on(net) if isinstance(self.head, ClassifierHead) else net
 
-    def open(self, point: FrontPoint, form: Form) -> AbstractContextManager[Original]:
+    @contextmanager
+    def open(self, point: FrontPoint, form: Form) -> Iterator[Original]:
         """Writes a network's files into the folder, emptied before.
 
         Args:
@@ -97,9 +112,14 @@ class Assembler:
         """
         table = self.inputs.table(point.table)
         self.calls.check(table.runtime)
+        if isinstance(self.head, DenseHead) and form != "onnx":
+            raise HwsearchError(
+                f"--labelled for {self.head.task} is not for {table.runtime}",
+                fix="Leave it out, or take a table of a runtime that builds from ONNX files",
+            )
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        return open_original(
+        with open_original(
             self.folder,
             point.subnet,
             self.inputs.students,
@@ -108,7 +128,9 @@ class Assembler:
             form=form,
             precision=table.precision,
             calls=self.calls,
-        )
+        ) as original:
+            head = self.head if isinstance(self.head, DenseHead) else None
+            yield head.beside(original, self.folder) if head else original
 
     def __call__(self, point: FrontPoint) -> Manifest:
         """Writes the engine's files into an empty folder; returns the manifest that describes them.
@@ -172,10 +194,12 @@ class Assembler:
         )
         for path in {original.model.onnx, model.onnx}:
             if path is not None:
+                if original.head is not None:
+                    append_graph(path, original.head)
                 self.calls.write(path, original.takes)
         return model
 
-    def judge(self, engine: Engine, original: Original, precision: str) -> "Judged":
+    def judge(self, engine: Engine, original: Original, precision: str) -> Judged:
         """Compares a loaded engine with the network on all target images.
 
         Args:
@@ -183,14 +207,10 @@ class Assembler:
             original: The network.
             precision: Numbers that the engine computes in.
         """
-        meter = ParityMeter([output.name for output in original.gives])
-        after = self.distance.of_outputs(_compared(engine, original, self.images, meter))
-        classifier = self._judged(engine, original)
-        inputs = inputs_of(original.takes, self.images)
-        before = self.distance.of_outputs(map(original.run, inputs))
-        return Judged(meter.result(original.reference, precision), after, before, classifier)
+        judged = judge(engine, original, self.images, self.distance, precision)
+        return judged if self.head is None else judged.told_by(self.head, engine, original)
 
-    def described(self, point: FrontPoint, original: Original, judged: "Judged") -> Manifest:
+    def described(self, point: FrontPoint, original: Original, judged: Judged) -> Manifest:
         """Returns what a manifest says before the engine was measured on its device."""
         table = self.inputs.table(point.table)
         network = network_of(self.inputs.space, point.subnet)
@@ -216,19 +236,14 @@ class Assembler:
                 images_fingerprint=self.images.fingerprint,
                 weights=original.weights,
             ),
-            classifier=judged.classifier,
+            classifier=judged.told if isinstance(judged.told, Classifier) else None,
+            dense=judged.told if isinstance(judged.told, Dense) else None,
             checkpoint=original.fingerprint,
             device={},
             versions=_versions(table.runtime, table.precision),
             created="",
             files={},
         )
-
-    def _judged(self, engine: Engine, original: Original) -> Classifier | None:
-        if self.head is None:
-            return None
-        run = partial(outputs_of, engine, original.takes, original.gives)
-        return self.head.judge(run, original.takes)
 
 
 @dataclass(frozen=True)
@@ -255,33 +270,6 @@ class Built:
     def measured(self, table: Table, seconds: float) -> Measured:
         """Measures it alone, on the scale of its table."""
         return remeasure({"engine": self.engine}, table, budget_seconds=seconds)["engine"]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the outputs of an engine say.
-
-    Attributes:
-        parity: Against the float network.
-        after: Its distance to the teacher.
-        before: The float network's.
-        classifier: What it tells classes by, if it does.
-    """
-
-    parity: Parity
-    after: float
-    before: float
-    classifier: Classifier | None
-
-
-def _compared(
-    engine: Engine, original: Original, images: TargetImages, meter: ParityMeter
-) -> Iterator[Outputs]:
-    """Yields an engine's outputs for the target images, compared with the network's on the way."""
-    for inputs_NCHW in inputs_of(original.takes, images):
-        given = outputs_of(engine, original.takes, original.gives, inputs_NCHW)
-        meter.add(given, original.run(inputs_NCHW))
-        yield given
 
 
 def _versions(runtime: str, precision: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ def _describe(manifest: Manifest, path: Path) -> Description:
     return Description(
         space=manifest.space,
         subnet=manifest.subnet,
-        gives_maps=[output.name for output in manifest.outputs] != ["embedding"],
+        gives_maps=all(output.name != "embedding" for output in manifest.outputs),
         side=takes.side,
         mean=takes.mean,
         std=takes.std,

@@ -1,6 +1,5 @@
 """Build: the engine of a chosen network, of a choice of precisions, or within a budget, here."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,7 +50,6 @@ def build_here(
         folder, manifest = assemble.folder, assemble(point)
     write_manifest(folder, manifest)
     folder.rename(options.out)
-    shutil.rmtree(assemble.folder, ignore_errors=True)
     tell_engine(options.out, manifest)
 
 

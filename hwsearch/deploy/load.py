@@ -10,6 +10,7 @@ import numpy as np
 
 from hwsearch.data.prepare import prepare
 from hwsearch.data.sources.decode import decode
+from hwsearch.deploy.boxes import Box, boxes_of
 from hwsearch.deploy.manifest import Manifest, check_files, input_of, read_manifest
 from hwsearch.device import fingerprint, fingerprint_difference
 from hwsearch.errors import HwsearchError
@@ -121,6 +122,54 @@ class LoadedEngine:
             for row in shares_NC
         ]
 
+    def detect(self, images: Images, *, least_score: float = 0.3) -> list[list[Box]]:
+        """Finds boxes in images.
+
+        Args:
+            images: As for a call.
+            least_score: Boxes below are left out.
+
+        Returns:
+            For each image its boxes, the most likely first, in pixels of the image as given; only
+            its centre square is looked at.
+
+        Raises:
+            HwsearchError: If the engine finds no boxes, or a file cannot be read.
+        """
+        classes = self._require_dense("detection")
+        pixels = _pixels(images)
+        found = self.outputs(pixels)
+        return [
+            boxes_of(scores_CGG, corners_4GG, classes, image.shape[:2], least_score)
+            for scores_CGG, corners_4GG, image in zip(
+                found["scores"], found["boxes"], pixels, strict=True
+            )
+        ]
+
+    def segment(self, images: Images) -> np.ndarray:
+        """Tells the class of each pixel of the centre square, scaled to the engine's input.
+
+        Args:
+            images: As for a call.
+
+        Returns:
+            uint8[N, S, S], places in `manifest.dense.classes`.
+
+        Raises:
+            HwsearchError: If the engine tells no pixels, or a file cannot be read.
+        """
+        self._require_dense("segmentation")
+        return self.outputs(images)["scores"].argmax(1).astype(np.uint8)
+
+    def _require_dense(self, task: str) -> tuple[str, ...]:
+        dense = self.manifest.dense
+        if dense is None or dense.task != task:
+            raise HwsearchError(
+                f"this engine has no head for {task}",
+                fix=f"Deploy it again with --labelled, for --task {task}",
+            )
+        return dense.classes
+
     def outputs(self, images: Images) -> dict[str, np.ndarray]:
         """Computes all outputs, float32[N, ...] by name, such as feature maps [N, C, H, W].
 
@@ -166,10 +215,12 @@ def load(folder: str | Path, *, trust: bool = False) -> LoadedEngine:
 
     Args:
         folder: The engine folder.
-        trust: Whether to load an engine that was built elsewhere.
+        trust: Whether to load an engine that was built elsewhere, or by another version of its
+            runtime.
 
     Raises:
-        HwsearchError: If a file is missing or damaged, or the engine was built elsewhere.
+        HwsearchError: If a file is missing or damaged, or the engine was built elsewhere or by
+            another version.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -182,4 +233,18 @@ def load(folder: str | Path, *, trust: bool = False) -> LoadedEngine:
             fix="Deploy it on this machine, or call hwsearch.load(folder, trust=True) if you "
             "trust its origin",
         )
+    _check_version(folder, manifest, trust=trust)
     return LoadedEngine(folder, manifest)
+
+
+def _check_version(folder: Path, manifest: Manifest, *, trust: bool) -> None:
+    """Refuses an engine that another version of its runtime has built."""
+    runtime = get_runtime(manifest.runtime)
+    built_by = manifest.versions.get(runtime.name, "an unknown version")
+    if built_by != runtime.version and not trust:
+        raise HwsearchError(
+            f"this engine was built by {runtime.name} {built_by}; here is {runtime.version}",
+            where=folder,
+            fix="Deploy it again, install that version, or call hwsearch.load(folder, trust=True) "
+            "if you have checked what it computes",
+        )

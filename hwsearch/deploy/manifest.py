@@ -1,5 +1,6 @@
 """The manifest of a delivered engine: what it is, what was measured, and the hash of each file."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 from hwsearch.data.prepare import normalise_array
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
+from hwsearch.kit.outcome import CHECKSUM, checksum_of, manifest_text
 from hwsearch.kit.parity import OutputError
 
 MANIFEST_NAME = "manifest.json"
@@ -15,7 +17,12 @@ SCHEMA = 5
 """Version 1: the first format. 2: mean and std of each channel; what parity was compared with.
 3: what distance the search found. 4: the budget, and marks of the measurement; several
 outputs, the errors of each; a classifier. 5: the precisions it was chosen from; inputs of
-any batch, and of bytes."""
+any batch, and of bytes; heads for detection and segmentation;
+a checksum of the manifest itself."""
+
+
+HEAD_OUTPUTS = ("scores", "boxes")
+"""Names of what heads give; the other outputs are the network's features."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -51,7 +58,7 @@ class Output(msgspec.Struct, frozen=True):
 
     Attributes:
         name: "embedding", "scores" of classes, or "stage1" and so on for feature maps, fine to
-            coarse; of a ready model as its file has it.
+            coarse; "scores" and "boxes" as `Dense` says; of a ready model as its file has it.
         shape: For one image: channels, and height and width if it is a map.
     """
 
@@ -124,6 +131,37 @@ class Classifier(msgspec.Struct, frozen=True):
     images_fingerprint: str
 
 
+class Dense(msgspec.Struct, frozen=True):
+    """What the engine's further outputs tell, by a head that has learned from labelled images.
+
+    For detection "scores" [C, G, G] is how likely a box of a class has its middle at a place of a
+    grid, and "boxes" [4, G, G] are the left, top, right and bottom of the box there, as shares of
+    the input's side: boxes are where a score is the largest of the 3 x 3 places around. For
+    segmentation "scores" [C, side, side] are logits: a pixel's class is that of the largest.
+
+    Attributes:
+        task: "detection" or "segmentation".
+        classes: Names, in the order of the scores.
+        measure: "ap", COCO's average precision over overlaps of .5 to .95, or "miou", the mean
+            over classes of intersection over union.
+        quality: That of heads on the engine's own feature maps, each image by a head that has
+            learned from the others (5 folds).
+        low: Lower end of its 95 % interval over images.
+        high: Upper end.
+        images: How many; all of them taught the delivered head.
+        images_fingerprint: Names them and their labels.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    measure: str
+    quality: float
+    low: float
+    high: float
+    images: int
+    images_fingerprint: str
+
+
 class Distance(msgspec.Struct, frozen=True):
     """Teacher distance of the network and of the engine itself, on the same images.
 
@@ -185,6 +223,7 @@ class Manifest(msgspec.Struct, frozen=True):
         files: sha256 of every file but the manifest.
         precisions: What it was chosen from with --precision auto, the most exact first.
         classifier: What it tells classes by, if it does.
+        dense: What it finds boxes or tells the classes of pixels by, if it does.
         checkpoint: Fingerprint of the weights it was extracted from, or of the ready model.
         device: Fingerprint of the machine that built and measured it.
         versions: Versions of the packages that built it.
@@ -212,6 +251,7 @@ class Manifest(msgspec.Struct, frozen=True):
     created: str
     files: dict[str, str]
     precisions: tuple[InPrecision, ...] = ()
+    dense: Dense | None = None
 
     @property
     def is_ready_model(self) -> bool:
@@ -227,8 +267,7 @@ class _Versioned(msgspec.Struct, frozen=True):
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes the manifest into a folder that already holds the files it names."""
-    data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    write_atomic(folder / MANIFEST_NAME, data + b"\n")
+    write_atomic(folder / MANIFEST_NAME, manifest_text(json.loads(msgspec.json.encode(manifest))))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -274,7 +313,7 @@ def _is_plain(name: str) -> bool:
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compares the hash of every file with the manifest.
+    """Compares the hash of every file with the manifest, and the manifest with its checksum.
 
     Raises:
         HwsearchError: If a file is missing, is a link out of the folder, or differs.
@@ -290,3 +329,11 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise HwsearchError(
                 "the file does not match its hash in the manifest", where=path, fix=fix
             )
+    _check_manifest(folder / MANIFEST_NAME, fix)
+
+
+def _check_manifest(path: Path, fix: str) -> None:
+    """Refuses a manifest that was changed since it was written."""
+    values = json.loads(path.read_bytes())
+    if values.get(CHECKSUM) != checksum_of(values):
+        raise HwsearchError("the manifest does not match its own checksum", where=path, fix=fix)

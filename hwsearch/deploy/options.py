@@ -58,7 +58,9 @@ class DeployOptions:
 
     labelled: str = ""
     """Labelled images of the target domain: the engine gets a linear classifier that has learned
-    from them on its embedding, and tells classes."""
+    from them on its embedding, and tells classes. For detection a COCO file: it gets a small head
+    that finds boxes on its feature maps; for segmentation a list of images and label images: one
+    that tells the class of each pixel."""
 
     precision: str = ""
     """Numbers the engine computes in; left out, those of the latency table. auto builds the network

@@ -91,6 +91,7 @@ class Original:
         reference: What does so.
         fingerprint: Names where its weights are from.
         weights: Which weights these are.
+        head: ONNX file that is to be appended to what the engine is built from, if there is one.
     """
 
     model: Portable
@@ -100,6 +101,7 @@ class Original:
     reference: str
     fingerprint: str
     weights: str
+    head: Path | None = None
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """The README in an engine's folder: what it is, and how to call it with and without hwsearch."""
 
+import json
+import re
 from pathlib import Path
 from string import Template
 
-from hwsearch.deploy.manifest import Input, Manifest
+from hwsearch.deploy.manifest import Dense, Input, Manifest
 from hwsearch.journal import write_atomic
 
 NAME = "README.md"
@@ -12,6 +14,7 @@ _TEXT = Template("""\
 # $engine ($runtime, $precision)
 
 $what
+$lies
 A call (images: $batch, threads: $threads) took $measured_ms ms on the machine that built it.
 `manifest.json` holds everything that was checked and measured, and the hash of each file.
 
@@ -72,7 +75,7 @@ settings = onnxruntime.SessionOptions()
 settings.intra_op_num_threads = $threads
 session = onnxruntime.InferenceSession("$engine", settings, providers=["CPUExecutionProvider"])
 names = [output.name for output in session.get_outputs()]
-outputs = dict(zip(names, session.run(names, {"$input": prepare("photo.png")})))
+outputs = dict(zip(names, session.run(names, {$input: prepare("photo.png")})))
 """),
     "openvino": Template("""\
 import openvino
@@ -83,7 +86,7 @@ config = {
     "INFERENCE_PRECISION_HINT": "$hint",
 }
 model = openvino.Core().compile_model("$engine", "CPU", config)
-found = model({"$input": prepare("photo.png")})
+found = model({$input: prepare("photo.png")})
 outputs = {port.get_any_name(): found[port] for port in model.outputs}
 """),
 }
@@ -143,7 +146,7 @@ int main(int count, char** words) {
     const int64_t shape[] = {$sizes};
     auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     auto input = Ort::Value::CreateTensor<$number>(memory, values.data(), values.size(), shape, 4);
-    const char* inputs[] = {"$input"};
+    const char* inputs[] = {$input};
     const char* names[] = {$names_c};
     auto outputs = session.Run(Ort::RunOptions{}, inputs, &input, 1, names, std::size(names));
     for (size_t at = 0; at < outputs.size(); ++at)
@@ -160,7 +163,7 @@ int main(int count, char** words) {
         ov::inference_num_threads($threads), ov::hint::inference_precision(ov::element::$hint));
     auto request = model.create_infer_request();
     auto values = read_input(words[1]);
-    request.set_tensor("$input", {ov::element::$element, {$sizes}, values.data()});
+    request.set_tensor($input, {ov::element::$element, {$sizes}, values.data()});
     request.infer();
     for (const char* name : {$names_c})
         std::printf("%s %g\\n", name, request.get_tensor(name).data<const float>()[0]);
@@ -169,18 +172,27 @@ int main(int count, char** words) {
 }
 
 
-def write_readme(folder: Path, manifest: Manifest) -> None:
-    """Writes the README beside an engine."""
-    write_atomic(folder / NAME, readme(manifest))
+def write_readme(folder: Path, manifest: Manifest, device: str = "") -> None:
+    """Writes the README beside an engine; see `readme`."""
+    write_atomic(folder / NAME, readme(manifest, device))
 
 
-def readme(manifest: Manifest) -> str:
-    """Returns how to call an engine: from Python, and for the CPU from C++ as well."""
+def readme(manifest: Manifest, device: str = "") -> str:
+    """Returns how to call an engine: from Python, and for the CPU from C++ as well.
+
+    Args:
+        manifest: Of the engine.
+        device: Where it was built and lies, if it is not beside the README.
+    """
     values, runtime = _values(manifest), manifest.runtime
+    lies = f"\nThe engine lies on the device {inline_code(device)}, in its build folder there.\n"
+    values["lies"] = lies if device else ""
     text = _TEXT.substitute(values)
     if manifest.classifier is not None:
-        classes = ", ".join(f"`{name}`" for name in manifest.classifier.classes)
+        classes = ", ".join(map(inline_code, manifest.classifier.classes))
         text += f'\n`engine.classify("photo.png")` tells classes; `scores` are of {classes}.\n'
+    if manifest.dense is not None:
+        text += _dense(manifest.dense)
     if runtime in _PYTHON:
         prepare = _PREPARE_RAW if manifest.input.raw else _PREPARE
         code = prepare.substitute(values) + "\n\n" + _PYTHON[runtime].substitute(values)
@@ -192,6 +204,36 @@ def readme(manifest: Manifest) -> str:
     return text
 
 
+_TOLD = {
+    "detection": """
+`engine.detect("photo.png")` finds boxes in pixels of the photo. `scores` are how likely a box of a
+class has its middle at a place of the grid, `boxes` the left, top, right and bottom of the box
+there as shares of the cut square; a box is where a score is the largest of the 3 × 3 places around.
+""",
+    "segmentation": """
+`engine.segment("photo.png")` tells the class of each pixel of the cut square: that of the largest
+of the `scores`.
+""",
+}
+
+
+def inline_code(text: str) -> str:
+    """Returns text as inline code of Markdown, which no name can leave: it may be anybody's."""
+    plain = " ".join(re.sub(r"[`\x00-\x1f]", " ", text).split())
+    return f"`{plain or '?'}`"
+
+
+def _quoted(text: str) -> str:
+    """Returns text as a literal of Python and of C++."""
+    return json.dumps(text)
+
+
+def _dense(dense: Dense) -> str:
+    """Returns what the outputs of a head tell."""
+    classes = ", ".join(map(inline_code, dense.classes))
+    return f"{_TOLD[dense.task]}Classes: {classes}.\n"
+
+
 def _values(manifest: Manifest) -> dict[str, object]:
     takes, names = manifest.input, [output.name for output in manifest.outputs]
     chosen = [f"{name}={value}" for name, value in manifest.subnet.items()]
@@ -199,7 +241,7 @@ def _values(manifest: Manifest) -> dict[str, object]:
         "engine": manifest.engine,
         "runtime": manifest.runtime,
         "precision": manifest.precision,
-        "what": f"`{','.join(chosen)}` of `{manifest.space}`.",
+        "what": f"{inline_code(','.join(chosen))} of {inline_code(manifest.space)}.",
         "batch": takes.batch,
         "threads": manifest.threads,
         "measured_ms": f"{manifest.latency.measured_ms:.3f}",
@@ -214,8 +256,8 @@ def _values(manifest: Manifest) -> dict[str, object]:
         "std": list(takes.std),
         "mean_c": ", ".join(f"{value}f" for value in takes.mean),
         "std_c": ", ".join(f"{value}f" for value in takes.std),
-        "input": takes.name,
-        "names_c": ", ".join(f'"{name}"' for name in names),
+        "input": _quoted(takes.name),
+        "names_c": ", ".join(map(_quoted, names)),
         "hint": "bf16" if manifest.precision == "bf16" else "f32",
     }
 
@@ -248,7 +290,8 @@ def _ports(manifest: Manifest) -> list[str]:
 
 
 def _port(kind: str, name: str, number: str, shape: tuple[int | str, ...]) -> str:
-    return f"| {kind} | `{name}` | {number} [{', '.join(map(str, shape))}] |"
+    named = inline_code(name).replace("|", r"\|")
+    return f"| {kind} | {named} | {number} [{', '.join(map(str, shape))}] |"
 
 
 def _input_shape(takes: Input) -> tuple[int, int, int]:

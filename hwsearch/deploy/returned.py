@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from hwsearch.deploy.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
+from hwsearch.deploy.readme import NAME as README
+from hwsearch.deploy.readme import write_readme
 from hwsearch.deploy.tell import tell_findings
 from hwsearch.errors import HwsearchError
 from hwsearch.kit.delivery import ENGINE, ORDER, Delivery
@@ -61,9 +63,11 @@ def import_engine(path: Path, folder: Path, *, fresh: bool = False) -> Path:
     results = read_results(path, delivery, {"given": _check_given})
     manifest = _manifest(delivery, results, path, folder)
     _keep(manifest, folder, fresh)
+    device = delivery.header["device"]
+    write_readme(folder, manifest, device)
     say(
         f"{folder / MANIFEST_NAME} describes {manifest.engine} ({manifest.runtime} "
-        f"{manifest.precision}), which stays on {delivery.header['device']}"
+        f"{manifest.precision}), which stays on {device}; {README} says how to call it"
     )
     tell_findings(manifest)
     return folder / MANIFEST_NAME

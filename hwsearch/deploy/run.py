@@ -1,13 +1,17 @@
 """Deploy: from a chosen network to a verified engine in a folder of its own."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from hwsearch.deploy.assemble import Assembler, engine_distance
 from hwsearch.deploy.budget import COST, open_budget, target_tables
 from hwsearch.deploy.build import build_here
 from hwsearch.deploy.classifier import ClassifierHead
+from hwsearch.deploy.dense import DenseHead
 from hwsearch.deploy.far import why_elsewhere, write_build_folder
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.originals import Calls
@@ -15,7 +19,10 @@ from hwsearch.deploy.precisions import AUTO, searched_for, with_siblings
 from hwsearch.deploy.source import open_network, point_of
 from hwsearch.deploy.tell import tell_build_folder
 from hwsearch.errors import HwsearchError
-from hwsearch.evaluate.labelled import load_labelled
+from hwsearch.evaluate.dense.detection import Detection
+from hwsearch.evaluate.dense.segmentation import Segmentation
+from hwsearch.evaluate.judges import load_data
+from hwsearch.evaluate.labelled import LabelledImages
 from hwsearch.latency.table import Table
 from hwsearch.progress import say
 from hwsearch.search.evaluations import label_of
@@ -45,7 +52,9 @@ def deploy(options: DeployOptions) -> Path:
             "the output folder exists", where=options.out, fix="Name another --out, or remove it"
         )
     partial = options.out.with_name(options.out.name + ".partial")
-    with _opened(options) as (inputs, point):
+    if partial.exists():
+        say(f"{partial} is of a run that did not end; everything begins anew")
+    with _opened(options) as (inputs, point), _whole_or_nothing(partial):
         tables = _picked_for(inputs, options) if point is None else [inputs.table(point.table)]
         assemble = _assembler(partial, inputs, options)
         if why := next(filter(None, map(why_elsewhere, tables)), ""):
@@ -55,6 +64,21 @@ def deploy(options: DeployOptions) -> Path:
         else:
             build_here(assemble, point, tables, options)
     return options.out
+
+
+@contextmanager
+def _whole_or_nothing(partial: Path) -> Iterator[None]:
+    """Removes what was written if it cannot be finished; tells if the disk is full."""
+    try:
+        yield
+    except (OSError, SafetensorError) as cause:
+        raise HwsearchError(
+            f"cannot write the engine: {getattr(cause, 'strerror', None) or cause}",
+            where=partial,
+            fix="Free some space or use another --out",
+        ) from cause
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -102,13 +126,19 @@ def _refuse_auto(options: DeployOptions, why: str) -> None:
 
 
 def _assembler(folder: Path, inputs: SearchInputs, options: DeployOptions) -> Assembler:
-    head = None
-    if options.labelled:
-        side = inputs.space.input_side(inputs.space.maximum)
-        head = ClassifierHead(load_labelled(options.labelled, side))
+    head = _head(inputs, options.labelled) if options.labelled else None
     distance = engine_distance(inputs)
     calls = Calls(any_batch=options.dynamic_batch, raw=options.raw_input)
     return Assembler(folder, inputs, distance, options.measure_seconds, head, calls)
+
+
+def _head(inputs: SearchInputs, labelled: str) -> ClassifierHead | DenseHead:
+    side, task = inputs.space.input_side(inputs.space.maximum), inputs.options.task
+    data = load_data(task, labelled, side)
+    if isinstance(data, LabelledImages):
+        return ClassifierHead(data)
+    assert isinstance(data, Detection | Segmentation)
+    return DenseHead(task, data)
 
 
 def _send(

@@ -78,6 +78,12 @@ def _marked(latency: Latency) -> str:
 
 
 def _tell_classes(manifest: Manifest) -> None:
+    if (dense := manifest.dense) is not None:
+        say(
+            f"  {dense.measure:<9} {dense.quality:.3f} ({dense.low:.3f} to {dense.high:.3f}) of "
+            f"{len(dense.classes)} classes, each of {dense.images} images told by what the others "
+            "taught"
+        )
     if (told := manifest.classifier) is not None:
         say(
             f"  accuracy  {told.accuracy:.1%} ({told.low:.1%} to {told.high:.1%}) of "

@@ -30,6 +30,7 @@ def free_batch(path: Path) -> None:
     model = onnx.load(path)
     graph = model.graph
     (batch,) = {value.type.tensor_type.shape.dim[0].dim_value for value in graph.input}
+    _free_sizes(model)
     _free_shapes(graph, batch)
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
@@ -61,6 +62,22 @@ def _free_shapes(graph: GraphProto, batch: int) -> None:
             name = f"{node.output[0]}_shape"
             graph.initializer.append(numpy_helper.from_array(free, name))
             node.input[1] = name
+
+
+def _free_sizes(model: ModelProto) -> None:
+    """Lets nodes that were told the size of an enlarged map take the ratio to what they enlarge."""
+    graph = model.graph
+    known = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    sizes = {
+        one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim]
+        for one in (*known.value_info, *known.input, *known.output)
+    }
+    for node in graph.node:
+        if node.op_type == "Resize" and len(node.input) == 4:
+            ratios = np.divide(sizes[node.output[0]], sizes[node.input[0]]).astype(np.float32)
+            name = f"{node.output[0]}_ratios"
+            graph.initializer.append(numpy_helper.from_array(ratios, name))
+            node.input[:] = [node.input[0], "", name]
 
 
 def _constant(

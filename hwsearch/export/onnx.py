@@ -117,15 +117,21 @@ def randomise_norms(net: nn.Module) -> None:
 
 
 def export_module(
-    net: nn.Module, examples: tuple[Tensor, ...], outputs: Sequence[str], out: Path
+    net: nn.Module,
+    examples: Sequence[Tensor],
+    outputs: Sequence[str],
+    out: Path,
+    *,
+    inputs: Sequence[str] = (INPUT_NAME, SECOND_INPUT_NAME),
 ) -> Portable:
     """Writes any module in evaluation mode as checked ONNX.
 
     Args:
-        net: Takes one tensor, or two.
+        net: Takes one tensor or several.
         examples: What it takes; their shapes and types are fixed in the file.
         outputs: Names of what it gives, in order.
         out: The ONNX file to write.
+        inputs: Names of what it takes, in order.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_suffix(".partial")
@@ -135,9 +141,9 @@ def export_module(
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             net.eval().cpu(),
-            examples,
+            tuple(examples),
             str(partial),
-            input_names=[INPUT_NAME, SECOND_INPUT_NAME][: len(examples)],
+            input_names=list(inputs[: len(examples)]),
             output_names=list(outputs),
             opset_version=OPSET,
             dynamo=False,

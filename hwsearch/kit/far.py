@@ -1,7 +1,6 @@
 """The build folder on its device: its engine is built, checked and measured, and described."""
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from hwsearch.kit.given import last_given
 from hwsearch.kit.jobs import RESULTS
 from hwsearch.kit.listing import damaged_files, require_files
 from hwsearch.kit.order import CheckOrder, failures, is_finished
-from hwsearch.kit.outcome import checked_errors, finished_manifest
+from hwsearch.kit.outcome import checked_errors, finished_manifest, manifest_text
 from hwsearch.kit.program import degrees, positive, run_program, say
 from hwsearch.kit.site import Site, results_header
 from hwsearch.measurement import REFERENCES, Job, Settings
@@ -192,7 +191,7 @@ def _finish(place: Place) -> None:
     assert row is not None
     errors = checked_errors(delivery, row, delivery.expected(place.folder), _AGAIN)
     manifest = finished_manifest(delivery, place.site.header, rows, errors)
-    write_atomic(place.folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_atomic(place.folder / MANIFEST, manifest_text(manifest))
     latency = manifest["latency"]
     relative = max(error.relative for error in errors.values())
     flags = f" ({', '.join(latency['flags'])})" if latency["flags"] else ""

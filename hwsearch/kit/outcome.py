@@ -1,5 +1,7 @@
 """From the results of a build folder to the finished manifest, on the device and at home alike."""
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,6 +15,9 @@ from hwsearch.kit.given import given_outputs, last_given
 from hwsearch.kit.parity import ErrorMeter, OutputError, check_errors
 from hwsearch.measurement import Visit, summarise
 from hwsearch.measurement.flags import flags_of
+
+CHECKSUM = "checksum"
+"""Name of the field that holds it."""
 
 
 def checked_errors(
@@ -41,6 +46,21 @@ def checked_errors(
         fix=fix,
     )
     return errors
+
+
+def manifest_text(values: Mapping[str, Any]) -> str:
+    """Returns a manifest as it is written, with a checksum that shows damage.
+
+    Args:
+        values: All but the checksum, as JSON values.
+    """
+    return json.dumps({**values, CHECKSUM: checksum_of(values)}, indent=2) + "\n"
+
+
+def checksum_of(values: Mapping[str, Any]) -> str:
+    """Returns the sha256 of a manifest's values, however they are laid out."""
+    plain = {name: value for name, value in values.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def finished_manifest(

@@ -62,10 +62,8 @@ def _run(
             y = _attend(sources, layer.heads, shape)
         case Relu():
             y = F.relu(x)
-        case Pool(statistic="max"):
-            y = F.max_pool2d(x, 3, layer.stride, 1)
         case Pool():
-            y = F.avg_pool2d(x, 3, layer.stride, 1, count_include_pad=False)
+            y = _pool(x, layer)
         case Shift():
             y = x[:, :, 1:, 1:]
         case Concat():
@@ -77,6 +75,12 @@ def _run(
         case _:
             y = weighted(layer, x)
     return y
+
+
+def _pool(x: Tensor, layer: Pool) -> Tensor:
+    if layer.statistic == "max":
+        return F.max_pool2d(x, 3, layer.stride, 1)
+    return F.avg_pool2d(x, 3, layer.stride, 1, count_include_pad=False)
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:

@@ -1,11 +1,12 @@
-"""Does killed work resume exactly: train, profile and search, each killed -9 at random moments.
+"""Does killed work resume exactly: train, profile, search and deploy, killed -9 at random moments.
 
     python tests/benchmarks/kills.py --kills 10
 
 does each job once undisturbed and once killed again and again, compares the two, and adds a row a
 job to results/kills.jsonl. Half of the kills hit the command alone, half its children too. Of those
 that hit train, every other one waits until a checkpoint is being written. A search is also done
-while half as many kills hit the processes that score for it.
+while half as many kills hit the processes that score for it. A deploy begins anew: no folder that
+it leaves may be loaded unless it is whole, and the last run must succeed over what others left.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,10 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from delivered import write_random_run
 from rows import add_row, open_results
 
 from hwsearch.data.canvas import write_canvases
-from hwsearch.journal import read_journal
+from hwsearch.deploy.load import load
+from hwsearch.errors import HwsearchError
+from hwsearch.journal import read_journal, sha256_of
 from hwsearch.kit.order import KIND
 from hwsearch.train.pace import FIGURES
 
@@ -228,7 +233,60 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-JOBS = {"train": kill_train, "profile": kill_profile, "search": kill_search}
+def kill_deploy(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+    """Counts folders that can be loaded though they are not whole, and runs that fail."""
+    run = write_random_run(SPACE, folder / "run")
+    profiling = f"profile --space {SPACE} --runtime onnxruntime --threads 1 --budget-minutes 0.3"
+    sizes = ["--evidence", "12", "--heldout", "3", "--device", "here"]
+    undisturbed([*profiling.split(), *sizes, "--out", str(folder / "tables")])
+    (table,) = (folder / "tables/here").glob("*.jsonl")
+    out = folder / "engines" / "engine"
+    recipe = f"deploy --subnet min --checkpoint {run} --images sklearn:digits --max-images 32"
+    words = [*recipe.split(), "--table", str(table), "--measure-seconds", "2", "--out", str(out)]
+    began = time.monotonic()
+    undisturbed(words)
+    took, whole = time.monotonic() - began, _engine_files(out)
+    shutil.rmtree(out)
+    rng, leftovers, half, done = random.Random(seed), 0, 0, 0
+    while done < kills:
+        process = hwsearch(words)
+        _wait(process, rng.uniform(0.1, 1.0) * took)
+        if process.poll() is not None:
+            assert process.returncode == 0, words
+            shutil.rmtree(out)
+            continue
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        done += 1
+        leftovers += out.with_name("engine.partial").exists()
+        half += sum(_loads(one) and _engine_files(one) != whole for one in out.parent.glob("*"))
+        shutil.rmtree(out, ignore_errors=True)
+    undisturbed(words)
+    return {
+        "kills": done,
+        "seconds_undisturbed": round(took, 1),
+        "leftover_folders": leftovers,
+        "half_engines_loaded": half,
+        "last_run_whole": _loads(out) and _engine_files(out) == whole,
+        "folders_left": len(list(out.parent.iterdir())) - 1,
+    }
+
+
+def _loads(folder: Path) -> bool:
+    try:
+        load(folder).close()
+    except HwsearchError:
+        return False
+    return True
+
+
+def _engine_files(folder: Path) -> dict[str, str]:
+    """Hashes of all but what a run measures: the manifest and the README."""
+    told = ("manifest.json", "README.md")
+    return {path.name: sha256_of(path) for path in folder.iterdir() if path.name not in told}
+
+
+JOBS = {"train": kill_train, "profile": kill_profile, "search": kill_search, "deploy": kill_deploy}
 
 
 def main() -> None:

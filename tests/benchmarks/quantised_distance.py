@@ -1,14 +1,23 @@
-"""Is the distance of a rounded network that of the engine it stands for.
+"""What does int8 cost and gain: distances, accuracy and latency of engines against their network.
 
-    python tests/benchmarks/quantised_distance.py --checkpoint RUN --images SRC
+    python tests/benchmarks/quantised_distance.py distances --runs RUN --data FOLDER
+    python tests/benchmarks/quantised_distance.py quality --runs RUN --data FOLDER
+    python tests/benchmarks/quantised_distance.py latency --tables NAME NAME    (on a quiet machine)
 
-takes random networks of a trained supernet, the smallest and the largest among them, builds engines
-as `deploy` does, and compares their outputs and distances with those that a search gets by
-rounding. Adds a row for each runtime and precision to results/quantised_distance.jsonl:
+takes random networks of each trained supernet, the smallest and the largest among them, and builds
+engines as `hwsearch deploy` does. --data has a folder cifar10 of labelled tar shards. Each part is
+a unit of its own and adds rows to results/quantised_distance.jsonl.
 
+distances: is the distance that a search gets by rounding that of the engine
     shift      by how much an engine's distance differs from the float network's, mean of |.|
     error      by how much it differs from what a search believes, likewise
     size       norm of the change that rounding makes over that of the engine, median
+quality: what a linear judge (cross-fitted) loses, and whether the engine's distance tells
+    loss       accuracy of the float network less that of the engine, mean and largest
+    spearman   of the engine's distance with the loss, and of by how much the distance rose, with
+               95 % intervals over networks drawn again
+latency: engines of two tables of one runtime, measured in one process
+    ratio      of the second table's precision to the first's, geometric mean over networks
 """
 
 import argparse
@@ -20,17 +29,34 @@ from typing import Any
 import numpy as np
 import torch
 from rows import add_row, open_results
+from scipy.stats import spearmanr
 
-from hwsearch.checkpoint import load_run
-from hwsearch.deploy.originals import calibration_feeds, inputs_of, open_original, outputs_of
-from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance, load_target
+from hwsearch.checkpoint import Run, load_run
+from hwsearch.deploy.originals import (
+    Calls,
+    calibration_feeds,
+    inputs_of,
+    open_original,
+    outputs_of,
+)
+from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance
+from hwsearch.evaluate.folds import FOLDS
+from hwsearch.evaluate.heads import cross_fit
+from hwsearch.evaluate.labelled import LabelledImages, load_labelled
+from hwsearch.evaluate.linear import linear_head
 from hwsearch.export.precision import in_precision
+from hwsearch.latency.table import Table, find_table
+from hwsearch.profiling.models import Model
+from hwsearch.profiling.remeasure import remeasure
+from hwsearch.profiling.workshop import Workshop
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
 from hwsearch.space import Subnet
+from hwsearch.spaces import get_space
 from hwsearch.spaces.precisions import with_precisions
 
 ENGINES = (("onnxruntime", "int8"), ("openvino", "int8"), ("openvino", "bf16"))
+SHARDS, SECONDS, DRAWS = "cifar10/test-*.tar.gz", 3.0, 2000
 
 
 def engine_outputs(
@@ -41,7 +67,14 @@ def engine_outputs(
         out = Path(folder)
         form = get_runtime(runtime).takes
         with open_original(
-            out, subnet, students, finish=lambda net: net, batch=1, form=form, precision=precision
+            out,
+            subnet,
+            students,
+            finish=lambda net: net,
+            batch=1,
+            form=form,
+            precision=precision,
+            calls=Calls(),
         ) as original:
             takes, gives = original.takes, original.gives
         ready = in_precision(
@@ -76,6 +109,7 @@ def compare(
         print(runtime, precision, network, *(f"{value:.5f}" for value in found[-1]), flush=True)
     float_N, believed_N, real_N, size_N = np.array(found).T
     return {
+        "part": "distances",
         "runtime": runtime,
         "precision": precision,
         "n": len(networks),
@@ -86,28 +120,117 @@ def compare(
     }
 
 
+def quality(
+    students: SupernetStudents,
+    networks: list[Subnet],
+    images: LabelledImages,
+    runtime: str,
+    precision: str,
+) -> dict[str, Any]:
+    """Judges engines and their float networks with the same linear heads."""
+    space, folds = students.space, images.folds(FOLDS)
+    distance = TeacherDistance("projection", students, Teacher(students, space.maximum))
+
+    def judged(features: np.ndarray) -> tuple[float, float]:
+        verdict = cross_fit(linear_head, features, images.labels, folds)
+        return distance.of_embeddings(features), verdict.score("accuracy")
+
+    found = []
+    for network in networks:
+        candidate = space.subnet(**network.as_dict(), precision=precision)
+        exact = judged(students.embeddings(space.subnet(**network.as_dict())))
+        real = judged(engine_outputs(candidate, students, runtime, precision))
+        found.append([*exact, *real])
+        print(runtime, precision, network, *(f"{value:.5f}" for value in found[-1]), flush=True)
+    before_N, right_N, after_N, kept_N = np.array(found).T
+    loss_N = right_N - kept_N
+    return {
+        "part": "quality",
+        "runtime": runtime,
+        "precision": precision,
+        "n": len(networks),
+        "images": len(images.labels),
+        "accuracy": [round(float(x), 4) for x in (right_N.mean(), kept_N.mean())],
+        "loss": [round(float(x), 4) for x in (loss_N.mean(), loss_N.max())],
+        "spearman": ranked(after_N, loss_N),
+        "spearman_of_rise": ranked(after_N - before_N, loss_N),
+        "networks": [[round(float(x), 5) for x in row] for row in found],
+    }
+
+
+def ranked(first_N: np.ndarray, second_N: np.ndarray) -> list[float]:
+    """Returns Spearman's rank correlation and its 95 % bootstrap interval over networks."""
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        rows = rng.integers(0, len(first_N), len(first_N))
+        if len({*first_N[rows]}) > 1 and len({*second_N[rows]}) > 1:
+            drawn.append(spearmanr(first_N[rows], second_N[rows])[0])
+    ends = np.quantile(drawn, (0.025, 0.975))
+    return [round(float(x), 3) for x in (spearmanr(first_N, second_N)[0], *ends)]
+
+
+def latency(first: Table, second: Table, count: int) -> dict[str, Any]:
+    """Measures engines of random networks in both precisions, pair after pair in one process."""
+    space, rng, ratios = get_space(first.space), np.random.default_rng(0), []
+    for network in [space.minimum, space.maximum, *(space.sample(rng) for _ in range(count - 2))]:
+        with tempfile.TemporaryDirectory() as folder:
+            engines = {}
+            for table in (first, second):
+                own = (Path(folder) / table.precision, table.runtime, table.precision, table.batch)
+                model = Model("network", space.key(network), space.lower(network), network)
+                built = Workshop(*own).build_all([model], lambda *done, **note: None)
+                engines[table.precision] = built[model.job].engine
+            precisions = {name: name for name in engines}
+            found = remeasure(engines, first, budget_seconds=SECONDS, precisions=precisions)
+        pair = [found[table.precision].latency_ms for table in (first, second)]
+        ratios.append(pair[1] / pair[0])
+        print(network, *(f"{ms:.4f}" for ms in pair), flush=True)
+    return {
+        "part": "latency",
+        "tables": [first.name, second.name],
+        "n": count,
+        "ratio": round(float(np.exp(np.mean(np.log(ratios)))), 4),
+        "range": [round(min(ratios), 4), round(max(ratios), 4)],
+    }
+
+
+def opened(run: Run, data: Path, most: int) -> tuple[SupernetStudents, LabelledImages]:
+    """Opens a supernet, its networks in every precision, and the labelled images of a domain."""
+    images = load_labelled(str(data / SHARDS), run.space.input_shape[1], limit=most)
+    space = with_precisions(run.space, ("int8", "bf16"))
+    return SupernetStudents(run, images.target, space=space), images
+
+
 def main() -> None:
+    """Does the part asked for; a row for each runtime and precision, or each pair of tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--images", required=True)
+    parser.add_argument("part", choices=("distances", "quality", "latency"))
+    parser.add_argument("--runs", nargs="*", type=Path, default=[])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--tables", nargs="*", default=[], help="pairs of one runtime")
     parser.add_argument("--count", type=int, default=24, help="of networks")
     parser.add_argument("--max-images", type=int, default=256)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    run, rng = load_run(chosen.checkpoint), np.random.default_rng(0)
-    drawn = [run.space.sample(rng, "macs") for _ in range(chosen.count - 2)]
-    space = with_precisions(run.space, ("int8", "bf16"))
-    images = load_target(chosen.images, run.space.input_shape[1], limit=chosen.max_images)
-    students = SupernetStudents(run, images, space=space)
-    networks = [run.space.minimum, *drawn, run.space.maximum]
     with open_results("quantised_distance") as journal:
-        for runtime, precision in ENGINES:
-            row = compare(students, networks, runtime, precision)
-            row |= {"space": run.space.name, "steps": run.header.step}
-            print(json.dumps(row), flush=True)
-            add_row(journal, row)
+        tables = [Table.read(find_table(name)) for name in chosen.tables]
+        for first, second in zip(tables[::2], tables[1::2], strict=True):
+            add_row(journal, latency(first, second, chosen.count))
+        for folder in chosen.runs:
+            run, rng = load_run(folder), np.random.default_rng(0)
+            drawn = [run.space.sample(rng, "macs") for _ in range(chosen.count - 2)]
+            networks = [run.space.minimum, *drawn, run.space.maximum]
+            students, images = opened(run, chosen.data, chosen.max_images)
+            for runtime, precision in ENGINES:
+                if chosen.part == "quality":
+                    row = quality(students, networks, images, runtime, precision)
+                else:
+                    row = compare(students, networks, runtime, precision)
+                row |= {"space": run.space.name, "steps": run.header.step}
+                print(json.dumps(row), flush=True)
+                add_row(journal, row)
 
 
 if __name__ == "__main__":

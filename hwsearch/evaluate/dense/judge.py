@@ -34,6 +34,40 @@ Read = Callable[[Tensor], list[Tensor]]
 _BATCH = 32
 
 
+def train_head(
+    task: DenseTask,
+    read: Read,
+    known: Tensor,
+    *,
+    seed: int,
+    recipe: Recipe,
+    net: nn.Module | None = None,
+) -> PyramidHead:
+    """Returns a head in evaluation mode that has learned from some images.
+
+    Args:
+        task: What is told.
+        read: Gives what the head reads.
+        known: Places of the images, int64[n].
+        seed: Of the order; the head starts from the state of torch's generator.
+        recipe: How it is trained.
+        net: What `read` runs, if it is to be trained with the head.
+    """
+    with torch.no_grad():
+        channels = [level.shape[1] for level in read(known[:1].repeat(2))]
+    head = PyramidHead(channels, len(task.bias), task.bias).to(recipe.device)
+    both = nn.ModuleList([head] if net is None else [net, head]).train()
+    optimiser, schedule = optimiser_of(both, len(known), recipe)
+    with torch.enable_grad():
+        for _, rows in batches_of(len(known), recipe, seed):
+            places = known[rows]
+            optimiser.zero_grad()
+            task.loss(head(read(places)), places).backward()
+            optimiser.step()
+            schedule.step()
+    return head.eval()
+
+
 @dataclass(frozen=True, eq=False)
 class DenseJudge:
     """Tells each image by a head that learned from the other folds; see `DenseTask`.
@@ -82,29 +116,11 @@ class DenseJudge:
             torch.manual_seed(seed)
             net = None if frozen else self._start(subnet, seed)
             read = frozen or self._reader(net)
-            with torch.no_grad():
-                channels = [level.shape[1] for level in read(known[:1].repeat(2))]
-            head = PyramidHead(channels, len(self.task.bias), self.task.bias)
-        head = head.to(self.recipe.device)
-        self._train(net, head, read, known, seed)
+            head = train_head(self.task, read, known, seed=seed, recipe=self.recipe, net=net)
         with torch.inference_mode():
             if net is not None:
                 calibrate(net, self._inputs(subnet, known.numpy()))
-            head.eval()
             return torch.cat([head(read(places)).float().cpu() for places in asked.split(_BATCH)])
-
-    def _train(
-        self, net: nn.Module | None, head: nn.Module, read: Read, known: Tensor, seed: int
-    ) -> None:
-        both = nn.ModuleList([head] if net is None else [net, head]).train()
-        optimiser, schedule = optimiser_of(both, len(known), self.recipe)
-        with torch.enable_grad():
-            for _, rows in batches_of(len(known), self.recipe, seed):
-                places = known[rows]
-                optimiser.zero_grad()
-                self.task.loss(head(read(places)), places).backward()
-                optimiser.step()
-                schedule.step()
 
     def _start(self, subnet: Subnet, seed: int) -> StaticNet:
         """Returns the network that training starts from."""
