@@ -44,14 +44,16 @@ def _dispatch(words: list[str]) -> None:
         print(overview())
     elif words[0] == "--version":
         print(f"hwsearch {version('hwsearch')}")
-    elif words[0] in VERBS:
-        _run(words[0], words[1:])
     else:
-        raise unknown_name("command", words[0], VERBS)
+        name = " ".join(words[:2])
+        _run(name if name in VERBS else words[0], words)
 
 
 def _run(name: str, words: Sequence[str]) -> None:
-    verb = VERBS[name]
+    """Runs the verb that a command line begins with; one has two words, as "learn cells"."""
+    if name not in VERBS:
+        raise unknown_name("command", name, VERBS)
+    verb, words = VERBS[name], words[len(name.split()) :]
     options = parse_options(
         verb.options_class(),
         words,

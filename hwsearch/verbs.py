@@ -221,6 +221,18 @@ VERBS = {
             "--table bottleneck-32-openvino-fp32-b1-t1 --out learned/openvino",
         ),
     ),
+    "learn cells": Verb(
+        group="research",
+        module="hwsearch.learn.cells.run",
+        options="CellOptions",
+        function="learn_cells",
+        summary="Learn the cells of networks without labels, as DARTS does with them.",
+        example="hwsearch learn cells --data photos --out learned/cells",
+        more_examples=(
+            "hwsearch learn cells --data photos --out learned/quick --partial-channels 4 "
+            "--architecture-start 0.3",
+        ),
+    ),
     "correlate": Verb(
         group="research",
         module="hwsearch.correlation.run",
