@@ -70,15 +70,15 @@ def test_correlations_are_those_of_scipy_and_of_brute_force() -> None:
 @pytest.mark.parametrize("run", [0.0, 0.7])
 @pytest.mark.parametrize("rho", [0.0, 0.6])
 def test_disattenuation_recovers_the_truth_that_noise_hides(rho: float, run: float) -> None:
-    scores_SKT = scores(600, 2, rho, run=run, alone=0.8, seed=3)
-    draws = Draws.make(600, 2, 20, seed=0)
+    scores_SKT = scores(1200, 2, rho, run=run, alone=0.8, seed=3)
+    draws = Draws.make(1200, 2, 10, seed=0)
     (one, two), (pair,) = correlate_tasks("accuracy", ("a", "b"), scores_SKT, draws)
     expected = 1 / (1 + 0.8**2 + run**2)
     assert one.retest.value == pytest.approx(expected, abs=0.06)
     assert two.reliability.value == pytest.approx(2 * expected / (1 + expected), abs=0.06)
-    assert pair.disattenuated.value == pytest.approx(rho, abs=0.08)
+    assert pair.disattenuated.value == pytest.approx(rho, abs=0.12)
     if run and not rho:  # noise that a run gives to both tasks looks like agreement
-        assert pair.spearman.low > 0.1
+        assert pair.spearman.low > 0.08
     if rho and not run:
         assert pair.spearman.value < 0.85 * rho
 

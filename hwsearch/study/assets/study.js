@@ -70,7 +70,7 @@ function drawHeat(theme, measure) {
   };
   const y = axis(theme, "", { autorange: "reversed", showgrid: false });
   const x = axis(theme, "", { showgrid: false, tickangle: -40 });
-  $("heat-title").textContent = `Do tasks agree? ${KINDS.find(([name]) => name === kind)[1]} of ${WORDS[measure]}`;
+  $("heat-title").textContent = `Do tasks agree by ${WORDS[measure]}? ${KINDS.find(([name]) => name === kind)[1]}`;
   $("heat-note").textContent = DATA.seeds.length > 1
     ? "On the diagonal: between seeds of the same task, the noise ceiling."
     : "One seed: how much of it is noise is not known.";
@@ -113,7 +113,8 @@ function drawRanks(theme, measure) {
     };
   });
   traces.sort((one, other) => one.line.width - other.line.width);
-  const y = axis(theme, `rank by ${WORDS[measure]} (1 is best)`, { range: [shown.length + 0.7, 0.3] });
+  const fives = Array.from({ length: Math.floor(shown.length / 5) }, (_, at) => 5 * at + 5);
+  const y = axis(theme, `rank by ${WORDS[measure]} (1 is best)`, { range: [shown.length + 0.7, 0.3], tickvals: [1, ...fives] });
   const x = axis(theme, "", { tickangle: -40 });
   const network = DATA.networks[state.chosen];
   $("ranks-note").textContent = network
