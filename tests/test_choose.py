@@ -9,13 +9,14 @@ from sdr import make, path_options, write_kinds
 from searches import SPACE, write_checkpoint, write_table
 
 from hwsearch.choice.answers import CSV, MEAN
-from hwsearch.choice.options import ChooseOptions, NamedTask
+from hwsearch.choice.options import ChooseOptions
 from hwsearch.choice.pools import draw_networks
 from hwsearch.choice.regret import Chosen, choose_all, over_tasks
 from hwsearch.choice.run import choose
 from hwsearch.choice.selectors import ORACLE, RANDOM
 from hwsearch.cli import main
 from hwsearch.errors import HwsearchError
+from hwsearch.evaluate.named import NamedTask
 from hwsearch.evaluate.verdict import ClassVerdict
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table

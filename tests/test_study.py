@@ -247,7 +247,7 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
     for changes, told in (
         ({"method": "distil"}, "unknown method 'distil'"),
         ({"method": "simsiam", "temperature": 0.1}, "--temperature means nothing to method"),
-        ({"tasks": ("a=x", "a=y")}, "names 'a' twice"),
+        ({"tasks": ("a=x", "a=y")}, "two tasks are named 'a'"),
         ({"source_task": "c"}, "unknown --source-task 'c'"),
         ({"seeds": (1, 1)}, "different whole numbers"),
     ):

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hwsearch.choice.options import ChooseOptions, FrozenJudge, NamedTask
+from hwsearch.choice.options import ChooseOptions, FrozenJudge
 from hwsearch.choice.pools import PATHS, SUPERNET, Pool
 from hwsearch.distance import Judge, SupernetStudents, Teacher, choose_kind, open_judge
 from hwsearch.distance.images import load_target
 from hwsearch.evaluate.heads import Head, cross_fit
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.linear import PENALTIES, linear_head
+from hwsearch.evaluate.named import NamedTask
 from hwsearch.evaluate.neighbours import NeighbourHead
 from hwsearch.evaluate.verdict import ClassVerdict
 from hwsearch.journal import Journal

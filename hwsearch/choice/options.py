@@ -1,6 +1,5 @@
 """What `hwsearch choose` is told."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,43 +9,12 @@ from hwsearch.distance.images import FEWEST
 from hwsearch.distance.students import CALIBRATION_IMAGES
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.folds import FOLDS
+from hwsearch.evaluate.named import NamedTask, read_tasks
 from hwsearch.evaluate.options import NEIGHBOURS
 from hwsearch.selfsup.base import Weights
 
 FrozenJudge = Literal["knn", "linear"]
 """Judges that leave a network's weights as they are."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@dataclass(frozen=True)
-class NamedTask:
-    """Labelled images that networks are chosen for.
-
-    Attributes:
-        name: Of the task; also of a folder.
-        source: The images.
-    """
-
-    name: str
-    source: str
-
-    @classmethod
-    def parse(cls, text: str) -> "NamedTask":
-        """Reads NAME=SRC, or SRC alone where its last part can be a name.
-
-        Raises:
-            HwsearchError: If there is no name that a folder can have.
-        """
-        name, equals, source = text.partition("=")
-        if not equals:
-            source, name = text, text.replace(":", "/").rstrip("/").rpartition("/")[2]
-        if not _NAME.fullmatch(name) or not source:
-            raise HwsearchError(
-                f"the task '{text}' has no name of letters, digits, points and dashes",
-                fix="Write --tasks NAME=IMAGES",
-            )
-        return cls(name, source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +126,9 @@ class ChooseOptions:
             raise HwsearchError("--budgets-ms must be above 0")
         if (self.paths is None) != (self.clusters is None):
             raise HwsearchError("--paths and --clusters belong together", fix="Give both")
-        names = [task.name for task in self.named_tasks]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise HwsearchError(
-                f"two tasks are named '{min(twice)}'", fix="Write --tasks NAME=IMAGES"
-            )
+        self.named_tasks  # noqa: B018 - refuses names that cannot be
 
     @property
     def named_tasks(self) -> tuple[NamedTask, ...]:
         """The tasks with their names."""
-        return tuple(map(NamedTask.parse, self.tasks))
+        return read_tasks(self.tasks)

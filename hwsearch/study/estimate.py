@@ -14,11 +14,11 @@ from hwsearch.data.sources import open_source
 from hwsearch.device import usable_cores
 from hwsearch.distance.controls.fresh import fresh_network
 from hwsearch.evaluate.linear import fit_linear
+from hwsearch.evaluate.named import NamedTask
 from hwsearch.kinds import cost_of
 from hwsearch.selfsup.settings import resolve
 from hwsearch.study.networks import Network
 from hwsearch.study.plan import Plan
-from hwsearch.study.tasks import Task
 from hwsearch.study.work import Unit, labelled
 from hwsearch.train.loop import rehearse
 
@@ -141,7 +141,7 @@ def _probe_seconds(plan: Plan, probes: Sequence[Unit]) -> float:
 
 
 @torch.inference_mode()
-def _probe_once(plan: Plan, task: Task, network: Network) -> float:
+def _probe_once(plan: Plan, task: NamedTask, network: Network) -> float:
     """Returns the seconds that a probe takes, from one classifier on a part of the images."""
     images = labelled(task.source, plan.side, plan.options.limit)
     count = min(len(images), IMAGES)
@@ -166,7 +166,7 @@ def _checkpoint_mb(plan: Plan, network: Network) -> float:
     return 4 * (network.params + head) / 1e6
 
 
-def _verdict_mb(plan: Plan, task: Task) -> float:
+def _verdict_mb(plan: Plan, task: NamedTask) -> float:
     return _VERDICT_BYTES * min(len(open_source(task.source)), plan.options.limit) / 1e6
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.evaluate.named import NamedTask, read_tasks
 from hwsearch.selfsup.settings import check_given
 from hwsearch.study.networks import Network, read_networks
-from hwsearch.study.tasks import Task, read_tasks
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.recipe import Amp, Optimizer
 
@@ -197,7 +197,7 @@ class StudyOptions:
         """
         return read_networks(self.networks, seed=self.seed)
 
-    def read_tasks(self) -> tuple[Task, ...]:
+    def read_tasks(self) -> tuple[NamedTask, ...]:
         """Returns the tasks that are named."""
         return read_tasks(self.tasks)
 

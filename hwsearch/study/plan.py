@@ -9,10 +9,10 @@ from typing import cast
 from hwsearch.data.sources import open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.linear import PENALTIES
+from hwsearch.evaluate.named import NamedTask
 from hwsearch.journal import Json, differing_fields, read_journal
 from hwsearch.study.networks import Network
 from hwsearch.study.options import RECIPE, Device, StudyOptions
-from hwsearch.study.tasks import Task
 from hwsearch.study.work import Unit, has_weights, labelled, run_folder
 from hwsearch.train.hardware import choose_hardware
 from hwsearch.train.recipe import Amp
@@ -37,7 +37,7 @@ class Plan:
     options: StudyOptions
     header: Json
     networks: tuple[Network, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[NamedTask, ...]
     task_images: dict[str, str]
     steps: int
 
@@ -143,7 +143,7 @@ def make_plan(options: StudyOptions) -> Plan:
     return Plan(options, header, networks, tasks, images, epochs * per_epoch)
 
 
-def check_tasks(plan: Plan, known: Known) -> list[Task]:
+def check_tasks(plan: Plan, known: Known) -> list[NamedTask]:
     """Refuses tasks that have other images than before; returns those that are new, read once.
 
     Raises:

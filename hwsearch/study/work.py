@@ -18,11 +18,11 @@ from hwsearch.distance import SupernetStudents
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.judges import JudgeSettings, open_judges
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
+from hwsearch.evaluate.named import NamedTask
 from hwsearch.journal import Busy, Json
 from hwsearch.progress import console
 from hwsearch.study.networks import Network
 from hwsearch.study.options import StudyOptions
-from hwsearch.study.tasks import Task
 from hwsearch.train import train
 from hwsearch.train.loop import METRICS_NAME
 
@@ -49,7 +49,7 @@ class Unit:
 
     network: Network
     seed: int
-    task: Task | None = None
+    task: NamedTask | None = None
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -118,7 +118,7 @@ class OpenWork:
                 time.sleep(0.5)
         return keep_weights(folder)
 
-    def _probe(self, unit: Unit, task: Task) -> Json:
+    def _probe(self, unit: Unit, task: NamedTask) -> Json:
         run = load_run(run_folder(self.options.out, unit.network, unit.seed))
         images = labelled(task.source, run.space.input_shape[1], self.options.limit)
         students = SupernetStudents(run, images.target)
