@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hwsearch.errors import HwsearchError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]*")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class NamedTask:
             source, name = text, text.replace(":", "/").rstrip("/").rpartition("/")[2]
         if not _NAME.fullmatch(name) or not source:
             raise HwsearchError(
-                f"the task '{text}' has no name of letters, digits, points and dashes",
+                f"the task '{text}' has no name of letters, digits, spaces, points and dashes",
                 fix="Write --tasks NAME=IMAGES",
             )
         return cls(name, source)
