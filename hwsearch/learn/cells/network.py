@@ -120,7 +120,7 @@ def _leave_unscaled(module: nn.Module) -> None:
     """Keeps the norms of a module from learning a scale or a shift."""
     for name, parameter in module.named_parameters():
         if name.rpartition(".")[2] in ("scale", "shift"):
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad = False
 
 
 class SearchNet(Supernet):
