@@ -42,6 +42,10 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
         "studies/photos/correlation.png",
         "clusters/photos/assignments.csv",
         "clusters/photos/sheets/1.1.png",
+        "engines/auto/manifest.json",
+        "learned/photos/learned.json",
+        "studies/networks/accuracy.csv",
+        "choices/photos/choices.html",
     ):
         assert list(user_folder.glob(kept)), kept
 
