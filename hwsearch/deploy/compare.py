@@ -21,7 +21,7 @@ from hwsearch.profiling.remeasure import Measured, remeasure
 from hwsearch.progress import console
 from hwsearch.search.evaluations import label_of
 from hwsearch.search.front import FrontPoint
-from hwsearch.spaces.precisions import network_of
+from hwsearch.spaces.precisions import in_precision, network_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +94,12 @@ def compare(assemble: Assembler, point: FrontPoint) -> Comparison:
     inputs, tables = with_siblings(inputs, table, AUTO)
     shutil.rmtree(assemble.folder, ignore_errors=True)
     assemble = replace(assemble, inputs=inputs, distance=engine_distance(inputs))
+    picked = replace(point, subnet=in_precision(inputs.space, network, table.precision))
     built: dict[str, tuple[FrontPoint, Assembler, Built]] = {}
     refused: dict[str, HwsearchError] = {}
     for one in tables:
         own = replace(assemble, folder=assemble.folder / one.precision)
-        its = point if label_of(one) == point.table else point_of(inputs, one, network)
+        its = point_of(inputs, one, network) if label_of(one) != point.table else picked
         try:
             built[one.precision] = its, own, own.build(its)
         except HwsearchError as error:

@@ -17,7 +17,7 @@ from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.options import SearchOptions
 from hwsearch.shipped import Shipped
 from hwsearch.space import Subnet
-from hwsearch.spaces.precisions import PRECISION, PrecisionSpace
+from hwsearch.spaces.precisions import PrecisionSpace, in_precision
 
 
 @contextmanager
@@ -58,8 +58,7 @@ def point_of(inputs: SearchInputs, table: Table, network: Subnet) -> FrontPoint:
         network: Of the table's space.
     """
     space = inputs.space
-    if isinstance(space, PrecisionSpace):
-        network = space.subnet(**network.as_dict(), **{PRECISION: table.precision})
+    network = in_precision(space, network, table.precision)
     costs = Costs.fit(table, Shipped(space, parse_ships(inputs.options.ships)))
     codes, images = space.encode(network)[None], inputs.students.images.fingerprint
     evaluated = Evaluations(

@@ -63,6 +63,13 @@ def network_of(space: Space, subnet: Subnet) -> Subnet:
     return space.plain.subnet(**values)
 
 
+def in_precision(space: Space, network: Subnet, precision: str) -> Subnet:
+    """Returns a network alone as the candidate that computes in a precision, where that is one."""
+    if not isinstance(space, PrecisionSpace):
+        return network
+    return space.subnet(**network.as_dict(), **{PRECISION: precision})
+
+
 def precision_of(space: Space, subnet: Subnet) -> str:
     """Returns what a candidate computes in; fp32 where that is no choice."""
     return str(subnet[PRECISION]) if isinstance(space, PrecisionSpace) else FULL
