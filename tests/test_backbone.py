@@ -17,7 +17,9 @@ from torch import Tensor, nn
 import hwsearch
 from hwsearch.checkpoint import Checkpoint
 from hwsearch.data.prepare import normalise_array, prepare
+from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.errors import HwsearchError
+from hwsearch.evaluate.labelled import load_labelled
 from hwsearch.export.timm_package import import_timm
 from hwsearch.kit.outcome import manifest_text
 
@@ -138,3 +140,14 @@ def test_damaged_or_missing_weights_of_an_engine_are_refused(own):
         (own / "manifest.json").write_bytes(data)
         with pytest.raises(HwsearchError, match="malformed manifest"):
             hwsearch.load_backbone(own)
+
+
+@torch.no_grad()
+def test_a_classifier_stays_with_its_engine(made, tmp_path, monkeypatch):
+    head = ClassifierHead(load_labelled("sklearn:digits", 32, limit=200))
+    engine = assemble_engine(made, tmp_path, monkeypatch, "onnxruntime", head=head)[0]
+    net = hwsearch.load_backbone(engine)
+    about, prepared = net.default_cfg, prepare(PHOTOS[0], side_of(net))
+    given = net(torch.from_numpy(normalise_array(prepared[None], about["mean"], about["std"])))
+    with hwsearch.load(engine) as loaded:
+        assert given.numpy() == pytest.approx(loaded(PHOTOS[0]), rel=1e-3, abs=1e-4)

@@ -133,8 +133,10 @@ def open_original(
             yield _called(original, calls)
         return
     assert isinstance(students, SupernetStudents)
-    net = finish(students.network(subnet))
-    save_file(net.state_dict(), folder / "weights.safetensors")
+    own = students.network(subnet)
+    net, names = finish(own), own.state_dict().keys()
+    weights = {name: value for name, value in net.state_dict().items() if name in names}
+    save_file(weights, folder / "weights.safetensors")
     model = export_network(net, folder / _FILE, batch=batch)
     if form == "program":
         path = folder / _PROGRAM
