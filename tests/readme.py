@@ -30,8 +30,8 @@ SMALLER = {
     "probe": "--limit 200",
     "correlate": "--per-bin 4 --max-images 32",
     "learn": "--epochs 2 --batch 32",
-    "study": "--epochs 1 --batch 32 --limit 100 --draws 100 --no-trial",
-    "choose": "--networks 6 --max-images 32 --limit 100 --draws 100 --folds 2",
+    "study": "--epochs 1 --batch 32 --limit 200 --folds 2 --draws 100 --no-trial",
+    "choose": "--networks 6 --max-images 32 --limit 200 --draws 100 --folds 2",
 }
 """Flags that make a command short; all else is run as it stands."""
 

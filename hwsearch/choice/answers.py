@@ -105,7 +105,7 @@ def _means(blank: Answer, every: Sequence[Sequence[Chosen]], seed: int) -> Itera
                 blank,
                 selector=name,
                 labels=name in LABELLED,
-                rho=over_tasks([one.rho for one in same], seed),
+                rho=over_tasks([one.rho for one in same], seed, -1, 1),
                 **{m: over_tasks([one.regret[m] for one in same], seed) for m in MEASURES},
             )
 

@@ -117,12 +117,16 @@ def _rho(liked_HC: np.ndarray, good_HC: np.ndarray) -> float:
     return float(spearman(liked, good_HC[:, ranked_C]).mean())
 
 
-def over_tasks(drawn: Sequence[np.ndarray], seed: int) -> Interval:
+def over_tasks(
+    drawn: Sequence[np.ndarray], seed: int, least: float = -np.inf, most: float = np.inf
+) -> Interval:
     """Returns the mean over tasks, with an interval over tasks and their images.
 
     Args:
         drawn: Of each task, float[D]; NaN where there is none.
         seed: Draws the tasks.
+        least: Least possible value.
+        most: Largest possible value.
     """
     every_TD = np.stack(drawn)
     every_TD = every_TD[np.isfinite(every_TD[:, 0])]
@@ -131,4 +135,4 @@ def over_tasks(drawn: Sequence[np.ndarray], seed: int) -> Interval:
     rng, (tasks, draws) = np.random.default_rng(seed), every_TD.shape
     rows_TD = rng.integers(tasks, size=(tasks, draws))
     rows_TD[:, 0] = np.arange(tasks)
-    return Interval.of(np.take_along_axis(every_TD, rows_TD, axis=0).mean(0))
+    return Interval.of(np.take_along_axis(every_TD, rows_TD, axis=0).mean(0), least, most)

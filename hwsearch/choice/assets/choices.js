@@ -23,7 +23,7 @@ function here() {
 }
 
 // One figure of every selector: a dot a task, the mean with its interval.
-function drawFigure(id, answers, field, scale, title) {
+function drawFigure(id, answers, field, scale, title, range) {
   const theme = LOOK.themes[state.theme];
   const told = answers.filter((one) => one[field] !== null && one.selector !== DATA.oracle);
   const each = told.filter((one) => one.task !== DATA.mean);
@@ -48,7 +48,7 @@ function drawFigure(id, answers, field, scale, title) {
   const names = DATA.selectors.filter((name) => name !== DATA.oracle);
   const marks = names.map((name) => plain(starred(answers.find((one) => one.selector === name) ?? { selector: name })));
   const y = axis(theme, "", { categoryorder: "array", categoryarray: marks.reverse(), showgrid: false });
-  const x = axis(theme, title, { zeroline: true, zerolinecolor: theme.ink });
+  const x = axis(theme, title, { zeroline: true, zerolinecolor: theme.ink, ...(range && { range }) });
   return Plotly.react(id, [dots, middle], layout(theme, x, y, {}), CONFIG);
 }
 
@@ -76,15 +76,18 @@ function showChoices(answers, measure) {
 function fillBudgets() {
   const condition = $("condition").value;
   const own = DATA.answers.filter((one) => one.condition === condition).map((one) => one.budget_ms);
-  fill($("budget"), [...new Set(own)].map((budget) => [String(budget), `${significant(budget)} ms`]));
+  const budgets = [...new Set(own)];
+  fill($("budget"), budgets.map((budget) => [String(budget), `${significant(budget)} ms`]));
+  $("budget").value = String(budgets.at(-1));
 }
 
 function draw() {
   const measure = $("measure").value;
   const answers = here();
   drawFigure("regret", answers, measure, SCALES[measure], `regret, ${WORDS[measure]}`);
-  drawFigure("rho", answers, "rho", 1, "Spearman's ρ with the result");
-  $("within").textContent = `${answers[0].within} networks are within the limit.`;
+  drawFigure("rho", answers, "rho", 1, "Spearman's ρ with the result", [-1.05, 1.05]);
+  const ranked = answers.some((one) => one.rho !== null);
+  $("within").textContent = `${answers[0].within} networks are within the limit${ranked ? "" : ", too few to rank"}.`;
   showChoices(answers, measure);
 }
 
