@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ import torch
 from every_space import every_space, runnable
 
 from hwsearch.errors import HwsearchError
-from hwsearch.export.onnx import example_input, seeded_block, seeded_network
+from hwsearch.export.onnx import (
+    INPUT_NAME,
+    SECOND_INPUT_NAME,
+    example_inputs,
+    seeded_block,
+    seeded_network,
+)
 from hwsearch.export.program import export_block_program, export_network_program
 from hwsearch.heads import Camera, Head
 from hwsearch.nn import calibrate
@@ -25,11 +32,14 @@ SMALL = get_space("bottleneck-32")
 MOST_RELATIVE_ERROR = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.01}
 
 
-def outputs_of(model: Portable, x: np.ndarray, folder: Path, precision: str = "fp32") -> dict:
+def outputs_of(
+    model: Portable, given: Sequence[torch.Tensor], folder: Path, precision: str = "fp32"
+) -> dict:
     runtime = get_runtime("torch")
     engine = runtime.build(model, folder / "engine", BuildOptions(precision))
     with runtime.load(engine, LoadOptions(precision=precision)) as loaded:
-        return loaded.run({"image": x})
+        names = (INPUT_NAME, SECOND_INPUT_NAME)
+        return loaded.run({name: x.numpy() for name, x in zip(names, given, strict=False)})
 
 
 def relative_error(found: np.ndarray, expected: torch.Tensor) -> float:
@@ -44,7 +54,7 @@ def check_network(name: str, precision: str, folder: Path) -> None:
         calibrate(net, [torch.randn(16, *space.input_shape)])
         expected = net(images).embedding
     model = export_network_program(net, folder / "net.pt2", batch=2, precision=precision)
-    found = outputs_of(model, images.numpy(), folder, precision)["embedding"]
+    found = outputs_of(model, [images], folder, precision)["embedding"]
     assert found.dtype == np.float32
     assert relative_error(found, expected) <= MOST_RELATIVE_ERROR[precision]
 
@@ -63,11 +73,11 @@ def test_program_in_fewer_bits_takes_and_gives_float32(tmp_path: Path, name: str
 def test_every_kind_of_block_is_exported(tmp_path: Path, name: str):
     space = runnable(name)
     for block in {block.kind: block for block in space.lower(space.minimum)}.values():
-        x = torch.randn(example_input(block, 2).shape)
+        given = [torch.randn(x.shape) for x in example_inputs(block, 2)]
         with torch.no_grad():
-            expected = seeded_block(block).eval()(x.clone())
+            expected = seeded_block(block).eval()(*(x.clone() for x in given))
         model = export_block_program(block, tmp_path / f"{block.kind}.pt2", batch=2)
-        (found,) = outputs_of(model, x.numpy(), tmp_path).values()
+        (found,) = outputs_of(model, given, tmp_path).values()
         assert relative_error(found, expected) <= MOST_RELATIVE_ERROR["fp32"]
 
 
@@ -80,7 +90,7 @@ def test_what_ships_around_a_network_is_exported_with_it(tmp_path: Path, task, p
     with torch.no_grad():
         expected = net(frames).outputs
     model = export_network_program(net, tmp_path / "net.pt2", precision=precision)
-    found = outputs_of(model, frames.numpy(), tmp_path, precision)
+    found = outputs_of(model, [frames], tmp_path, precision)
     assert list(found) == list(expected)
     for name, output in expected.items():
         assert relative_error(found[name], output) <= MOST_RELATIVE_ERROR[precision]
