@@ -173,7 +173,7 @@ def test_tensorboard_has_each_step_once_and_none_after_the_checkpoint(tmp_path):
 
 
 def test_tensorboard_is_refused_where_it_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr("hwsearch.train.options.tensorboard_is_installed", lambda: False)
+    monkeypatch.setattr("hwsearch.train.recipe.tensorboard_is_installed", lambda: False)
     assert not small_options(tmp_path, tmp_path, tensorboard=None).writes_tensorboard()
     with pytest.raises(HwsearchError, match=r"pip install 'hwsearch\[tensorboard\]'"):
         small_options(tmp_path, tmp_path, tensorboard=True)
