@@ -53,8 +53,9 @@ def write_program(path: Path, batch: int | str) -> None:
     torch.export.save(program, path)
 
 
-def write_onnx(path: Path, batch: int | str) -> Path:
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, *SHAPE[1:]])
+def write_onnx(path: Path, batch: int | str, side: int | str = SHAPE[3]) -> Path:
+    shape = [batch, *SHAPE[1:3], side]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)
     out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [batch, 16, 1, 1])
     nodes = [
         helper.make_node("Conv", ["image", "w"], ["a"], pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
@@ -190,8 +191,13 @@ def test_models_of_another_form_are_refused(runtime: Runtime, tmp_path: Path) ->
         runtime.build(model, tmp_path, BuildOptions())
 
 
-def test_batch_must_be_fixed(runtime: Runtime, tmp_path: Path) -> None:
-    model = write_model(runtime, tmp_path, batch="batch")
+def test_sizes_must_be_fixed_but_for_the_batch_of_an_onnx_file(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    if runtime.takes == "program":
+        model = write_model(runtime, tmp_path, batch="batch")
+    else:
+        model = Portable(write_onnx(tmp_path / "a.onnx", "batch", "side"))
     with pytest.raises(HwsearchError, match=r"has no fixed shape.*--batch"):
         load(runtime, runtime.build(model, tmp_path / "out", BuildOptions()))
 

@@ -204,7 +204,7 @@ def fixed_shape(name: str, sizes: tuple[int | str | None, ...], path: Path) -> t
         raise HwsearchError(
             f"input '{name}' has no fixed shape: {list(sizes)}",
             where=path,
-            fix="Export it with a fixed batch (--batch)",
+            fix="Export it with fixed sizes; only the batch may be free, which --batch sets",
         )
     return fixed
 
