@@ -269,5 +269,11 @@ def test_fixed_values_are_those_of_every_network_and_of_the_teacher(made, tmp_pa
     assert open_search(found).space.fixed == (("depth3", 2), ("stem", 16))
     with pytest.raises(HwsearchError, match="fixed"):
         search(options(made, tmp_path / "out", fixed="depth3=1"))
-    with pytest.raises(HwsearchError, match="no dimension dpeth"):
-        search(options(made, tmp_path / "other", fixed="dpeth=1"))
+    for fixed, told in (
+        ("dpeth=1", "no dimension dpeth"),
+        ("width1=13", "width1=13 is off the grid"),
+        ("max", "cannot read '--fixed max'"),
+        ('{"depth3": 2}', "cannot read '--fixed"),
+    ):
+        with pytest.raises(HwsearchError, match=told):
+            search(options(made, tmp_path / "other", fixed=fixed))

@@ -107,7 +107,7 @@ def write_ranking(ranking: Ranking, out: Path) -> Pick:
         f"--checkpoint {quote(pick.checkpoint)} --subnet {pick.subnet} --images TASK "
         "--table TABLE --out ENGINE"
     )
-    if pick.network != WHOLE and ranking.paths.run.header.recipe["shrink_paths"]:
+    if pick.network != WHOLE and ranking.paths.run.header.recipe.get("shrink_paths"):
         say(
             f"Or find what fits a budget: hwsearch search --checkpoint {quote(pick.checkpoint)} "
             f"--fixed {_groups(ranking.paths, pick.network)} --images TASK --tables TABLE "

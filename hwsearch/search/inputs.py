@@ -160,9 +160,15 @@ def _open_space(tables: tuple[Table, ...], fixed: str) -> Space:
     space = _open_whole_space(tables)
     if not fixed:
         return space
-    names = [item.partition("=")[0].strip() for item in fixed.split(",")]
-    values = space.parse(fixed).as_dict()
-    return replace(space, fixed=tuple((name, values[name]) for name in names))
+    pairs = [item.partition("=") for item in fixed.split(",")]
+    if not all(equals for _, equals, _ in pairs):
+        raise HwsearchError(
+            f"cannot read '--fixed {fixed}'", fix="Write NAME=VALUE,NAME=VALUE, as route prints it"
+        )
+    named = space.parse(fixed)
+    space.encode(named)  # refuses what is off the grid
+    values = named.as_dict()
+    return replace(space, fixed=tuple((n, values[n]) for n in (one.strip() for one, *_ in pairs)))
 
 
 def _open_whole_space(tables: tuple[Table, ...]) -> Space:
@@ -186,7 +192,7 @@ def _open_checkpoint(
     catalogue = isinstance(space, Catalogue)
     plain = space.plain if isinstance(space, PrecisionSpace) else space
     run = load_run(options.checkpoint, space=None if catalogue else plain.name)
-    if run.header.recipe.get("clusters") and not run.header.recipe["shrink_paths"]:
+    if run.header.recipe.get("clusters") and not run.header.recipe.get("shrink_paths"):
         raise HwsearchError(
             "the paths of this run were trained at their full size only",
             where=options.checkpoint,
