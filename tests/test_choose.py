@@ -5,16 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import EVIL, browser, opened
 from sdr import make, path_options, write_kinds
 from searches import SPACE, write_checkpoint, write_table
 
-from hwsearch.choice.answers import CSV, MEAN
+from hwsearch.choice.answers import CSV, MEAN, Answer
 from hwsearch.choice.options import ChooseOptions
+from hwsearch.choice.page import choice_page
 from hwsearch.choice.pools import draw_networks
 from hwsearch.choice.regret import Chosen, choose_all, over_tasks
 from hwsearch.choice.run import choose
 from hwsearch.choice.selectors import ORACLE, RANDOM
 from hwsearch.cli import main
+from hwsearch.correlation.analysis import Interval
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.named import NamedTask
 from hwsearch.evaluate.verdict import ClassVerdict
@@ -22,6 +25,8 @@ from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
 from hwsearch.spaces import get_space
 from hwsearch.train import train
+
+__all__ = ["browser"]
 
 TABLE = "tables/made-up/bottleneck-32-onnxruntime-fp32-b1-t2.jsonl"
 WORDS = (
@@ -119,6 +124,29 @@ def test_what_was_judged_is_not_judged_again_and_a_task_is_added(folder, capsys,
     assert {row["task"] for row in again} == {"digits", "kinds", MEAN}
     assert {row["selector"] for row in again} >= {"best elsewhere"}
     assert (folder / "out" / "choices.png").stat().st_size > 10_000
+
+
+def test_the_page_works_offline_and_names_stay_names(tmp_path, browser):
+    one = Interval(0.02, -0.01, 0.05, 0.3)
+    told = [
+        Answer(f"{EVIL}, fp32", budget, task, selector, selector == ORACLE, EVIL, 9, one, one, rho)
+        for budget, rho in ((1.0, Interval(*[float("nan")] * 4)), (2.0, one))
+        for task in (EVIL, MEAN)
+        for selector in (ORACLE, EVIL, RANDOM)
+    ]
+    (tmp_path / "choices.html").write_text(choice_page(told, "9 networks, 1 tasks"))
+    with opened(browser, tmp_path / "choices.html") as page:
+        assert page.evaluate("document.getElementById('rho').data[1].x.length") == 2
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 29)"
+        page.click("#theme")
+        page.select_option("#budget", "1")
+        assert "too few to rank" in page.text_content("#within")
+        page.select_option("#measure", "log_loss")
+        assert "nats" in page.text_content("#choices-title")
+        assert EVIL in page.text_content("#choices")
+        assert page.evaluate("document.querySelectorAll('img, b').length + typeof pwned") == (
+            "0undefined"
+        )
 
 
 def _only(images: int):

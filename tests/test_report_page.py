@@ -2,13 +2,13 @@
 
 import json
 import shlex
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsers import EVIL, browser
 from test_report import NAMES, SPACE, write_engine, write_search
 from test_report_data import confirm, spoil_evaluation, told
 
@@ -19,26 +19,9 @@ from hwsearch.search.evaluations import FILE
 from hwsearch.search.front import FILE as FRONT
 from hwsearch.search.front import read_front
 
-EVIL = """<img src=x onerror=pwned=1>&'"$1<b>"""
-"""A name that is HTML, for a browser and for plotly."""
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+__all__ = ["browser"]
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A browser without a window."""
-    pytest.importorskip("plotly", reason="plotly is not installed")
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser on the PATH: none of {', '.join(BROWSERS)}")
-    with sync.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

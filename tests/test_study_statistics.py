@@ -1,19 +1,17 @@
 """Statistics of a study: as scipy has them, and true where the truth is known."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsers import EVIL, browser, opened
 from scipy.stats import kendalltau, spearmanr
 from searches import write_table
 from studies import invented, networks, options_of
 
 from hwsearch.latency.table import Table
-from hwsearch.report.page import can_draw_page
 from hwsearch.study.depths import depth_effects, late_to_early
 from hwsearch.study.findings import find
 from hwsearch.study.latencies import read_latencies
@@ -27,8 +25,7 @@ from hwsearch.study.statistics import (
 )
 from hwsearch.study.winners import EVERYWHERE, find_regrets, find_winners
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-EVIL = """<img src=x onerror=pwned=1>&'"$1<b>"""
+__all__ = ["browser"]
 
 
 def scores(S: int, K: int, rho: float, *, run: float, alone: float, seed: int) -> np.ndarray:
@@ -186,46 +183,25 @@ def test_everything_is_written_and_agrees(reported: Path) -> None:
     assert (reported / "correlations.csv").read_text().count("\n") == 1 + len(told["pairs"])
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    pytest.importorskip("plotly", reason="plotly is not installed")
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser on the PATH: none of {', '.join(BROWSERS)}")
-    with sync.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 def test_the_page_works_offline_in_light_and_dark(reported: Path, browser: Any) -> None:
-    assert can_draw_page()
-    said: list[str] = []
-    asked: list[str] = []
-    context = browser.new_context(offline=True, color_scheme="dark")
-    page = context.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((reported / PAGE).as_uri())
-    page.wait_for_selector("#networks tr[data-network]")
-    assert page.locator("#networks tr[data-network]").count() == 8
-    assert page.evaluate("document.getElementById('ranks').data.length") == 8
-    assert page.evaluate("document.getElementById('heat').data[0].z.length") == 3
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 29)"
-    page.click("#theme")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    page.select_option("#measure", "log_loss")
-    page.select_option("#kind", "kendall")
-    assert "Kendall" in page.text_content("#heat-title")
-    page.click("#networks tr[data-network] >> nth=2")
-    assert "bottleneck-32[" in page.text_content("#ranks-note")
-    page.click("#networks th >> text=parameters")
-    assert (
-        page.evaluate("document.querySelectorAll('img, b').length + typeof pwned") == "0undefined"
-    )
-    assert EVIL in page.text_content("#winners")
-    assert said == []
-    assert len(asked) == 1
-    context.close()
+    with opened(browser, reported / PAGE) as page:
+        page.wait_for_selector("#networks tr[data-network]")
+        assert page.locator("#networks tr[data-network]").count() == 8
+        assert page.evaluate("document.getElementById('ranks').data.length") == 8
+        assert page.evaluate("document.getElementById('heat').data[0].z.length") == 3
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 29)"
+        page.click("#theme")
+        assert (
+            page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        )
+        page.select_option("#measure", "log_loss")
+        page.select_option("#kind", "kendall")
+        assert "Kendall" in page.text_content("#heat-title")
+        page.click("#networks tr[data-network] >> nth=2")
+        assert "bottleneck-32[" in page.text_content("#ranks-note")
+        page.click("#networks th >> text=parameters")
+        assert (
+            page.evaluate("document.querySelectorAll('img, b').length + typeof pwned")
+            == "0undefined"
+        )
+        assert EVIL in page.text_content("#winners")

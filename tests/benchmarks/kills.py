@@ -11,14 +11,11 @@ it leaves may be loaded unless it is whole, and the last run must succeed over w
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,21 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from delivered import write_random_run
+from kills_commands import SPACE, hwsearch, undisturbed, wait
+from kills_deploy import kill_deploy
 from rows import add_row, open_results
 
 from hwsearch.data.canvas import write_canvases
-from hwsearch.deploy.load import load
-from hwsearch.errors import HwsearchError
-from hwsearch.journal import read_journal, sha256_of
+from hwsearch.journal import read_journal
 from hwsearch.kit.order import KIND
 from hwsearch.train.pace import FIGURES
 
 FIRST_SECONDS, LAST_SECONDS = 3.0, 12.0
 """A kill falls between these after a start; importing alone takes about three seconds."""
-
-SPACE = "bottleneck-32"
 
 
 @dataclass(frozen=True)
@@ -56,17 +49,6 @@ class Killed:
     kills: int
     seen: tuple[bytes, ...]
     in_writes: int
-
-
-def hwsearch(words: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Starts a command in a process group of its own."""
-    command = [sys.executable, "-m", "hwsearch", *words]
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-
-
-def undisturbed(words: Sequence[str]) -> None:
-    """Runs a command to its end."""
-    assert hwsearch(words).wait() == 0, words
 
 
 def killed(
@@ -91,7 +73,7 @@ def killed(
     rng, seen, torn = random.Random(seed), [], 0
     while len(seen) < kills:
         process, old = hwsearch(words()), _half_written(log.parent)
-        _wait(process, rng.uniform(FIRST_SECONDS, last_seconds))
+        wait(process, rng.uniform(FIRST_SECONDS, last_seconds))
         if in_writes and len(seen) % 4 < 2:
             _wait_for_a_write(process, log.parent, old)
         if process.poll() is not None:
@@ -104,11 +86,6 @@ def killed(
         seen.append(log.read_bytes() if log.exists() else b"")
     undisturbed(words())
     return Killed(len(seen), tuple(seen), torn)
-
-
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
 
 
 def _half_written(folder: Path) -> set[Path]:
@@ -233,62 +210,6 @@ def _scoring(process: int) -> list[int]:
 
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def kill_deploy(folder: Path, kills: int, seed: int) -> dict[str, Any]:
-    """Counts folders that can be loaded though they are not whole, and runs that fail."""
-    run = write_random_run(SPACE, folder / "run")
-    profiling = f"profile --space {SPACE} --runtime onnxruntime --threads 1 --budget-minutes 0.3"
-    sizes = ["--evidence", "12", "--heldout", "3", "--device", "here"]
-    undisturbed([*profiling.split(), *sizes, "--out", str(folder / "tables")])
-    (table,) = (folder / "tables/here").glob("*.jsonl")
-    out = folder / "engines" / "engine"
-    recipe = f"deploy --subnet min --checkpoint {run} --images sklearn:digits --max-images 32"
-    words = [*recipe.split(), "--table", str(table), "--measure-seconds", "2", "--out", str(out)]
-    began = time.monotonic()
-    undisturbed(words)
-    took, whole = time.monotonic() - began, _delivered(out)
-    assert whole is not None
-    shutil.rmtree(out)
-    rng, leftovers, half, done = random.Random(seed), 0, 0, 0
-    while done < kills:
-        process = hwsearch(words)
-        _wait(process, rng.uniform(0.1, 1.0) * took)
-        if process.poll() is not None:
-            assert process.returncode == 0, words
-            shutil.rmtree(out)
-            continue
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        done += 1
-        leftovers += out.with_name("engine.partial").exists()
-        half += sum(_delivered(one) not in (None, whole) for one in out.parent.glob("*"))
-        shutil.rmtree(out, ignore_errors=True)
-    undisturbed(words)
-    return {
-        "kills": done,
-        "seconds_undisturbed": round(took, 1),
-        "leftover_folders": leftovers,
-        "half_engines_loaded": half,
-        "last_run_whole": _delivered(out) == whole,
-        "folders_left": len(list(out.parent.iterdir())) - 1,
-    }
-
-
-def _delivered(folder: Path) -> dict[str, str] | None:
-    """Tells an engine by its files and by what it computes; None if it cannot be loaded.
-
-    Two runs measure other times, and ONNX Runtime writes the nodes of an equal graph in any order.
-    """
-    photo = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    try:
-        with load(folder) as engine:
-            computed = hashlib.sha256(engine(photo).tobytes()).hexdigest()
-            told = ("manifest.json", "README.md", engine.manifest.engine)
-    except HwsearchError:
-        return None
-    files = {path.name: sha256_of(path) for path in folder.iterdir() if path.name not in told}
-    return files | {"computed": computed}
 
 
 JOBS = {"train": kill_train, "profile": kill_profile, "search": kill_search, "deploy": kill_deploy}

@@ -1,27 +1,15 @@
-"""What a step of a path costs beside a step of one network, and the controls of SDR as configs.
+"""What a step of a path costs beside a step of one network.
 
     python tests/benchmarks/sdr.py --space bottleneck-32^4 --levels 2 --batch 32
 
 times SimSiam steps in turns and adds a row to results/sdr.jsonl: of a leaf's path, with and without
 what it learns from the frozen network, and of that leaf's network alone, all over a step of the
-whole network; and the most memory that a process of each takes.
-
-    python tests/benchmarks/sdr.py --configs FOLDER --data photos --whole runs/whole \
-        --tree clusters/whole --target other --leaf-epochs 3
-
-writes a file for hwsearch train --config of each, all but the last of equal steps in total:
-
-    paths      the method itself
-    shuffled   with images dealt to the leaves at random, for the best of many is good by chance
-    untaught   without what paths learn from the frozen network
-    at-once    without the phases before the last
-    unified    the whole network trained on for as many steps as all paths together
-    target     the whole network trained on with the task's own images, for as long as a leaf
+whole network; and the most memory that a process of each takes. Whether paths
+pay is asked by sdr_evidence.py.
 """
 
 import argparse
 import multiprocessing
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +21,11 @@ from training_setting import Setting
 
 from hwsearch.checkpoint import build_method
 from hwsearch.clusters.paths import path_of
-from hwsearch.config import write_config
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.spaces.paths import path_dims
-from hwsearch.train import TrainOptions
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.schedule import PATH, Schedule
 from hwsearch.train.trainer import StepSettings, Trainer
@@ -124,51 +110,14 @@ def measure(setting: Setting, levels: int) -> dict[str, Any]:
     }
 
 
-def controls(given: argparse.Namespace) -> dict[str, TrainOptions]:
-    """Returns the options of each control, by name."""
-    phases = (given.epochs // given.levels,) * given.levels
-    paths = TrainOptions(
-        data=given.data,
-        space=given.space,
-        out=given.configs / "paths",
-        method="simsiam",
-        warm_start=given.whole,
-        clusters=given.tree,
-        phases=phases,
-        epochs=sum(phases),
-        batch=given.batch,
-    )
-    whole = replace(paths, space=f"{given.space}[max]", clusters=None, phases=())
-    changed: Mapping[str, TrainOptions] = {
-        "paths": paths,
-        "shuffled": replace(paths, shuffle_clusters=True),
-        "untaught": replace(paths, follow_start=0.0),
-        "at-once": replace(paths, phases=(*[0] * (given.levels - 1), sum(phases))),
-        "unified": whole,
-        "target": replace(whole, data=given.target, epochs=given.leaf_epochs),
-    }
-    return {name: replace(one, out=given.configs / name) for name, one in changed.items()}
-
-
 def main() -> None:
-    """Measures, or writes the configs of the controls."""
+    """Measures one space."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--space", default="bottleneck-32^4")
     parser.add_argument("--levels", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--configs", type=Path)
-    parser.add_argument("--epochs", type=int, default=200)
-    parser.add_argument("--leaf-epochs", type=int, default=10)
-    for name in ("data", "target"):
-        parser.add_argument(f"--{name}", default="sklearn:digits")
-    for name in ("whole", "tree"):
-        parser.add_argument(f"--{name}", type=Path, default=Path(name))
     given = parser.parse_args()
-    if given.configs is not None:
-        for name, options in controls(given).items():
-            write_config(given.configs / f"{name}.toml", options, ("torch",))
-        return
     torch.set_num_threads(1)
     setting = Setting(get_space(given.space), given.batch, HARDWARE, given.rounds)
     with open_results("sdr") as journal:
