@@ -113,7 +113,7 @@ def _evolve(
 
     class Cheap(Problem):
         def _evaluate(self, x: np.ndarray, out: dict, *_: object, **__: object) -> None:
-            looked_at.append(x.astype(int))
+            looked_at.append(space.canonical_codes(x.astype(int)))
             out["F"] = np.column_stack(objectives(looked_at[-1]))
             out["G"] = excess(looked_at[-1])[:, None]
 

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-import torch
-
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header
 from hwsearch.config import note_change, write_config
 from hwsearch.data.sources import open_source
@@ -114,8 +112,6 @@ def rehearse(options: TrainOptions, *, steps: int) -> float:
     Returns:
         Seconds that one step takes.
     """
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     hardware, source = choose_hardware(options), open_source(options.data)
     header = header_of_training(options, source, hardware, None, None)
     settings = _step_settings(options, header, None)
