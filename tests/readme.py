@@ -16,6 +16,7 @@ from PIL import Image
 from hwsearch.data.canvas import CanvasOptions, write_canvases
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.kinds import total_macs, total_params
+from hwsearch.latency.table import Table
 from hwsearch.spaces import get_space, space_names
 
 ROOT = Path(__file__).parents[1]
@@ -88,11 +89,25 @@ def run_all(folder: Path) -> None:
             variables |= dict(word.split("=", 1) for word in words)
         if program == "hwsearch":
             smaller = SMALLER.get(words[0], "").split()
+            if "--latency-ms" in words:  # one that this machine has, however fast it is
+                smaller += ["--latency-ms", str(middle_ms(folder, value_of(words, "--table")))]
             run([sys.executable, "-m", "hwsearch", *words, *smaller], folder, variables)
         if program == "python3":
             run([sys.executable, *words], folder)
     for script in blocks("python"):
         run([sys.executable, "-W", "error", "-c", script], folder)
+
+
+def value_of(words: list[str], flag: str) -> str:
+    """Returns the word after a flag."""
+    return words[words.index(flag) + 1]
+
+
+def middle_ms(folder: Path, table: str) -> float:
+    """Returns a latency between those of the fastest and the slowest network of a table."""
+    (path,) = (folder / "latency_tables").glob(f"*/{table}.jsonl")
+    measured = [row.latency_ms for row in Table.read(path).rows if row.kind == "network"]
+    return round(float(np.sqrt(min(measured) * max(measured))), 4)
 
 
 def run(words: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> None:
