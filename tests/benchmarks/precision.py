@@ -1,29 +1,32 @@
-"""What a precision gains and loses: engines of fp32, bf16 and int8 in one cohort.
+"""How much faster is a precision: engines of fp32, bf16 and int8 in one cohort, family by family.
 
-    python tests/benchmarks/precision.py --spaces bottleneck-32 basic-32
+    python tests/benchmarks/precision.py                        (on a quiet machine)
+    python tests/benchmarks/precision.py --table
 
 builds networks of a space (the ends and some drawn evenly over multiply-accumulates) with seeded
-weights, calibrated and quantised on digits, in every precision of a runtime; measures all of
-them together by hwsearch's protocol, and compares their embeddings of other digits with those of
-fp32. Adds a row a space and runtime to results/precision.jsonl: medians over networks, and ends.
+weights, calibrated and quantised on digits, in every precision of a runtime, and measures all of
+them together by hwsearch's protocol. Adds a row a space and runtime to results/precision.jsonl:
+milliseconds in fp32, and each precision's latency over it: least, geometric mean and greatest.
+What a precision loses is for quantised_distance.py and parity.py.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from rows import add_row, open_results
+from scipy.stats import gmean
 
-from hwsearch.deploy.verify import parity
 from hwsearch.distance.images import load_target
-from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network, seeded_network
+from hwsearch.export.onnx import INPUT_NAME, export_network, seeded_network
 from hwsearch.export.precision import in_precision
 from hwsearch.export.quantise import image_feeds
 from hwsearch.measurement import Job, Settings, Visit, measure, summarise
@@ -34,13 +37,8 @@ from hwsearch.profiling.workshop import Workshop
 from hwsearch.progress import track
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Engine, LoadOptions, Portable
-from hwsearch.runtime.embed import embed
-from hwsearch.selfsup.losses import relation_distance
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
-
-JUDGED = 256
-"""Images whose embeddings are compared; ranges were told from others."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +72,9 @@ class Cohort:
         jobs = [Job(name, self.engines[key], 1 << 20) for name, key in keys.items()]
         visits: list[Visit] = []
         measure(jobs, (small, large), self.load, visits.append, settings=Settings(seconds))
-        return {keys[name]: found.latency_ms for name, found in summarise(visits).items()}
-
-    def embeddings(self, images: np.ndarray) -> dict[tuple[int, str], np.ndarray]:
-        """Computes the embeddings of images by every engine, float32[N, E] each."""
-        found = {}
-        for key, path in self.engines.items():
-            with self.load(path) as engine:
-                found[key] = embed(
-                    engine, images, input_name=INPUT_NAME, output_name=OUTPUT_NAME, batch=1
-                )
+        found = {keys[name]: one.latency_ms for name, one in summarise(visits).items()}
+        if missing := len(self.engines) - len(found):
+            raise SystemExit(f"{missing} engines were not measured: give more --seconds")
         return found
 
 
@@ -93,13 +84,15 @@ def drawn(name: str, count: int) -> list[Subnet]:
     return [space.minimum, space.maximum, *(space.sample(rng, "macs") for _ in range(count - 2))]
 
 
-def build(name: str, runtime: str, images: np.ndarray, arguments: Any, folder: Path) -> Cohort:
+def build(name: str, runtime: str, arguments: Any, folder: Path) -> Cohort:
     """Builds all networks in all precisions."""
     space, engines = get_space(name), {}
-    feeds = image_feeds(INPUT_NAME, images[:RANGE_IMAGES], 1)
+    side = space.input_shape[1]
+    images = next(iter(load_target("sklearn:digits", side, limit=RANGE_IMAGES).inputs(side)))
+    feeds = image_feeds(INPUT_NAME, images, 1)
     for number, subnet in enumerate(drawn(name, arguments.networks)):
         net = seeded_network(space.lower(subnet), seed=number)
-        calibrate(net, [torch.from_numpy(images[:RANGE_IMAGES])])
+        calibrate(net, [torch.from_numpy(images)])
         place = folder / f"{number}"
         model = export_network(net, place / "model.onnx")
         for precision in get_runtime(runtime).precisions:
@@ -113,61 +106,72 @@ def build_one(model: Portable, runtime: str, precision: str, folder: Path, feeds
     source = in_precision(
         model, out / "model.onnx", runtime=runtime, precision=precision, feeds=lambda: feeds
     )
-    return get_runtime(runtime).build(source, out, BuildOptions(precision))
+    return get_runtime(runtime).build(source, out, BuildOptions(precision=precision))
 
 
-def figures(cohort: Cohort, images: np.ndarray, folder: Path, seconds: float) -> dict[str, Any]:
-    """Compares each precision with fp32: latency, output error, distance between relations."""
-    ms = cohort.latencies(folder, seconds)
-    outputs = cohort.embeddings(images)
-    numbers = sorted({number for number, _ in ms})
-    found: dict[str, Any] = {"fp32_ms": [round(ms[number, "fp32"], 4) for number in numbers]}
+def ratios(ms: dict[tuple[int, str], float]) -> dict[str, list[float]]:
+    """Returns each precision's latency over that of fp32: least, geometric mean, greatest."""
+    found = {}
     for precision in sorted({precision for _, precision in ms} - {"fp32"}):
-        ratios, errors, distances = [], [], []
-        for number in numbers:
-            exact, other = outputs[number, "fp32"], outputs[number, precision]
-            ratios.append(ms[number, precision] / ms[number, "fp32"])
-            errors.append(parity(other, exact, "fp32").relative_error)
-            distances.append(float(relation_distance(*map(torch.from_numpy, (other, exact)))))
-        found[precision] = {
-            "latency_ratio": spread(ratios),
-            "relative_error": spread(errors),
-            "relation_distance": spread(distances),
-        }
+        shares = [ms[n, precision] / ms[n, "fp32"] for n, one in ms if one == precision]
+        found[precision] = [round(float(x), 3) for x in (min(shares), gmean(shares), max(shares))]
     return found
 
 
-def spread(values: list[float]) -> list[float]:
-    """Returns least, median and greatest of some figures."""
-    return [float(f"{value:.3g}") for value in (min(values), np.median(values), max(values))]
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Returns the last row of each space and runtime, a line a precision."""
+    lines = [
+        {"space": row["space"], "runtime": row["runtime"], "precision": precision}
+        | dict(zip(("least", "mean", "most"), shares, strict=True))
+        | {"networks": row["networks"]}
+        for row in rows
+        for precision, shares in row["ratios"].items()
+    ]
+    if not lines:
+        return "nothing measured yet"
+    last = pd.DataFrame(lines).drop_duplicates(["space", "runtime", "precision"], keep="last")
+    return last.to_string(index=False)
 
 
 def main() -> None:
     """Measures every space and runtime asked for, one row each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spaces", nargs="+", default=["bottleneck-32", "inverted-32", "basic-32"])
+    parser.add_argument("--table", action="store_true", help="print what was measured, no more")
+    parser.add_argument(
+        "--spaces", nargs="+", default=["basic-32", "bottleneck-32", "inverted-32", "vit-32"]
+    )
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "openvino"])
-    parser.add_argument("--networks", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--networks", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    target = load_target("sklearn:digits", 32, limit=RANGE_IMAGES + JUDGED)
-    images = np.concatenate(list(target.inputs(32)))
     pairs = [(space, runtime) for space in arguments.spaces for runtime in arguments.runtimes]
-    with open_results("precision") as journal, track("precisions", len(pairs)) as advance:
-        for space, runtime in pairs:
-            began = time.monotonic()
-            with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary)
-                cohort = build(space, runtime, images, arguments, folder)
-                built = time.monotonic() - began
-                row = figures(cohort, images[RANGE_IMAGES:], folder, arguments.seconds)
-            row |= {"space": space, "runtime": runtime, "networks": arguments.networks}
-            row |= {"threads": arguments.threads, "build_seconds": round(built, 1)}
-            print(row)
-            add_row(journal, row)
-            advance()
+    with open_results("precision") as journal:
+        if not arguments.table:
+            with track("precisions", len(pairs)) as advance:
+                for space, runtime in pairs:
+                    add_row(journal, measured(space, runtime, arguments))
+                    advance()
+        print(table(list(journal)))
+
+
+def measured(space: str, runtime: str, arguments: Any) -> dict[str, Any]:
+    """Returns the row of one space and runtime."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        cohort = build(space, runtime, arguments, Path(temporary))
+        build_seconds = time.monotonic() - began
+        ms = cohort.latencies(Path(temporary), arguments.seconds)
+    return {
+        "space": space,
+        "runtime": runtime,
+        "networks": arguments.networks,
+        "threads": arguments.threads,
+        "fp32_ms": [round(value, 4) for (_, one), value in sorted(ms.items()) if one == "fp32"],
+        "ratios": ratios(ms),
+        "build_seconds": round(build_seconds, 1),
+    }
 
 
 if __name__ == "__main__":
