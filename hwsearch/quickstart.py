@@ -12,7 +12,8 @@ from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.run import deploy
 from hwsearch.judgement import judge_engines, show_judgement, write_judgement
 from hwsearch.latency.table import Table
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.progress import console
 from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.front import read_front

@@ -7,8 +7,8 @@ import pytest
 from hwsearch.arguments import parse_options
 from hwsearch.cli import main
 from hwsearch.kit.jobs import JOBS, PROGRAM, JobList
+from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.pack import KitOptions
-from hwsearch.profiling.profile import ProfileOptions
 
 ORIN = "jetson-agx-orin-64gb"
 SHORT = "--budget-minutes 0.005 --evidence 1 --heldout 0"

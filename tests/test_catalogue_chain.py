@@ -17,7 +17,8 @@ from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.predict import PredictOptions, predict
 from hwsearch.latency.show import TableOptions, show_table
 from hwsearch.latency.table import Table
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.search.options import SearchOptions
 from hwsearch.search.run import search
 from hwsearch.spaces import get_space

@@ -20,8 +20,9 @@ from hwsearch.kit.order import KIND
 from hwsearch.kit.program import BUSY
 from hwsearch.latency.table import Table
 from hwsearch.measurement.settings import Clock
+from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.pack import KitOptions, kit
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.profile import profile
 from hwsearch.profiling.zipapp import travelling_files
 from hwsearch.runtime import form_of, get_runtime, runtime_names
 

@@ -24,7 +24,8 @@ from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.latency.table import Table
 from hwsearch.measurement import Job, Settings
 from hwsearch.profiling.models import block_models, network_models, reference_models
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.profiling.remeasure import remeasure
 from hwsearch.profiling.split import FEWEST_EVIDENCE, Ends, decided, networks_within
 from hwsearch.spaces import get_space

@@ -25,7 +25,8 @@ from hwsearch.heads import parse_extra
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table
 from hwsearch.nn import calibrate
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions, Portable
 from hwsearch.runtime.embed import embed

@@ -14,7 +14,8 @@ from hwsearch.errors import HwsearchError
 from hwsearch.export.timm import export_timm
 from hwsearch.export.timm_package import import_timm
 from hwsearch.latency.table import Table
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
 

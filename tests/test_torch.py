@@ -16,7 +16,8 @@ from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.export.program import export_block_program
 from hwsearch.latency.table import Table
 from hwsearch.profiling.models import block_models
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.profiling.workshop import Workshop
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions

@@ -13,7 +13,8 @@ from hwsearch.latency.accuracy import heldout_accuracy
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
 from hwsearch.latency.transfer import LIKENESS, earlier_table
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")

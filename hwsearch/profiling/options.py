@@ -1,14 +1,21 @@
 """What a user says of a table that is to be measured, here or on another device."""
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_extra
 from hwsearch.journal import sha256_of
-from hwsearch.latency.transfer import earlier_table
+from hwsearch.kit.defaults import default_threads
+from hwsearch.latency.transfer import LIKENESS, earlier_table
 from hwsearch.profiling.by_profile import completed
+from hwsearch.profiling.plan import Plan
+from hwsearch.runtime import get_runtime
+from hwsearch.runtime.base import check_precision
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -114,3 +121,58 @@ class MeasureOptions:
 
             export_timm(self.space)
         return get_space(self.space)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileOptions(MeasureOptions):
+    """What to measure, and where the table goes."""
+
+    out: Path = Path("latency_tables")
+    """Folder of tables; the device gets a folder of its own in it."""
+
+    fresh: bool = False
+    """Forget an earlier run of the same name."""
+
+    host: str = ""
+    """Measure that machine over ssh, such as user@board; it has Python, NumPy and the runtime."""
+
+    host_python: str = "python3"
+    """Python 3.10 or newer of that machine."""
+
+    def __post_init__(self) -> None:
+        """Refuses values that cannot work on this machine."""
+        super().__post_init__()
+        if not self.host and self.threads > (os.cpu_count() or 1):
+            raise HwsearchError(
+                f"--threads {self.threads} is more than this machine has",
+                fix=f"Use 1 to {os.cpu_count()}",
+            )
+
+    def plan(self) -> Plan:
+        """Fills in what the machine decides, but for the number of networks.
+
+        Raises:
+            HwsearchError: If the space, the runtime or the precision is unknown.
+        """
+        check_precision(get_runtime(self.runtime), self.precision)
+        plan = self._plan()
+        wanted = {name: getattr(plan, name) for name in LIKENESS}
+        source, source_sha256 = self.started_from(plan.space, wanted)
+        return replace(plan, source=source, source_sha256=source_sha256)
+
+    def _plan(self) -> Plan:
+        return Plan(
+            space=self.ready_space().name,
+            runtime=self.runtime,
+            precision=self.precision,
+            batch=self.batch,
+            threads=self.threads or default_threads(),
+            pace_hz=self.pace,
+            device=self.device or detect().name,
+            seed=self.seed,
+            evidence=0,
+            heldout=0,
+            ships=self.ships,
+            budget_seconds=60 * self.budget_minutes,
+            out=self.out,
+        )

@@ -1,91 +1,32 @@
 """Profile: measure blocks and networks of a space on this machine into a latency table."""
 
-import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.kit.child import measure_in_child
-from hwsearch.kit.defaults import default_memory_bytes, default_threads
+from hwsearch.kit.defaults import default_memory_bytes
 from hwsearch.kit.engines import Built
 from hwsearch.kit.order import KIND, Order
 from hwsearch.latency.table import Table
-from hwsearch.latency.transfer import LIKENESS
 from hwsearch.measurement import Settings
 from hwsearch.measurement.flags import TARGET_STDERR
 from hwsearch.plain import Ticker
 from hwsearch.profiling.models import reference_models
-from hwsearch.profiling.options import MeasureOptions
+from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.plan import FIX, Plan
+from hwsearch.profiling.remote import profile_host
 from hwsearch.profiling.split import decided
 from hwsearch.profiling.workshop import job_of
 from hwsearch.progress import console, say, track
-from hwsearch.runtime import get_runtime
-from hwsearch.runtime.base import check_precision
 
 TABLE_SECONDS = 60.0
 """How often the table is written anew while measuring goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileOptions(MeasureOptions):
-    """What to measure, and where the table goes."""
-
-    out: Path = Path("latency_tables")
-    """Folder of tables; the device gets a folder of its own in it."""
-
-    fresh: bool = False
-    """Forget an earlier run of the same name."""
-
-    host: str = ""
-    """Measure that machine over ssh, such as user@board; it has Python, NumPy and the runtime."""
-
-    host_python: str = "python3"
-    """Python 3.10 or newer of that machine."""
-
-    def __post_init__(self) -> None:
-        """Refuses values that cannot work on this machine."""
-        super().__post_init__()
-        if not self.host and self.threads > (os.cpu_count() or 1):
-            raise HwsearchError(
-                f"--threads {self.threads} is more than this machine has",
-                fix=f"Use 1 to {os.cpu_count()}",
-            )
-
-    def plan(self) -> Plan:
-        """Fills in what the machine decides, but for the number of networks.
-
-        Raises:
-            HwsearchError: If the space, the runtime or the precision is unknown.
-        """
-        check_precision(get_runtime(self.runtime), self.precision)
-        plan = self._plan()
-        wanted = {name: getattr(plan, name) for name in LIKENESS}
-        source, source_sha256 = self.started_from(plan.space, wanted)
-        return replace(plan, source=source, source_sha256=source_sha256)
-
-    def _plan(self) -> Plan:
-        return Plan(
-            space=self.ready_space().name,
-            runtime=self.runtime,
-            precision=self.precision,
-            batch=self.batch,
-            threads=self.threads or default_threads(),
-            pace_hz=self.pace,
-            device=self.device or detect().name,
-            seed=self.seed,
-            evidence=0,
-            heldout=0,
-            ships=self.ships,
-            budget_seconds=60 * self.budget_minutes,
-            out=self.out,
-        )
 
 
 def profile(options: ProfileOptions) -> Path:
@@ -99,8 +40,6 @@ def profile(options: ProfileOptions) -> Path:
             device, or the budget ends before every network has been measured.
     """
     if options.host:
-        from hwsearch.profiling.remote import profile_host
-
         return profile_host(options)
     plan = options.plan()
     if options.fresh:

@@ -9,8 +9,8 @@ from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, JobList
 from hwsearch.kit.program import BUSY
 from hwsearch.profiling.imported import ImportOptions, import_results
 from hwsearch.profiling.link import Ended, Link
+from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.pack import kit_folder, make_kit
-from hwsearch.profiling.profile import ProfileOptions
 from hwsearch.profiling.recipe import how_to_install
 from hwsearch.progress import say, track
 

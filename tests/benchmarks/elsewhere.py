@@ -31,8 +31,9 @@ from sshd import Sshd
 from hwsearch.kit.jobs import RESULTS
 from hwsearch.latency.table import Table
 from hwsearch.profiling.imported import ImportOptions, import_results
+from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.pack import KitOptions, kit
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.profile import profile
 from hwsearch.progress import say
 
 KILLS = 3

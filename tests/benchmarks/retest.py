@@ -22,7 +22,8 @@ from rows import add_row, open_results
 
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 
 RUNS = 2
 

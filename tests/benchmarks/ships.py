@@ -19,7 +19,8 @@ from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.heads import Extra, added_blocks, parse_extra
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
-from hwsearch.profiling.profile import ProfileOptions, profile
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.profile import profile
 from hwsearch.profiling.remeasure import remeasure
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
