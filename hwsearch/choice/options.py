@@ -11,6 +11,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.folds import FOLDS
 from hwsearch.evaluate.named import NamedTask, read_tasks
 from hwsearch.evaluate.options import NEIGHBOURS
+from hwsearch.nn.place import Device
 from hwsearch.selfsup.base import Weights
 
 FrozenJudge = Literal["knn", "linear"]
@@ -86,6 +87,9 @@ class ChooseOptions:
 
     weights: Weights = "online"
     """Which of the checkpoints' weights: as trained, or their slow average."""
+
+    device: Device = "auto"
+    """Where networks compute; auto takes a GPU if there is one."""
 
     calibration_images: int = CALIBRATION_IMAGES
     """How many images batch norms of every network are calibrated on, 512 at most."""

@@ -11,8 +11,10 @@ from hwsearch.checkpoint import Run, load_run
 from hwsearch.choice.options import ChooseOptions
 from hwsearch.clusters.files import read_clusters
 from hwsearch.distance import SupernetStudents, TargetImages
+from hwsearch.distance.students import pooled
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
+from hwsearch.nn.place import find_place
 from hwsearch.routing.networks import PathRun
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
@@ -61,6 +63,7 @@ class Pool:
             images,
             weights=options.weights,
             calibration_images=options.calibration_images,
+            place=find_place(options.device),
         )
 
     def _own(self, name: str) -> Subnet:
@@ -70,8 +73,7 @@ class Pool:
 
 @torch.inference_mode()
 def _features(students: SupernetStudents, subnet: Subnet) -> np.ndarray:
-    observed = students.observe_net(students.network(subnet))
-    return torch.cat([features.embedding for features in observed]).numpy()
+    return pooled(students.observe_net(students.network(subnet)))
 
 
 def open_pools(options: ChooseOptions, tables: tuple[Table, ...]) -> tuple[Pool, ...]:

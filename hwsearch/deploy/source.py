@@ -33,6 +33,7 @@ def open_network(options: DeployOptions) -> Iterator[tuple[SearchInputs, FrontPo
     with tempfile.TemporaryDirectory(prefix="hwsearch-") as folder:
         inputs = open_inputs(
             SearchOptions(
+                device="cpu",
                 tables=(options.table,),
                 tables_dir=options.tables_dir,
                 checkpoint=options.checkpoint,

@@ -11,12 +11,8 @@ from hwsearch.distance.kinds import (
     open_judge,
 )
 from hwsearch.distance.pooled import TeacherDistance
-from hwsearch.distance.students import (
-    CatalogueStudents,
-    ExternalStudents,
-    Students,
-    SupernetStudents,
-)
+from hwsearch.distance.ready import CatalogueStudents, ExternalStudents
+from hwsearch.distance.students import Students, SupernetStudents
 from hwsearch.distance.teacher import Teacher
 
 __all__ = [

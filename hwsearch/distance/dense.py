@@ -77,7 +77,8 @@ class DenseDistance(DeliveredDistance):
     def of_outputs(self, batches: Iterable[Outputs]) -> float:
         """Returns the distance of the maps of all stages, [B, C, H, W] each."""
         with one_thread():
-            found = self._rows([torch.from_numpy(x) for x in outputs] for outputs in batches)
+            place = self.students.place
+            found = self._rows([torch.from_numpy(x).to(place) for x in maps] for maps in batches)
             return float(torch.cat(list(found)).mean())
 
     @torch.no_grad()
@@ -85,14 +86,15 @@ class DenseDistance(DeliveredDistance):
         for part, levels in enumerate(batches):
             compared = [levels[stage - 1] for stage in self.stages]
             pairs = zip(compared, self._relations_of_teacher(part), strict=True)
-            yield torch.stack([position_distance(*pair) for pair in pairs]).mean(0)
+            yield torch.stack([position_distance(*pair) for pair in pairs]).mean(0).cpu()
 
     def _relations_of_teacher(self, part: int) -> list[Tensor]:
         if part in self._held:
             return self._held[part]
-        maps = self._teacher[part]
+        maps, place = self._teacher[part], self.students.place
         # Copied: a product of equal matrices is equal to the last bit only in memory aligned alike.
-        found = [position_relations(torch.tensor(maps[str(stage)])) for stage in self.stages]
+        every = [torch.tensor(maps[str(stage)], device=place) for stage in self.stages]
+        found = [position_relations(map_BCGG) for map_BCGG in every]
         size = sum(relations_BPP.nbytes for relations_BPP in found)
         if self._held_bytes + size <= HELD_BYTES:
             self._held[part] = found

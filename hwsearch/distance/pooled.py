@@ -77,7 +77,7 @@ class TeacherDistance(DeliveredDistance):
         """Yields the distances of one network for each image, [B]."""
         if self.by_image and isinstance(self.students, SeenStudents):
             observed = self.students.observe(subnet)
-            return self._rows(features.embedding.numpy() for features in observed)
+            return self._rows(features.embedding.cpu().numpy() for features in observed)
         return self._rows(self._batches(self.students.embeddings(subnet)))
 
     def of_embeddings(self, embeddings_NE: np.ndarray) -> float:

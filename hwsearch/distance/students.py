@@ -1,7 +1,7 @@
-"""Students: whatever gives features of the target images for the networks of a space."""
+"""Students: the networks of a supernet, as they give features of the target images."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import ceil
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,14 +15,10 @@ from hwsearch.distance.images import BATCH, TargetImages
 from hwsearch.errors import HwsearchError
 from hwsearch.nn import StaticNet, calibrate
 from hwsearch.nn.features import Features
+from hwsearch.nn.place import Place, compute_repeatably
 from hwsearch.nn.rounded import RANGE_IMAGES, rounded
-from hwsearch.runtime import get_runtime
-from hwsearch.runtime.base import LoadOptions
-from hwsearch.runtime.embed import embed_all
 from hwsearch.selfsup.base import Weights
-from hwsearch.selfsup.external import ExternalTeacher
 from hwsearch.space import Space, Subnet
-from hwsearch.spaces.catalogue import Catalogue, OnnxModel
 from hwsearch.spaces.precisions import FULL, network_of, precision_of
 
 REMEMBERED_BYTES = 128 * 2**20
@@ -43,6 +39,11 @@ class Students(Protocol):
     @property
     def images(self) -> TargetImages:
         """Returns the images that the networks look at."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Returns where the networks compute; what a GPU gives differs in the last digits."""
         ...
 
     @property
@@ -85,6 +86,7 @@ class SupernetStudents:
         calibration_images: How many of the images batch norms are calibrated on, in equal batches
             of `BATCH` images at most; what is left over is left out.
         space: The run's, perhaps with precisions: networks then compute as engines of theirs do.
+        place: Where the networks compute.
 
     Attributes:
         remembers: Whether what the last network says is kept, if it takes `REMEMBERED_BYTES` at
@@ -101,9 +103,12 @@ class SupernetStudents:
         weights: Weights = "online",
         calibration_images: int = CALIBRATION_IMAGES,
         space: Space | None = None,
+        place: Place = "cpu",
     ) -> None:
         self.run, self.images, self.space = run, images, space or run.space
         self.weights: Weights = weights
+        self.place: Place = place
+        compute_repeatably(place)
         self._asked = calibration_images
         self._last: tuple[Subnet, list[Features]] | None = None
         count = min(calibration_images, len(images))
@@ -126,7 +131,7 @@ class SupernetStudents:
         how = (self._asked, BATCH, self.images.batch)
         network, precision = network_of(self.space, subnet), precision_of(self.space, subnet)
         lower = () if precision == FULL else (precision, RANGE_IMAGES)
-        return _hash(self.run.fingerprint, self.weights, network, MEAN, STD, *how, *lower)
+        return hash_of_parts(self.run.fingerprint, self.weights, network, MEAN, STD, *how, *lower)
 
     @property
     def levels(self) -> int:
@@ -140,16 +145,25 @@ class SupernetStudents:
 
     def network(self, subnet: Subnet) -> StaticNet:
         """Extracts a network and calibrates it, in fp32."""
-        net = self.run.supernet(self.weights).extract(network_of(self.space, subnet))
+        return self.calibrated(
+            self.run.supernet(self.weights).extract(network_of(self.space, subnet))
+        )
+
+    def calibrated(self, net: StaticNet) -> StaticNet:
+        """Puts an extracted network where all compute, and calibrates it on the first images."""
         side, count = net.lowered[0].in_side, self.calibration_images
         inputs = self.images.inputs(side, batch=self.calibration_batch, limit=count)
-        return calibrate(net, map(torch.from_numpy, inputs))
+        return calibrate(net.to(self.place), map(self.placed, inputs))
+
+    def placed(self, inputs_NCHW: np.ndarray) -> Tensor:
+        """Puts images where the networks compute."""
+        return torch.from_numpy(inputs_NCHW).to(self.place)
 
     def student(self, subnet: Subnet) -> StaticNet:
         """Returns the same as it computes in its precision."""
         net = self.network(subnet)
         inputs = self.images.inputs(net.lowered[0].in_side, limit=RANGE_IMAGES)
-        return rounded(net, precision_of(self.space, subnet), map(torch.from_numpy, inputs))
+        return rounded(net, precision_of(self.space, subnet), map(self.placed, inputs))
 
     def observe(self, subnet: Subnet) -> Iterator[Features]:
         """Yields what one network says of the images, batch by batch."""
@@ -168,11 +182,11 @@ class SupernetStudents:
     def observe_net(self, net: StaticNet) -> Iterator[Features]:
         """Yields what an extracted and calibrated network says of the images."""
         for x_NCHW in self.images.inputs(net.lowered[0].in_side):
-            yield net(torch.from_numpy(x_NCHW))
+            yield net(self.placed(x_NCHW))
 
     def embeddings(self, subnet: Subnet) -> np.ndarray:
         """Computes one network's pooled features of the images, float32[N, E]."""
-        return torch.cat([features.embedding for features in self.observe(subnet)]).numpy()
+        return pooled(self.observe(subnet))
 
     @torch.no_grad()
     def project(self, embeddings_NE: np.ndarray) -> Tensor:
@@ -185,82 +199,14 @@ class SupernetStudents:
         return self.run.method.encoder(self.weights).project(torch.tensor(embeddings_NE))
 
 
+def pooled(observed: Iterable[Features]) -> np.ndarray:
+    """Gathers the pooled features of all batches, float32[N, E]."""
+    return torch.cat([features.embedding for features in observed]).cpu().numpy()
+
+
 def _bytes(observed: list[Features]) -> int:
     """Returns what the maps of some batches take; other outputs are small beside them."""
     return sum(level.nbytes for features in observed for level in features.levels)
-
-
-class CatalogueStudents:
-    """Ready networks, run as they are by ONNX Runtime.
-
-    Args:
-        catalogue: The networks.
-        images: Of the target domain; each network's own preprocessing normalises them.
-    """
-
-    def __init__(self, catalogue: Catalogue, images: TargetImages) -> None:
-        self.space, self.images = catalogue, images
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Returns a hash of each model and its preprocessing."""
-        return {"models": {name: _hash_of(model) for name, model in self.space.models.items()}}
-
-    def fingerprint(self, subnet: Subnet) -> str:
-        """Names everything but the images that one network's features depend on."""
-        return _hash_of(self.space.model(subnet))
-
-    def embeddings(self, subnet: Subnet) -> np.ndarray:
-        """Computes one network's pooled features of the images, float32[N, E]."""
-        model = self.space.model(subnet)
-        options = LoadOptions(threads=torch.get_num_threads())
-        with get_runtime("onnxruntime").load(model.path, options) as engine:
-            inputs = self.images.inputs(model.side, mean=model.mean, std=model.std)
-            return embed_all(
-                engine,
-                inputs,
-                input_name=model.input_name,
-                output_name=model.output_name,
-                batch=model.batch,
-            )
-
-
-class ExternalStudents:
-    """One network from elsewhere, whatever subnet is asked for: a teacher.
-
-    Args:
-        network: The network.
-        space: Of the networks that are compared with it.
-        images: Of the target domain.
-    """
-
-    def __init__(self, network: ExternalTeacher, space: Space, images: TargetImages) -> None:
-        self.network, self.space, self.images = network, space, images
-        self._fingerprint = network.fingerprint()
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Returns a hash of its weights and preprocessing."""
-        return {"external": self._fingerprint}
-
-    def fingerprint(self, subnet: Subnet) -> str:
-        """Names everything but the images that its features depend on."""
-        return _hash(self._fingerprint, self.images.batch)
-
-    @property
-    def levels(self) -> int:
-        """How many feature maps the network shows."""
-        return self.network.levels
-
-    @torch.no_grad()
-    def observe(self, subnet: Subnet) -> Iterator[Features]:
-        """Yields what the network says of the images, batch by batch."""
-        for x_NCHW in self.images.inputs(self.network.side):
-            yield self.network.observe(torch.from_numpy(x_NCHW))
-
-    def embeddings(self, subnet: Subnet) -> np.ndarray:
-        """Computes the network's pooled features of the images, float32[N, E]."""
-        return torch.cat([features.embedding for features in self.observe(subnet)]).numpy()
 
 
 def check_finite(features: np.ndarray, whose: str) -> None:
@@ -276,9 +222,6 @@ def check_finite(features: np.ndarray, whose: str) -> None:
         )
 
 
-def _hash_of(model: OnnxModel) -> str:
-    return _hash(model.sha256, model.mean, model.std)
-
-
-def _hash(*parts: object) -> str:
+def hash_of_parts(*parts: object) -> str:
+    """Names what the parts are, in order."""
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()

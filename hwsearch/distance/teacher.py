@@ -96,11 +96,12 @@ class Teacher:
 
     def _key(self, what: str) -> dict[str, str]:
         images = self.students.images.fingerprint
-        return {"teacher": self.fingerprint, "images": images, "features": what}
+        place = {} if self.students.place == "cpu" else {"place": self.students.place}
+        return {"teacher": self.fingerprint, "images": images, "features": what} | place
 
 
 def _pooled(level_BCHW: Tensor, grid: int) -> np.ndarray:
-    pooled = to_grid(level_BCHW, min(grid, level_BCHW.shape[-1])).contiguous().numpy()
+    pooled = to_grid(level_BCHW, min(grid, level_BCHW.shape[-1])).contiguous().cpu().numpy()
     check_finite(pooled, "the teacher")
     return pooled
 

@@ -5,6 +5,7 @@ import torch
 
 from hwsearch.distance import SupernetStudents
 from hwsearch.distance.images import TargetImages
+from hwsearch.distance.students import pooled
 from hwsearch.space import Subnet
 
 
@@ -29,5 +30,5 @@ class FrozenFeatures:
     @torch.inference_mode()
     def _compute(self, subnet: Subnet) -> np.ndarray:
         net = self._students.network(subnet)
-        inputs = map(torch.from_numpy, self._images.inputs(net.lowered[0].in_side))
-        return torch.cat([net(x_BCHW).embedding for x_BCHW in inputs]).numpy()
+        inputs = map(self._students.placed, self._images.inputs(net.lowered[0].in_side))
+        return pooled(map(net, inputs))

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hwsearch.distance import Task
 from hwsearch.distance.images import FEWEST
 from hwsearch.distance.students import CALIBRATION_IMAGES
@@ -14,6 +12,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.folds import FOLDS
 from hwsearch.evaluate.judges import CHEAP, JudgeName, JudgeSettings
 from hwsearch.evaluate.training import Recipe
+from hwsearch.nn.place import Device, Place, find_place
 from hwsearch.selfsup.base import Weights
 
 ENGINE_NEIGHBOURS, NEIGHBOURS = 5, 20
@@ -66,8 +65,8 @@ class JudgeOptions:
     """Mirror images left to right where whole networks are trained to classify; not where that
     changes the class."""
 
-    device: str = "cpu"
-    """Where networks and dense heads are trained: cpu or cuda."""
+    device: Device = "auto"
+    """Where networks compute, and are trained; auto takes a GPU if there is one."""
 
     calibration_images: int = CALIBRATION_IMAGES
     """How many images batch norms of every network are calibrated on, 512 at most."""
@@ -86,18 +85,19 @@ class JudgeOptions:
             raise HwsearchError(f"--k {self.k} is too small", fix="Use 1 or more")
         if not FEWEST <= self.calibration_images <= CALIBRATION_IMAGES:
             raise HwsearchError(f"--calibration-images must be {FEWEST} to {CALIBRATION_IMAGES}")
-        if self.device not in ("cpu", "cuda"):
-            raise HwsearchError(f"unknown device '{self.device}'", fix="Use --device cpu or cuda")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise HwsearchError("--device cuda, but there is no GPU here", fix="Use --device cpu")
         self.settings  # noqa: B018 - refuses a recipe that cannot work
+
+    @property
+    def place(self) -> Place:
+        """Where networks compute on this machine."""
+        return find_place(self.device)
 
     @property
     def settings(self) -> JudgeSettings:
         """Folds, neighbours and training as judges take them."""
         told = {name: getattr(self, name) for name in ("epochs", "batch", "lr")}
         given = {name: value for name, value in told.items() if value is not None}
-        fixed = {"weight_decay": self.weight_decay, "flip": self.flip, "device": self.device}
+        fixed = {"weight_decay": self.weight_decay, "flip": self.flip, "device": self.place}
         recipe = replace(RECIPES[self.task], **fixed | given)
         return JudgeSettings(
             folds=self.folds, k=self.k or NEIGHBOURS, recipe=recipe, side=self.side

@@ -133,7 +133,11 @@ def open_students(run: Run, target: TargetImages, options: JudgeOptions) -> Supe
             fix="Train a space of three channels; grey images become three equal ones",
         )
     return SupernetStudents(
-        run, target, weights=options.weights, calibration_images=options.calibration_images
+        run,
+        target,
+        weights=options.weights,
+        calibration_images=options.calibration_images,
+        place=options.place,
     )
 
 

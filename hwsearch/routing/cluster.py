@@ -19,6 +19,7 @@ from hwsearch.distance.students import CALIBRATION_IMAGES
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.nn import StaticNet, calibrate
+from hwsearch.nn.place import Device, find_place
 from hwsearch.progress import console, say, track
 from hwsearch.routing.features import write_features
 from hwsearch.routing.norms import write_norms
@@ -54,8 +55,8 @@ class ClusterOptions:
     weights: Weights = "online"
     """Which of the checkpoint's weights: as trained, or their slow average."""
 
-    device: str = "cpu"
-    """Where features are computed: cpu or cuda."""
+    device: Device = "auto"
+    """Where networks compute; auto takes a GPU if there is one."""
 
     max_corrupt_share: float = 0.01
     """Largest tolerated share of images that cannot be read."""
@@ -100,7 +101,7 @@ def cluster(options: ClusterOptions) -> ClusterTree:
             net,
             options.out,
             journal,
-            device=options.device,
+            place=find_place(options.device),
             max_corrupt=options.max_corrupt_share,
         )
         tree = _grow(options, features_NE, journal)

@@ -15,6 +15,7 @@ from hwsearch.data.sources import CorruptLog, Source
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.nn import StaticNet
+from hwsearch.nn.place import Place
 from hwsearch.progress import track
 
 FILE = "features.npy"
@@ -30,7 +31,7 @@ def write_features(
     folder: Path,
     journal: Journal,
     *,
-    device: str,
+    place: Place,
     max_corrupt: float,
 ) -> np.ndarray:
     """Computes L2-normalised pooled features of all images; what an earlier run did stays.
@@ -40,7 +41,7 @@ def write_features(
         net: A calibrated network.
         folder: Holds the file of features.
         journal: Remembers how many images are done.
-        device: "cpu" or "cuda".
+        place: Where the network computes.
         max_corrupt: Largest tolerated share of corrupt images.
 
     Returns:
@@ -54,11 +55,11 @@ def write_features(
     if not done or not path.is_file():
         done = 0
         np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
-    log, net = CorruptLog(source, max_corrupt), net.to(device)
+    log, net = CorruptLog(source, max_corrupt), net.to(place)
     with track("features", shape[0], start=done) as advance:
         for start in range(done, shape[0], CHUNK):
             rows = np.arange(start, min(start + CHUNK, shape[0]))
-            _write(path, rows, _features(source, rows, net, log, device))
+            _write(path, rows, _features(source, rows, net, log, place))
             journal.append({"features": int(rows[-1]) + 1})
             advance(len(rows))
     return np.load(path, mmap_mode="r")
@@ -79,10 +80,10 @@ def _write(path: Path, rows: np.ndarray, features_BE: np.ndarray) -> None:
 
 @torch.inference_mode()
 def _features(
-    source: Source, rows: np.ndarray, net: StaticNet, log: CorruptLog, device: str
+    source: Source, rows: np.ndarray, net: StaticNet, log: CorruptLog, place: Place
 ) -> np.ndarray:
     pixels_NCHW, readable_N = read_prepared(source, rows, net.lowered[0].in_side, log)
-    inputs = (normalise(x.to(device)) for x in torch.from_numpy(pixels_NCHW).split(_BATCH))
+    inputs = (normalise(x.to(place)) for x in torch.from_numpy(pixels_NCHW).split(_BATCH))
     found = F.normalize(torch.cat([net(x_BCHW).embedding.cpu() for x_BCHW in inputs])).numpy()
     if not np.isfinite(found).all():
         raise HwsearchError(

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from hwsearch.checkpoint import Run
 from hwsearch.clusters.files import Clusters
 from hwsearch.clusters.paths import check_paths, path_of
 from hwsearch.clusters.tree import name_of
 from hwsearch.distance import SupernetStudents
+from hwsearch.distance.students import pooled
 from hwsearch.errors import HwsearchError
-from hwsearch.nn import StaticNet, calibrate
+from hwsearch.nn import StaticNet
 from hwsearch.routing.norms import put_norms
 from hwsearch.selfsup.specialised import Specialised
 from hwsearch.space import Subnet
@@ -82,7 +82,4 @@ class PathRun:
         if name != WHOLE:
             return students.embeddings(subnet)
         net = self.method.teacher.supernet.extract(subnet)
-        batch, limit = students.calibration_batch, students.calibration_images
-        inputs = students.images.inputs(net.lowered[0].in_side, batch=batch, limit=limit)
-        calibrate(net, map(torch.from_numpy, inputs))
-        return torch.cat([seen.embedding for seen in students.observe_net(net)]).numpy()
+        return pooled(students.observe_net(students.calibrated(net)))

@@ -22,6 +22,7 @@ from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.neighbours import NeighbourHead
 from hwsearch.evaluate.verdict import ClassVerdict
 from hwsearch.journal import Journal
+from hwsearch.nn.place import Device, find_place
 from hwsearch.progress import say, track
 from hwsearch.routing.features import write_features
 from hwsearch.routing.networks import PathRun
@@ -65,8 +66,8 @@ class RouteOptions:
     weights: Weights = "online"
     """Which of the checkpoint's weights: as trained, or their slow average."""
 
-    device: str = "cpu"
-    """Where the features of unlabelled images are computed: cpu or cuda."""
+    device: Device = "auto"
+    """Where networks compute; auto takes a GPU if there is one."""
 
     max_corrupt_share: float = 0.01
     """Largest tolerated share of images that cannot be read."""
@@ -155,7 +156,7 @@ def _shares(options: RouteOptions, paths: PathRun, source: Source, journal: Jour
         paths.sorter(),
         options.out,
         journal,
-        device=options.device,
+        place=find_place(options.device),
         max_corrupt=options.max_corrupt_share,
     )
     tree = paths.clusters.tree
@@ -180,7 +181,12 @@ def _judge(
     known = {(row["network"], row["split"]): ClassVerdict.unpacked(row["verdict"]) for row in rows}
     names = list(paths.subnets)
     with track("judge", len(names) * options.splits, start=len(known)) as advance:
-        students = SupernetStudents(paths.run, images.target, weights=options.weights)
+        students = SupernetStudents(
+            paths.run,
+            images.target,
+            weights=options.weights,
+            place=find_place(options.device),
+        )
         for name in names:
             left = [split for split in range(options.splits) if (name, split) not in known]
             features_NE = paths.embeddings(name, students) if left else np.empty(0)

@@ -23,6 +23,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
 from hwsearch.journal import differing_fields, read_journal, sha256_of
 from hwsearch.latency.table import Table, find_table
+from hwsearch.nn.place import find_place
 from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import FILE, KIND, Target, label_of, match_table
 from hwsearch.search.limits import DeviceLimits, Limit, read_limits
@@ -119,6 +120,7 @@ class SearchInputs:
             "joint": self.options.joint,
             "warm": [sha256_of(_existing(folder / FILE)) for folder in self.options.warm],
             "batch": self.options.batch,
+            "place": self.students.place,
             "seed": self.options.seed,
             "tables": {label_of(table): _conditions(table) for table in self.tables},
         }
@@ -204,6 +206,7 @@ def _open_checkpoint(
         weights=options.weights,
         calibration_images=options.calibration_images,
         space=None if catalogue else space,
+        place=find_place(options.device),
     )
 
 
@@ -227,6 +230,7 @@ def _absolute(options: SearchOptions, tables: tuple[Table, ...]) -> SearchOption
     return replace(
         options,
         checkpoint=options.checkpoint and options.checkpoint.resolve(),
+        device=find_place(options.device),
         teacher=_absolute_path(teacher) if teacher.endswith((".onnx", ".py")) else teacher,
         tables=tuple(str(table.path.resolve()) for table in tables),
         warm=tuple(folder.resolve() for folder in options.warm),
@@ -243,7 +247,7 @@ def _absolute_path(text: str) -> str:
 
 
 def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs:
-    """Opens again what a search has read, to use its results.
+    """Opens again what a search has read, to use its results; networks compute on the CPU.
 
     Args:
         folder: The --out folder of a search.
@@ -253,11 +257,12 @@ def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs
         HwsearchError: If the folder holds no search, or what it has read is gone or changed.
     """
     header, _ = read_journal(_existing(folder / FILE), KIND)
-    options = replace(read_options(_existing(folder / CONFIG), out=folder), warm=())
+    options = read_options(_existing(folder / CONFIG), out=folder)
+    options = replace(options, warm=(), device="cpu")  # what uses it may have no GPU
     if tables_dir is not None:
         options = replace(options, tables=tuple(header["tables"]), tables_dir=tables_dir)
     inputs = open_inputs(options)
-    if changed := differing_fields(header | {"warm": []}, inputs.header()):
+    if changed := differing_fields(header | {"warm": [], "place": "cpu"}, inputs.header()):
         raise HwsearchError(
             f"what the search has read was changed since ({'; '.join(changed)})",
             where=folder,

@@ -10,6 +10,7 @@ from hwsearch.distance.images import FEWEST
 from hwsearch.distance.students import CALIBRATION_IMAGES
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
+from hwsearch.nn.place import Device
 from hwsearch.search.costs import Against
 from hwsearch.search.limits import read_limits
 from hwsearch.selfsup.base import Weights
@@ -99,12 +100,15 @@ class SearchOptions:
     weights: Weights = "online"
     """Which of the checkpoint's weights: as trained, or their slow average."""
 
+    device: Device = "auto"
+    """Where networks compute; auto takes a GPU if there is one."""
+
     seed: int = 0
     """Seed of the search."""
 
     processes: int | None = None
     """Processes that evaluate networks, each on one core (1: the search itself does); by default
-    as many as suit the machine and its memory once a search turns out to be long."""
+    as many as suit the machine and its memory once a search turns out to be long, on a GPU one."""
 
     confirm: bool = False
     """Measure the networks of each front that is of this device, and correct the predictions of

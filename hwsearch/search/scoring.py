@@ -109,6 +109,6 @@ def open_score(inputs: SearchInputs) -> Iterator[Score]:
 
             yield stack.enter_context(RayTasks(opened, options.ray, options.processes))
         elif options.processes is None:
-            yield WhenItPays(here, pool)
+            yield here if inputs.students.place == "cuda" else WhenItPays(here, pool)
         else:
             yield pool()

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.evaluate.named import NamedTask, read_tasks
+from hwsearch.nn.place import Device
 from hwsearch.selfsup.settings import check_given
 from hwsearch.study.networks import Network, read_networks
 from hwsearch.train.options import TrainOptions
 from hwsearch.train.recipe import Amp, Optimizer
-
-Device = Literal["auto", "cpu", "cuda"]
 
 METHODS = ("byol", "densecl", "moco-v2", "ressl", "simclr", "simsiam")
 
@@ -112,7 +110,7 @@ class StudyOptions:
     """Share of views that are blurred."""
 
     device: Device = "auto"
-    """Where to train; auto takes a GPU if there is one."""
+    """Where networks are trained and probed; auto takes a GPU if there is one."""
 
     amp: Amp = "auto"
     """Precision of the arithmetic; auto is bf16 where the hardware has it, else fp32."""

@@ -11,8 +11,9 @@ from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.linear import PENALTIES
 from hwsearch.evaluate.named import NamedTask
 from hwsearch.journal import Json, differing_fields, read_journal
+from hwsearch.nn.place import Device
 from hwsearch.study.networks import Network
-from hwsearch.study.options import RECIPE, Device, StudyOptions
+from hwsearch.study.options import RECIPE, StudyOptions
 from hwsearch.study.work import Unit, has_weights, labelled, run_folder
 from hwsearch.train.hardware import choose_hardware
 from hwsearch.train.recipe import Amp

@@ -20,6 +20,7 @@ from hwsearch.evaluate.judges import JudgeSettings, open_judges
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.named import NamedTask
 from hwsearch.journal import Busy, Json
+from hwsearch.nn.place import find_place
 from hwsearch.progress import console
 from hwsearch.study.networks import Network
 from hwsearch.study.options import StudyOptions
@@ -121,7 +122,7 @@ class OpenWork:
     def _probe(self, unit: Unit, task: NamedTask) -> Json:
         run = load_run(run_folder(self.options.out, unit.network, unit.seed))
         images = labelled(task.source, run.space.input_shape[1], self.options.limit)
-        students = SupernetStudents(run, images.target)
+        students = SupernetStudents(run, images.target, place=find_place(self.options.device))
         settings = JudgeSettings(folds=self.options.folds)
         judge = open_judges(("linear",), students, images, settings)["linear"]
         return {"verdict": judge(run.space.maximum, unit.seed).packed()}

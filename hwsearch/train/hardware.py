@@ -6,6 +6,7 @@ import torch
 
 from hwsearch.device import fingerprint
 from hwsearch.errors import HwsearchError
+from hwsearch.nn.place import find_place
 from hwsearch.train.recipe import RunOptions
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -45,11 +46,7 @@ def choose_hardware(options: RunOptions) -> Hardware:
     """
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    has_gpu = torch.cuda.is_available()
-    device = options.device if options.device != "auto" else "cuda" if has_gpu else "cpu"
-    if device == "cuda" and not has_gpu:
-        raise HwsearchError("--device cuda, but there is no GPU here", fix="Use --device cpu")
-    amp = options.amp
+    device, amp = find_place(options.device), options.amp
     if amp == "auto":
         amp = "bf16" if _has_bf16(device) else "fp32"
     if amp == "fp16" and device == "cpu":

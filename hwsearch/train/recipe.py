@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.errors import HwsearchError
+from hwsearch.nn.place import Device
 from hwsearch.selfsup.settings import DEFAULTS, check_given
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
@@ -106,7 +107,7 @@ class RunOptions:
     """Share of images that may be corrupt before the run stops."""
     seed: int = 0
     """Seed of weights, order, augmentation and random networks."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where to train; auto takes a GPU if there is one."""
     amp: Amp = "auto"
     """Precision of the arithmetic; auto is bf16 where the hardware has it, else fp32. On CPUs fp32

@@ -49,4 +49,5 @@ def with_random_weights(students: SupernetStudents, seed: int) -> SupernetStuden
         weights=students.weights,
         calibration_images=students.calibration_images,
         space=students.space,
+        place=students.place,
     )

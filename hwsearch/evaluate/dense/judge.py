@@ -148,14 +148,15 @@ class DenseJudge:
         side = self._side(net)
         images, count = self.students.images, self.students.calibration_images
         batch = self.students.calibration_batch
-        calibrate(net, map(torch.from_numpy, images.inputs(side, batch=batch, limit=count)))
+        inputs = images.inputs(side, batch=batch, limit=count)
+        calibrate(net.to(self.students.place), map(self.students.placed, inputs))
         maps = self._maps(net, side)
         return lambda places: [level[places].to(self.recipe.device).float() for level in maps]
 
     def _maps(self, net: StaticNet, side: int) -> list[Tensor]:
         inputs = self.task.target.inputs(side, batch=_BATCH)
         every = [
-            [level.half() for level in readable(net(torch.from_numpy(x)).levels, side)]
+            [level.half().cpu() for level in readable(net(self.students.placed(x)).levels, side)]
             for x in inputs
         ]
         maps = [torch.cat(level) for level in zip(*every, strict=True)]
