@@ -145,11 +145,12 @@ def _open_control(kind: Control, students: Students, stages: tuple[int, ...], se
             return open_judge(fitting, fresh, teacher, stages=stages)
         case "ssl-loss":
             return SslLoss(supernet, seed)
+    place = supernet.place
     scores: dict[str, Score] = {
         "depth": sizes.depth,
-        "naswot": Naswot(space, images, seed),
-        "synflow": SynFlow(space, seed),
-        "zico": ZiCo(space, images, seed),
+        "naswot": Naswot(space, images, seed, place),
+        "synflow": SynFlow(space, seed, place),
+        "zico": ZiCo(space, images, seed, place),
     }
     return Falling(scores[kind], space.maximum)
 

@@ -1,8 +1,7 @@
-"""What does int8 cost and gain: distances, accuracy and latency of engines against their network.
+"""What does int8 cost: distances and accuracy of engines against those of their network.
 
     python tests/benchmarks/quantised_distance.py distances --runs RUN --data FOLDER
     python tests/benchmarks/quantised_distance.py quality --runs RUN --data FOLDER
-    python tests/benchmarks/quantised_distance.py latency --tables NAME NAME    (on a quiet machine)
 
 takes random networks of each trained supernet, the smallest and the largest among them, and builds
 engines as `hwsearch deploy` does. --data has a folder cifar10 of labelled tar shards. Each part is
@@ -16,8 +15,7 @@ quality: what a linear judge (cross-fitted) loses, and whether the engine's dist
     loss       accuracy of the float network less that of the engine, mean and largest
     spearman   of the engine's distance with the loss, and of by how much the distance rose, with
                95 % intervals over networks drawn again
-latency: engines of two tables of one runtime, measured in one process
-    ratio      of the second table's precision to the first's, geometric mean over networks
+What it gains is for precision.py.
 """
 
 import argparse
@@ -45,18 +43,13 @@ from hwsearch.evaluate.heads import cross_fit
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.linear import linear_head
 from hwsearch.export.precision import in_precision
-from hwsearch.latency.table import Table, find_table
-from hwsearch.profiling.models import Model
-from hwsearch.profiling.remeasure import remeasure
-from hwsearch.profiling.workshop import Workshop
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
 from hwsearch.space import Subnet
-from hwsearch.spaces import get_space
 from hwsearch.spaces.precisions import with_precisions
 
 ENGINES = (("onnxruntime", "int8"), ("openvino", "int8"), ("openvino", "bf16"))
-SHARDS, SECONDS, DRAWS = "cifar10/test-*.tar.gz", 3.0, 2000
+SHARDS, DRAWS = "cifar10/test-*.tar.gz", 2000
 
 
 def engine_outputs(
@@ -169,31 +162,6 @@ def ranked(first_N: np.ndarray, second_N: np.ndarray) -> list[float]:
     return [round(float(x), 3) for x in (spearmanr(first_N, second_N)[0], *ends)]
 
 
-def latency(first: Table, second: Table, count: int) -> dict[str, Any]:
-    """Measures engines of random networks in both precisions, pair after pair in one process."""
-    space, rng, ratios = get_space(first.space), np.random.default_rng(0), []
-    for network in [space.minimum, space.maximum, *(space.sample(rng) for _ in range(count - 2))]:
-        with tempfile.TemporaryDirectory() as folder:
-            engines = {}
-            for table in (first, second):
-                own = (Path(folder) / table.precision, table.runtime, table.precision, table.batch)
-                model = Model("network", space.key(network), space.lower(network), network)
-                built = Workshop(*own).build_all([model], lambda *done, **note: None)
-                engines[table.precision] = built[model.job].engine
-            precisions = {name: name for name in engines}
-            found = remeasure(engines, first, budget_seconds=SECONDS, precisions=precisions)
-        pair = [found[table.precision].latency_ms for table in (first, second)]
-        ratios.append(pair[1] / pair[0])
-        print(network, *(f"{ms:.4f}" for ms in pair), flush=True)
-    return {
-        "part": "latency",
-        "tables": [first.name, second.name],
-        "n": count,
-        "ratio": round(float(np.exp(np.mean(np.log(ratios)))), 4),
-        "range": [round(min(ratios), 4), round(max(ratios), 4)],
-    }
-
-
 def opened(run: Run, data: Path, most: int) -> tuple[SupernetStudents, LabelledImages]:
     """Opens a supernet, its networks in every precision, and the labelled images of a domain."""
     images = load_labelled(str(data / SHARDS), run.space.input_shape[1], limit=most)
@@ -202,22 +170,18 @@ def opened(run: Run, data: Path, most: int) -> tuple[SupernetStudents, LabelledI
 
 
 def main() -> None:
-    """Does the part asked for; a row for each runtime and precision, or each pair of tables."""
+    """Does the part asked for; a row for each supernet, runtime and precision."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("part", choices=("distances", "quality", "latency"))
-    parser.add_argument("--runs", nargs="*", type=Path, default=[])
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--tables", nargs="*", default=[], help="pairs of one runtime")
+    parser.add_argument("part", choices=("distances", "quality"))
+    parser.add_argument("--runs", nargs="+", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=24, help="of networks")
     parser.add_argument("--max-images", type=int, default=256)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     with open_results("quantised_distance") as journal:
-        tables = [Table.read(find_table(name)) for name in chosen.tables]
-        for first, second in zip(tables[::2], tables[1::2], strict=True):
-            add_row(journal, latency(first, second, chosen.count))
         for folder in chosen.runs:
             run, rng = load_run(folder), np.random.default_rng(0)
             drawn = [run.space.sample(rng, "macs") for _ in range(chosen.count - 2)]

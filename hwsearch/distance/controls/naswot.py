@@ -10,6 +10,7 @@ from hwsearch.distance.controls.fresh import fresh_network
 from hwsearch.distance.controls.instead import ACTIVATIONS, Instead
 from hwsearch.distance.images import BATCH, TargetImages
 from hwsearch.nn import StaticNet
+from hwsearch.nn.place import Place
 from hwsearch.space import Space, Subnet
 
 
@@ -20,16 +21,19 @@ class Naswot:
         space: Of the networks.
         images: Of the target domain; the first `BATCH` of them are looked at.
         seed: Chooses the random weights.
+        place: Where networks compute.
     """
 
-    def __init__(self, space: Space, images: TargetImages, seed: int = 0) -> None:
-        self._space, self._images, self._seed = space, images, seed
+    def __init__(
+        self, space: Space, images: TargetImages, seed: int = 0, place: Place = "cpu"
+    ) -> None:
+        self._space, self._images, self._seed, self._place = space, images, seed, place
 
     def __call__(self, subnet: Subnet) -> float:
         """Returns the score of a network, higher is better."""
-        net = fresh_network(self._space, subnet, self._seed)
+        net = fresh_network(self._space, subnet, self._seed).to(self._place)
         inputs = self._images.inputs(net.lowered[0].in_side, batch=BATCH, limit=BATCH)
-        kernel_BB = agreement(net, torch.from_numpy(next(inputs)))
+        kernel_BB = agreement(net, torch.from_numpy(next(inputs)).to(self._place))
         return float(torch.linalg.slogdet(kernel_BB).logabsdet)
 
 
@@ -44,7 +48,7 @@ def agreement(net: StaticNet, x_BCHW: Tensor) -> Tensor:
     Returns:
         float64[B, B].
     """
-    kernel_BB = torch.zeros(len(x_BCHW), len(x_BCHW), dtype=torch.float64)
+    kernel_BB = x_BCHW.new_zeros(len(x_BCHW), len(x_BCHW), dtype=torch.float64)
 
     def count(func: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401
         y = func(x, *args, **kwargs)

@@ -39,7 +39,7 @@ class SslLoss:
                 where=students.run.path,
                 fix="Use --distance relation with --teacher",
             )
-        self._method = deepcopy(method)
+        self._method, self._place = deepcopy(method).to(students.place), students.place
         self._images, self._seed, self._space = students.images, seed, students.space
         self._options = AugmentOptions.of_flags(recipe)
         self._targets = [self._method.targets(views) for views in self._views()]
@@ -61,4 +61,5 @@ class SslLoss:
             seed=self._seed,
             options=self._options,
             weak_key=self._method.weak_key,
+            place=self._place,
         )

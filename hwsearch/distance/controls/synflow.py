@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from hwsearch.distance.controls.fresh import fresh_network
 from hwsearch.distance.controls.instead import ACTIVATIONS, Instead
 from hwsearch.nn import StaticNet
+from hwsearch.nn.place import Place
 from hwsearch.space import Space, Subnet
 
 
@@ -22,14 +23,15 @@ class SynFlow:
     Args:
         space: Of the networks.
         seed: Chooses the random weights.
+        place: Where networks compute.
     """
 
-    def __init__(self, space: Space, seed: int = 0) -> None:
-        self._space, self._seed = space, seed
+    def __init__(self, space: Space, seed: int = 0, place: Place = "cpu") -> None:
+        self._space, self._seed, self._place = space, seed, place
 
     def __call__(self, subnet: Subnet) -> float:
         """Returns the score of a network, higher is better."""
-        return log(flow(fresh_network(self._space, subnet, self._seed)))
+        return log(flow(fresh_network(self._space, subnet, self._seed).to(self._place)))
 
 
 def flow(net: StaticNet) -> float:
@@ -41,10 +43,12 @@ def flow(net: StaticNet) -> float:
     net.eval().double()
     for parameter in net.parameters():
         parameter.data.abs_()
-    side = net.lowered[0].in_side
+    side, place = net.lowered[0].in_side, next(net.parameters()).device
     attention = F.scaled_dot_product_attention
     with Instead((*ACTIVATIONS, F.layer_norm), _pass_on), Instead((attention,), _attend_alike):
-        net(torch.ones(1, 3, side, side, dtype=torch.float64)).embedding.sum().backward()
+        net(
+            torch.ones(1, 3, side, side, dtype=torch.float64, device=place)
+        ).embedding.sum().backward()
     weights = [part.weight for part in net.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     gradients = ((weight.detach(), weight.grad) for weight in weights if weight.grad is not None)
     return sum(float((weight * gradient).abs().sum()) for weight, gradient in gradients)

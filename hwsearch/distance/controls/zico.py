@@ -10,6 +10,7 @@ from hwsearch.distance.controls.fresh import fresh_network
 from hwsearch.distance.controls.views import views_of
 from hwsearch.distance.images import BATCH, TargetImages
 from hwsearch.nn import StaticNet
+from hwsearch.nn.place import Place
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.losses import nt_xent
 from hwsearch.space import Space, Subnet
@@ -29,17 +30,20 @@ class ZiCo:
         space: Of the networks.
         images: Of the target domain; the first two batches are looked at.
         seed: Chooses the random weights and the views.
+        place: Where networks compute.
     """
 
-    def __init__(self, space: Space, images: TargetImages, seed: int = 0) -> None:
-        self._space, self._images, self._seed = space, images, seed
+    def __init__(
+        self, space: Space, images: TargetImages, seed: int = 0, place: Place = "cpu"
+    ) -> None:
+        self._space, self._images, self._seed, self._place = space, images, seed, place
         self._batch = min(BATCH, len(images) // BATCHES)
 
     def __call__(self, subnet: Subnet) -> float:
         """Returns the score of a network, higher is better."""
-        net = fresh_network(self._space, subnet, self._seed)
+        net = fresh_network(self._space, subnet, self._seed).to(self._place)
         side = net.lowered[0].in_side
-        views = views_of(self._images, side, batch=self._batch, seed=self._seed)
+        views = views_of(self._images, side, batch=self._batch, seed=self._seed, place=self._place)
         return steadiness([_gradients(net, view) for _, view in zip(range(BATCHES), views)])  # noqa: B905
 
 
