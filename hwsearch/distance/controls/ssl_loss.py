@@ -10,6 +10,7 @@ from hwsearch.distance.controls.views import views_of
 from hwsearch.distance.images import BATCH
 from hwsearch.distance.students import SupernetStudents
 from hwsearch.errors import HwsearchError
+from hwsearch.nn.place import Place
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.distil import Distilled, TaughtMethod
 from hwsearch.space import Subnet
@@ -39,7 +40,8 @@ class SslLoss:
                 where=students.run.path,
                 fix="Use --distance relation with --teacher",
             )
-        self._method, self._place = deepcopy(method).to(students.place), students.place
+        self._place: Place = students.place
+        self._method = deepcopy(method).to(self._place)
         self._images, self._seed, self._space = students.images, seed, students.space
         self._options = AugmentOptions.of_flags(recipe)
         self._targets = [self._method.targets(views) for views in self._views()]

@@ -43,12 +43,11 @@ def flow(net: StaticNet) -> float:
     net.eval().double()
     for parameter in net.parameters():
         parameter.data.abs_()
-    side, place = net.lowered[0].in_side, next(net.parameters()).device
+    side, device = net.lowered[0].in_side, next(net.parameters()).device
+    ones_BCHW = torch.ones(1, 3, side, side, dtype=torch.float64, device=device)
     attention = F.scaled_dot_product_attention
     with Instead((*ACTIVATIONS, F.layer_norm), _pass_on), Instead((attention,), _attend_alike):
-        net(
-            torch.ones(1, 3, side, side, dtype=torch.float64, device=place)
-        ).embedding.sum().backward()
+        net(ones_BCHW).embedding.sum().backward()
     weights = [part.weight for part in net.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     gradients = ((weight.detach(), weight.grad) for weight in weights if weight.grad is not None)
     return sum(float((weight * gradient).abs().sum()) for weight, gradient in gradients)

@@ -36,7 +36,8 @@ class ZiCo:
     def __init__(
         self, space: Space, images: TargetImages, seed: int = 0, place: Place = "cpu"
     ) -> None:
-        self._space, self._images, self._seed, self._place = space, images, seed, place
+        self._space, self._images, self._seed = space, images, seed
+        self._place: Place = place
         self._batch = min(BATCH, len(images) // BATCHES)
 
     def __call__(self, subnet: Subnet) -> float:
