@@ -74,7 +74,8 @@ class These(Schedule):
 
 def trainer_of(space: Space, setting: Setting, *networks: Subnet) -> Trainer:
     """Builds a trainer as `hwsearch train` does, but for the networks of its steps."""
-    settings = MethodSettings(projection_hidden=HIDDEN, queue=QUEUE)
+    # Peers normalise the whole batch at once: so do we here.
+    settings = MethodSettings(projection_hidden=HIDDEN, queue=QUEUE, norm_groups=1)
     method = setting.placed(build_method(space, "moco-v2", settings, seed=0))
     schedule = These(10**6, 0.01, 0, 0, "choices", 0, networks)
     steps = StepSettings(schedule, optimizer="sgd", weight_decay=1e-4, clip_norm=None)
