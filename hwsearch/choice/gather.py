@@ -19,6 +19,7 @@ from hwsearch.evaluate.named import NamedTask
 from hwsearch.evaluate.neighbours import NeighbourHead
 from hwsearch.evaluate.verdict import ClassVerdict
 from hwsearch.journal import Journal
+from hwsearch.nn.place import find_place
 from hwsearch.progress import say, track
 from hwsearch.routing.route import RouteOptions, rank
 
@@ -78,6 +79,7 @@ def _journal(folder: Path, pool: Pool, images: LabelledImages, options: ChooseOp
         **pool.origin,
         "weights": options.weights,
         "calibration_images": options.calibration_images,
+        "place": find_place(options.device),
         "data": images.fingerprint,
         "folds": options.folds,
         "k": options.k,
@@ -145,6 +147,7 @@ def _distances(
         **pool.origin,
         "weights": options.weights,
         "calibration_images": options.calibration_images,
+        "place": find_place(options.device),
         "images": target.fingerprint,
         "seed": options.seed,
     }

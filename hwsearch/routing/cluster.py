@@ -128,6 +128,7 @@ def _header(options: ClusterOptions, source: Source, run: Run, subnet: Subnet) -
         "images": source.fingerprint(),
         "subnet": str(subnet),
         "weights": options.weights,
+        "place": find_place(options.device),
         "children": options.children,
         "levels": options.levels,
         "seed": options.seed,

@@ -15,7 +15,7 @@ from hwsearch.data.sources import CorruptLog, Source
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.nn import StaticNet
-from hwsearch.nn.place import Place
+from hwsearch.nn.place import Place, compute_repeatably
 from hwsearch.progress import track
 
 FILE = "features.npy"
@@ -55,6 +55,7 @@ def write_features(
     if not done or not path.is_file():
         done = 0
         np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
+    compute_repeatably(place)
     log, net = CorruptLog(source, max_corrupt), net.to(place)
     with track("features", shape[0], start=done) as advance:
         for start in range(done, shape[0], CHUNK):

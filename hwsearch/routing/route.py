@@ -145,6 +145,7 @@ def _header(
         "splits": options.splits,
         "k": options.k,
         "weights": options.weights,
+        "place": find_place(options.device),
         "seed": options.seed,
     }
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
+from parity import drawn
 from rows import add_row, open_results
 from scipy.stats import gmean
 
@@ -37,7 +37,6 @@ from hwsearch.profiling.workshop import Workshop
 from hwsearch.progress import track
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Engine, LoadOptions, Portable
-from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 
 
@@ -78,19 +77,13 @@ class Cohort:
         return found
 
 
-def drawn(name: str, count: int) -> list[Subnet]:
-    """Returns the ends of a space and networks of all sizes between."""
-    space, rng = get_space(name), np.random.default_rng(0)
-    return [space.minimum, space.maximum, *(space.sample(rng, "macs") for _ in range(count - 2))]
-
-
 def build(name: str, runtime: str, arguments: Any, folder: Path) -> Cohort:
     """Builds all networks in all precisions."""
     space, engines = get_space(name), {}
     side = space.input_shape[1]
     images = next(iter(load_target("sklearn:digits", side, limit=RANGE_IMAGES).inputs(side)))
     feeds = image_feeds(INPUT_NAME, images, 1)
-    for number, subnet in enumerate(drawn(name, arguments.networks)):
+    for number, subnet in enumerate(drawn(space, arguments.networks)):
         net = seeded_network(space.lower(subnet), seed=number)
         calibrate(net, [torch.from_numpy(images)])
         place = folder / f"{number}"
