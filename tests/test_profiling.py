@@ -52,7 +52,11 @@ def options(out: Path, seconds: float = 3.0) -> ProfileOptions:
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return profile(options(tmp_path_factory.mktemp("tables")))
+    path = profile(options(tmp_path_factory.mktemp("tables")))
+    table = Table.read(path)
+    long_ago = replace(table.header, date="2020-02-02T20:20:20+00:00")
+    replace(table, header=long_ago).write()
+    return path
 
 
 def order_of(table: Path) -> Order:

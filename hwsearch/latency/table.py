@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class Table:
 
     def write(self) -> None:
         """Writes the file, sorted, all or nothing."""
-        rows = sorted(self.rows, key=lambda row: (row.kind, row.key))
+        rows = in_order(self.rows)
         body = "".join(_dumps(row_as_dict(row)) + "\n" for row in rows)
         first = {
             "format": FORMAT,
@@ -122,6 +122,11 @@ class Table:
             raise HwsearchError("this is no latency table", where=path) from cause
         rows = _read_rows(path, lines, fields.pop("rows"), fields.pop("rows_crc32"))
         return cls(path, _read_header(path, fields), rows)
+
+
+def in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Returns the rows as a table holds them."""
+    return tuple(sorted(rows, key=lambda row: (row.kind, row.key)))
 
 
 def _dumps(values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hwsearch.kit.order import failures
 from hwsearch.latency.rows import Reference, Row, TableHeader
-from hwsearch.latency.table import Table
+from hwsearch.latency.table import Table, in_order
 from hwsearch.measurement import REFERENCES, Estimate, Visit, fit_scale, summarise
 from hwsearch.measurement.flags import flags_of
 from hwsearch.profiling.models import Model
@@ -79,6 +79,7 @@ def table_of(
     estimates = summarise(log.visits, scale)
     shared = ("space", "runtime", "precision", "batch", "threads", "pace_hz", "device")
     source = ("source", "source_sha256")
+    rows = [_row(model, estimates[model.job], log) for model in models if model.job in estimates]
     return Table(
         path,
         TableHeader(
@@ -98,7 +99,7 @@ def table_of(
             ended=log.ended,
             failed=tuple(f"{job}: {reason}" for job, reason in sorted(log.failed.items())),
         ),
-        tuple(_row(model, estimates[model.job], log) for model in models if model.job in estimates),
+        in_order(rows),
     )
 
 
