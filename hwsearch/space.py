@@ -20,6 +20,9 @@ __all__ = ["Dim", "Part", "Space", "Subnet", "Uniform", "Values"]
 Uniform = Literal["choices", "macs"]
 """What sampling is uniform over: the choices of each dimension, or multiply-accumulates."""
 
+ENDS = ("max", "min")
+"""What names the largest and the smallest network of any space."""
+
 POOL = 200_000
 """Spaces up to this size are enumerated where networks are drawn by size; of others so many are."""
 
@@ -91,7 +94,7 @@ class Space:
 
     def parse(self, text: str) -> Subnet:
         """Reads a subnet from "stem=32,depth1=2,…", a JSON object, "max" or "min"."""
-        if text in ("max", "min"):
+        if text in ENDS:
             return self.maximum if text == "max" else self.minimum
         try:
             if text.lstrip().startswith("{"):

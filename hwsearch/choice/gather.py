@@ -10,7 +10,7 @@ import numpy as np
 
 from hwsearch.choice.options import ChooseOptions, FrozenJudge
 from hwsearch.choice.pools import PATHS, SUPERNET, Pool
-from hwsearch.distance import Judge, SupernetStudents, Teacher, choose_kind, open_judge
+from hwsearch.distance import Judge, SupernetStudents, choose_kind, open_judge
 from hwsearch.distance.images import load_target
 from hwsearch.evaluate.heads import Head, cross_fit
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
@@ -22,6 +22,7 @@ from hwsearch.journal import Journal
 from hwsearch.nn.place import find_place
 from hwsearch.progress import say, track
 from hwsearch.routing.route import RouteOptions, rank
+from hwsearch.search.teachers import find_teacher
 
 KIND = "choice"
 CENTROIDS = "route-centroids"
@@ -143,6 +144,9 @@ def _distances(
     students = pool.students(target, options)
     students.remembers = True
     opened = dict(_open(name, students, folder, options.seed) for name in options.selectors)
+    if options.teacher:
+        name, judge = _open("auto", students, folder, options.seed, options.teacher)
+        opened[f"{name} to {options.teacher}"] = judge
     header = {
         **pool.origin,
         "weights": options.weights,
@@ -176,8 +180,9 @@ def _open(
     students: SupernetStudents,
     folder: Path,
     seed: int,
+    teacher_text: str = "",
 ) -> tuple[str, Judge]:
-    teacher = Teacher(students, students.space.maximum)
+    teacher = find_teacher(teacher_text, students, students)
     kind = choose_kind(asked, "classification", students, teacher)
     return kind, open_judge(kind, students, teacher, cache=folder / "teacher", seed=seed)
 

@@ -15,7 +15,6 @@ from hwsearch.correlation.plan import FILE, KIND, plan_bins
 from hwsearch.distance import (
     Judge,
     SupernetStudents,
-    Teacher,
     choose_kind,
     choose_stages,
     load_target,
@@ -31,6 +30,7 @@ from hwsearch.journal import Journal
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import say, track
 from hwsearch.search.evaluations import Target
+from hwsearch.search.teachers import find_teacher
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -137,17 +137,18 @@ def _judge(
 
 def _open(options: CorrelateOptions, table: Table, students: SupernetStudents) -> _Inputs:
     """Opens everything that ranks networks, each under its name."""
-    first, judge = _open_ranking(options, students, options.distances[0])
+    tested, *controls = options.distances
+    first, judge = _open_ranking(options, students, tested, options.teacher)
     rankings = {first: judge}
-    for name in options.distances[1:]:
+    for name in (tested, *controls) if options.teacher else controls:
         if name != RIDGE:
             rankings |= dict([_open_ranking(options, students, name)])
     if options.foreign:
         side = students.space.input_shape[1]
         foreign = load_target(options.foreign, side, limit=options.max_images)
         others = open_students(students.run, foreign, options)
-        name = f"{FOREIGN} {foreign.fingerprint[:8]}"
-        rankings[name] = _open_ranking(options, others, options.distances[0])[1]
+        name = f"{FOREIGN} {foreign.fingerprint[:8]}, {first}"
+        rankings[name] = _open_ranking(options, others, tested, options.teacher)[1]
     return _Inputs(options, table, students, rankings, first)
 
 
@@ -155,12 +156,13 @@ def _open_ranking(
     options: CorrelateOptions,
     students: SupernetStudents,
     asked: Any,  # noqa: ANN401
+    teacher_text: str = "",
 ) -> tuple[str, Judge]:
-    teacher = Teacher(students, students.space.maximum)
+    teacher = find_teacher(teacher_text, students, students)
     kind = choose_kind(asked, options.task, students, teacher)
     stages = _stages(options, kind, students)
     cache = options.out / "teacher"
-    name = " ".join(map(str, (kind, *stages)))
+    name = " ".join(map(str, (kind, *stages, *(("to", teacher_text) if teacher_text else ()))))
     return name, open_judge(kind, students, teacher, stages=stages, cache=cache, seed=options.seed)
 
 

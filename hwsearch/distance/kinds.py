@@ -67,7 +67,10 @@ def choose_kind(
         return asked
     if task != "classification":
         return "dense"
-    return "projection" if projected else "relation"
+    # Heads were trained towards the largest network: beside another one, relations tell more.
+    space = students.space
+    largest = teacher.subnet == space.canonical(space.maximum)
+    return "projection" if projected and largest else "relation"
 
 
 def choose_stages(

@@ -36,8 +36,10 @@ class SearchOptions:
     """Folder that hwsearch train wrote; not needed to search a catalogue with --teacher."""
 
     teacher: str = ""
-    """What networks should be close to, instead of the checkpoint's largest network: a model of
-    the searched catalogue, the path of an ONNX file, timm:NAME=FILE, or a .py file as train's."""
+    """What networks should be close to, instead of the checkpoint's largest network: rank, the one
+    whose features of the images have the highest effective rank, of the largest and 64 others; any
+    other network (stem=16,depth1=1,…) or model of what is searched; the path of an ONNX file,
+    timm:NAME=FILE, or a .py file as train's."""
 
     distance: Literal["auto", DistanceKind] = "auto"
     """What is compared: trained projections; how similar the images are to each other (relation),

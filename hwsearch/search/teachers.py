@@ -9,7 +9,9 @@ from hwsearch.distance import (
     SupernetStudents,
     Teacher,
 )
+from hwsearch.distance.best_teacher import BY_RANK, teacher_by_rank
 from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.space import ENDS
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import DIM, Catalogue
 from hwsearch.spaces.timm import SCHEME
@@ -19,14 +21,17 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
     """Finds the teacher that a user means.
 
     Args:
-        text: A model of the searched catalogue, the path of an ONNX file, what
-            `hwsearch train --teacher` takes, or nothing for the largest network of the supernet.
+        text: A network or model of what is searched, "rank" for the one of highest effective rank,
+            the path of an ONNX file, what `hwsearch train --teacher` takes, or nothing for the
+            largest network of the supernet.
         students: The networks that are searched.
         supernet: The networks of --checkpoint, if it was given.
 
     Raises:
         HwsearchError: If there is no such teacher.
     """
+    if text == BY_RANK:
+        return teacher_by_rank(students)
     models = students.space.models if isinstance(students.space, Catalogue) else {}
     path = Path(text).expanduser()
     if text and models and supernet is not None:
@@ -37,13 +42,16 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
         return _file(path.resolve(), students)
     if path.suffix == ".py" or text.startswith(SCHEME):
         return _module(text, students)
+    if "=" in text or text in ENDS:
+        return Teacher(students, students.space.canonical(students.space.parse(text)))
     if text and models:
         raise unknown_name("model of --teacher", text, tuple(models))
     if text:
         raise HwsearchError(
             "--teacher names no ONNX file",
             where=text,
-            fix="Give the path of an .onnx file, timm:NAME=FILE.safetensors, or a .py file",
+            fix="Give the path of an .onnx file, timm:NAME=FILE.safetensors, a .py file, a network "
+            f"such as max, or {BY_RANK}",
         )
     if supernet is None:
         raise HwsearchError(

@@ -8,33 +8,36 @@ import pandas as pd
 
 from hwsearch.correlation.analysis import MEAN
 
+ABOUT = ("task", "judge", "teacher")
 DRAWS = 10_000
 FEWEST_FAMILIES = 2
 """Below which there is nothing to draw families from."""
 
 
 def pool(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Returns one row for each task, judge, measure and ranking, from the rows of all units.
+    """Returns one row for each task, judge, teacher, measure and ranking, from rows of all units.
 
-    A study's figure is the mean over its bins. Studies of a family are averaged, then families;
-    the 95 % intervals draw families and, in each, studies.
+    Sets that were looked at while a teacher was made are left out with that teacher. A study's
+    figure is the mean over its bins. Studies of a family are averaged, then families; the 95 %
+    intervals draw families and, in each, studies.
     """
     found = pd.DataFrame(_findings(rows))
     lines = []
-    for kind, part in found.groupby(["task", "judge", "measure"], sort=False):
+    for kind, part in found.groupby([*ABOUT, "measure"], sort=False):
         if part["family"].nunique() >= FEWEST_FAMILIES:
             lines += [
-                dict(zip(("task", "judge", "measure"), kind, strict=True)) | one
-                for one in _rankings(part)
+                dict(zip((*ABOUT, "measure"), kind, strict=True)) | one for one in _rankings(part)
             ]
     return pd.DataFrame(lines)
 
 
 def _findings(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
+        if row.get("development"):
+            continue
         for one in row["findings"]:
             if one["where"] == MEAN:
-                about = {name: row[name] for name in ("name", "family", "task", "judge")}
+                about = {name: row.get(name, "") for name in ("name", "family", *ABOUT)}
                 # The images of a control have a fingerprint in its name; it is one control.
                 ranking = "foreign" if one["distance"].startswith("foreign") else one["distance"]
                 figures = ("rho", "ceiling", "ahead", "regret")

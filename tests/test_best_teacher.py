@@ -1,0 +1,82 @@
+"""A network of the supernet itself as the teacher: named, or found by its effective rank."""
+
+import csv
+from functools import partial
+from pathlib import Path
+
+import pytest
+from searches import SPACE, made, options, write_checkpoint, write_table
+
+from hwsearch.checkpoint import load_run
+from hwsearch.cli import main
+from hwsearch.correlation.analysis import MEAN
+from hwsearch.correlation.show import CSV
+from hwsearch.distance import SupernetStudents, load_target
+from hwsearch.distance.best_teacher import teacher_by_rank
+from hwsearch.distance.controls.spectrum import Spectrum
+from hwsearch.errors import HwsearchError
+from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.front import read_front
+from hwsearch.search.inputs import open_search
+from hwsearch.search.run import search
+from hwsearch.spaces.precisions import FULL, precision_of, with_precisions
+
+__all__ = ["made"]
+
+
+def test_no_network_that_was_looked_at_has_a_higher_rank(made: Path, capsys) -> None:
+    images = load_target("sklearn:digits", 32, limit=16)
+    space = with_precisions(SPACE, ["int8"])
+    students = SupernetStudents(load_run(made / "run"), images, space=space)
+    rank, looked_at = Spectrum(students).rank, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Spectrum, "rank", lambda self, one: looked_at.append(one) or rank(one))
+        teacher = teacher_by_rank(students, drawn=6)
+    assert 4 <= len(looked_at) == len(set(looked_at)) <= 7
+    assert looked_at[0] == space.maximum
+    assert {precision_of(space, subnet) for subnet in looked_at} == {FULL}
+    assert rank(teacher.subnet) == max(map(rank, looked_at))
+    assert f"The teacher is {teacher.subnet}" in capsys.readouterr().out
+    assert teacher_by_rank(students, drawn=6) == teacher
+
+
+def test_a_search_finds_its_teacher_once_and_names_it(made, tmp_path, monkeypatch) -> None:
+    fixed = "depth3=2,stem=16"
+    out = search(options(made, tmp_path / "out", teacher="rank", fixed=fixed, evaluations=8))
+    monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", lambda _: pytest.fail("again"))
+    opened = open_search(out)
+    assert opened.options.teacher == str(opened.teacher.subnet)
+    assert (opened.teacher.subnet["depth3"], opened.teacher.subnet["stem"]) == (2, 16)
+    assert Evaluations.read(out).yardstick.distance == "relation"
+    assert opened.distance()(opened.teacher.subnet) == 0
+
+
+def test_any_network_can_be_the_teacher(made: Path, tmp_path: Path) -> None:
+    out = search(options(made, tmp_path / "out", teacher="min", evaluations=8))
+    assert {(point.subnet, point.distance) for point in read_front(out)} == {(SPACE.minimum, 0.0)}
+    with pytest.raises(HwsearchError, match=r"teacher names no ONNX file.*such as max, or rank"):
+        search(options(made, tmp_path / "other", teacher="mix"))
+
+
+def test_studies_compare_the_teacher_with_the_largest_network(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = partial(teacher_by_rank, drawn=3)
+    monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", few)
+    write_checkpoint(tmp_path / "run")
+    table = write_table(tmp_path / "tables", "onnxruntime")
+    words = (
+        f"--checkpoint run --max-images 16 --limit 60 --folds 2 --judge knn --draws 100 "
+        f"--teacher rank --foreign sklearn:digits --table {table} --images sklearn:digits"
+    )
+    study = "--data sklearn:digits --bins 1 --per-bin 4 --distances auto parameters"
+    assert main(f"correlate {words} {study} --out study".split()) == 0
+    with (tmp_path / "study" / CSV).open() as file:
+        rows = [row for row in csv.DictReader(file) if row["where"] == MEAN]
+    names = [row["distance"] for row in rows if row["measure"] == "accuracy"]
+    assert names[:3] == ["relation to rank", "projection", "parameters"]
+    assert names[3].startswith("foreign")
+    words = words.replace("--table", "--tables").partition("--foreign")[0]
+    choices = f"--tables {table} --networks 4 --selectors auto --tasks digits=sklearn:digits"
+    assert main(f"choose {words} {choices} --out choices".split()) == 0
+    with (tmp_path / "choices" / "choices.csv").open() as file:
+        assert "relation to rank" in {row["selector"] for row in csv.DictReader(file)}
