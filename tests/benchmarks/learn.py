@@ -9,7 +9,9 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
     learn-S     learns a network without labels, with seed S
     learned-S   trains that network alone and judges it by a linear classifier on frozen features
     random-I    the same for a random network of equal predicted latency (±2 %)
-    like-NAME   the same for an R18-like and an MBv2-like network: the widest of even widths that is
+    searched-T  the same for what hwsearch search picks from --supernet, for that latency, by the
+                distance to its largest network (T is max) or to that of highest rank (T is rank)
+    like-NAME   the same for R18-, R50- and MBv2-like networks: the widest of even widths that is
                 no slower as measured (elsewhere than on the tables' device: that is predicted to be
                 no slower, or of another space has no more multiply-accumulates); else the narrowest
     target-R-Q  learns to the latency of a quantile Q of the space on runtime R, and measures
@@ -22,15 +24,23 @@ latencies were off. Measuring needs the device that the tables are of.
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from learn_networks import (
+    learned,
+    mbv2_like,
+    measured_ms,
+    r18_like,
+    r50_like,
+    random_networks,
+    searched,
+)
+from learn_plan import DIGITS, Plan
 from learn_report import report
 from rows import add_row, open_results
 
@@ -38,77 +48,10 @@ from hwsearch.evaluate.options import ProbeOptions
 from hwsearch.evaluate.probe import probe
 from hwsearch.kinds import total_macs
 from hwsearch.learn import LearnOptions, learn
-from hwsearch.learn.choose import MARGIN
-from hwsearch.learn.confirm import elsewhere
-from hwsearch.learn.target import LatencyTarget
-from hwsearch.profiling.remeasure import remeasure_networks
 from hwsearch.space import Space, Subnet
-from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions, train
 
-DIGITS = "sklearn:digits"
 RUNTIMES, QUANTILES = ("onnxruntime", "openvino"), (0.2, 0.5, 0.8)
-RECIPE: dict[str, Any] = {
-    **{"method": "simclr", "batch": 128, "optimizer": "adamw", "lr": 0.002},
-    **{"residual_scale": 1.0, "projection_hidden": 512, "tensorboard": False},
-}
-SMALL: dict[str, Any] = {"batch": 64, "projection_hidden": 256, "flip": False, "crop_min": 0.4}
-"""What differs where the images are scikit-learn's digits."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is compared.
-
-    Attributes:
-        chosen: The command line.
-    """
-
-    chosen: argparse.Namespace
-
-    @property
-    def space(self) -> Space:
-        """The space that networks are learned and drawn from."""
-        return get_space(self.chosen.space)
-
-    @property
-    def name(self) -> str:
-        """Tells rows of different settings apart."""
-        where = "digits" if self.chosen.data == DIGITS else self.chosen.pretrain
-        return f"{where}-{self.chosen.space}-{self.chosen.latency_ms:g}ms-{self.chosen.epochs}"
-
-    @cached_property
-    def target(self) -> LatencyTarget:
-        """Where the latency is to be had."""
-        return self.target_on(self.chosen.runtime, self.chosen.latency_ms)
-
-    def table(self, runtime: str) -> str:
-        """Names the table of a runtime."""
-        return f"{self.chosen.space}-{runtime}-fp32-b1-t1"
-
-    def target_on(self, runtime: str, latency_ms: float) -> LatencyTarget:
-        """Opens the table of a runtime."""
-        return LatencyTarget.open(self.table(runtime), self.space, latency_ms, tables_dir=None)
-
-    @property
-    def images(self) -> str:
-        """What networks are trained on."""
-        if self.chosen.data == DIGITS:
-            return DIGITS
-        return f"{self.chosen.data}/{self.chosen.pretrain}/train-*.tar.gz"
-
-    @property
-    def tasks(self) -> dict[str, str]:
-        """Labelled images that networks are judged by."""
-        if self.chosen.data == DIGITS:
-            return {"digits": DIGITS}
-        return {name: f"{self.chosen.data}/{name}/test-*.tar.gz" for name in self.chosen.tasks}
-
-    def recipe(self, out: Path, seed: int) -> dict[str, Any]:
-        """Returns options of every training."""
-        small = SMALL if self.chosen.data == DIGITS else {}
-        told = {"data": self.images, "out": out, "resume": out.exists(), "seed": seed}
-        return RECIPE | small | told | {"epochs": self.chosen.epochs, "device": self.chosen.device}
 
 
 def units(plan: Plan) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -118,7 +61,12 @@ def units(plan: Plan) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         yield f"learned-{seed}", lambda seed=seed: run_alone(plan, *learned(plan, seed), seed)
     for at, subnet in enumerate(random_networks(plan)):
         yield f"random-{at}", lambda subnet=subnet, at=at: run_alone(plan, plan.space, subnet, at)
-    for name, find in (("mbv2", mbv2_like), ("r18", r18_like)):
+    for teacher in ("max", "rank") if plan.chosen.supernet else ():
+        yield (
+            f"searched-{teacher}",
+            lambda teacher=teacher: run_alone(plan, plan.space, searched(plan, teacher), 0),
+        )
+    for name, find in (("mbv2", mbv2_like), ("r18", r18_like), ("r50", r50_like)):
         yield f"like-{name}", lambda find=find: run_alone(plan, *find(plan), 0)
     for runtime in RUNTIMES:
         for quantile in QUANTILES:
@@ -156,71 +104,6 @@ def _clock(plan: Plan) -> float:
     return time.monotonic() if plan.chosen.device == "cuda" else time.process_time()
 
 
-def learned(plan: Plan, seed: int) -> tuple[Space, Subnet]:
-    """Returns what was learned with a seed."""
-    told = json.loads((plan.chosen.keep / plan.name / f"learn-{seed}/learned.json").read_text())
-    return plan.space, plan.space.subnet(**told["subnet"])
-
-
-def random_networks(plan: Plan) -> Iterator[Subnet]:
-    """Yields networks of the target latency, drawn uniformly among those that have it."""
-    rng, target = np.random.default_rng(20), plan.target
-    for _ in range(plan.chosen.random):
-        while True:
-            subnet = plan.space.sample(rng)
-            ms = target.latency.mean_ms(plan.space.encode(subnet)[None])[0]
-            if abs(ms / target.target_ms - 1) <= MARGIN:
-                yield subnet
-                break
-
-
-def mbv2_like(plan: Plan) -> tuple[Space, Subnet]:
-    """Returns MobileNetV2's expansion 6 and 3×3 kernels, at the largest size that is no slower."""
-    fixed = {"expansion": 6, "kernel": 3}
-    space = get_space("inverted-32")
-    return space, _widest(space, plan, _even(space, fixed))
-
-
-def r18_like(plan: Plan) -> tuple[Space, Subnet]:
-    """Returns ResNet-18's two blocks a stage, likewise."""
-    space = get_space("basic-32")
-    return space, _widest(space, plan, _even(space, {"depth": 2}))
-
-
-def _even(space: Space, fixed: dict[str, int]) -> list[Subnet]:
-    """Returns networks with some values fixed and all others at the same place of their choices."""
-    found = []
-    for place in range(3):
-        values = {}
-        for dim in space.dims:
-            kind = dim.name.rstrip("0123456789")
-            values[dim.name] = fixed.get(kind, dim.choices[place * (len(dim.choices) - 1) // 2])
-        found.append(space.subnet(**values))
-    return found
-
-
-def _widest(space: Space, plan: Plan, networks: Sequence[Subnet]) -> Subnet:
-    """Returns the last that is not over the target; the smallest if all are."""
-    cost: dict[Subnet, float] = measured_ms(plan, space, networks)
-    most = plan.target.target_ms
-    if not cost and space == plan.space:
-        cost = {s: plan.target.latency.predict_subnet(s).mean_ms[0] for s in networks}
-    elif not cost:
-        cost = {s: total_macs(space.lower(s)) for s in networks}
-        most = total_macs(plan.space.lower(learned(plan, 0)[1]))
-    return [networks[0], *(s for s in networks if cost[s] <= most)][-1]
-
-
-def measured_ms(plan: Plan, space: Space, networks: Sequence[Subnet]) -> dict[Subnet, float]:
-    """Measures networks of any space as those of the table were; none on another device."""
-    table = plan.target.table
-    if elsewhere(table):
-        return {}
-    table = replace(table, header=replace(table.header, space=space.name))
-    found = remeasure_networks(networks, table, budget_seconds=4 + 6.0 * len(networks))
-    return {subnet: one.latency_ms for subnet, one in found.items()}
-
-
 def run_alone(plan: Plan, space: Space, subnet: Subnet, seed: int) -> dict[str, Any]:
     """Trains one network alone and judges it on every task."""
     digest = sha256(str(subnet).encode()).hexdigest()[:12]
@@ -254,6 +137,7 @@ def main() -> None:
     parser.add_argument("--space", default="inverted-32")
     parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES)
     parser.add_argument("--latency-ms", type=float, default=0.15)
+    parser.add_argument("--supernet", type=Path, help="a trained run of the same space")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--random", type=int, default=20, help="random networks")
     parser.add_argument("--seeds", type=int, default=3, help="networks that are learned")

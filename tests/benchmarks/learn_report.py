@@ -42,7 +42,7 @@ def _report_task(
         f"{best:.4f}"
     )
     for name, row in mine.items():
-        if name.startswith(("learned-", "like-")):
+        if name.startswith(("learned-", "searched-", "like-")):
             value, ms = row["results"][task]["accuracy"], row.get("measured_ms")
             latency = "not measured" if ms is None else f"{ms:.4g} ms"
             share = (random < value).mean()
