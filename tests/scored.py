@@ -16,8 +16,8 @@ import numpy as np
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.search.objectives import RememberedDistance, Score, one_by_one
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.search.pool import Distance, Pool
-from hwsearch.search.searcher import pareto_search
 from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 

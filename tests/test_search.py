@@ -212,7 +212,7 @@ import sys, time
 from pathlib import Path
 from hwsearch.journal import Journal
 from hwsearch.search.objectives import RememberedDistance, one_by_one
-from hwsearch.search.searcher import pareto_search
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.spaces import get_space
 
 space = get_space("bottleneck-32")

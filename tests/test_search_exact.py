@@ -9,7 +9,7 @@ from hwsearch.block import Block
 from hwsearch.kinds import cost_of, total_macs
 from hwsearch.search.exact import exact_front
 from hwsearch.search.pareto import hypervolume, pareto_front
-from hwsearch.search.searcher import pareto_search
+from hwsearch.search.pareto_search import pareto_search
 
 DIMS = tuple(replace(dim, choices=dim.choices[:: len(dim.choices) - 1]) for dim in TWIN.dims)
 SPACE = replace(TWIN, name="ends of bottleneck-32", dims=DIMS)

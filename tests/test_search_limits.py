@@ -18,7 +18,7 @@ from hwsearch.search.evaluations import Evaluations, Yardstick
 from hwsearch.search.fleet import find_fleet
 from hwsearch.search.front import find_front
 from hwsearch.search.limits import DeviceLimits, Limit, read_limits
-from hwsearch.search.searcher import pareto_search
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.shipped import Shipped
 
 SHIPS = parse_ships(["classifier:100", "camera:48"])

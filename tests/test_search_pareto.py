@@ -5,7 +5,7 @@ import pytest
 
 from hwsearch.errors import HwsearchError
 from hwsearch.search.pareto import hypervolume, knee, pareto_front
-from hwsearch.search.searcher import pareto_search
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.search.sight import Archive
 from hwsearch.space import Dim, Part, Space
 from hwsearch.spaces import get_space

@@ -23,8 +23,8 @@ from hwsearch.search.joint import joint_fronts, with_networks, write_joint
 from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.search.scoring import open_score
-from hwsearch.search.searcher import pareto_search
 from hwsearch.search.shown import joint_grid, table_grid
 from hwsearch.search.stop import ending_on_sigterm
 from hwsearch.search.warm import Warm, journal_known, read_warm

@@ -27,7 +27,7 @@ from hwsearch.journal import Journal
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table, find_table
 from hwsearch.search.objectives import Objective
-from hwsearch.search.searcher import pareto_search
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 

@@ -26,7 +26,7 @@ from hwsearch.latency.table import Table, find_table
 from hwsearch.search.exact import exact_front
 from hwsearch.search.objectives import Objective
 from hwsearch.search.pareto import pareto_front
-from hwsearch.search.searcher import pareto_search
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 

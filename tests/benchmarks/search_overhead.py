@@ -20,7 +20,7 @@ from hwsearch.checkpoint import Checkpoint, Header, build_method
 from hwsearch.latency.fit import fit_latency
 from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.options import SearchOptions
-from hwsearch.search.searcher import pareto_search
+from hwsearch.search.pareto_search import pareto_search
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
