@@ -48,7 +48,8 @@ def test_a_search_finds_its_teacher_once_and_names_it(made, tmp_path, monkeypatc
     assert opened.options.teacher == str(opened.teacher.subnet)
     assert (opened.teacher.subnet["depth3"], opened.teacher.subnet["stem"]) == (2, 16)
     assert Evaluations.read(out).yardstick.distance == "relation"
-    assert opened.distance()(opened.teacher.subnet) == 0
+    assert read_front(out)[-1].subnet == opened.teacher.subnet
+    assert read_front(out)[-1].distance == 0
 
 
 def test_any_network_can_be_the_teacher(made: Path, tmp_path: Path) -> None:
@@ -56,6 +57,8 @@ def test_any_network_can_be_the_teacher(made: Path, tmp_path: Path) -> None:
     assert {(point.subnet, point.distance) for point in read_front(out)} == {(SPACE.minimum, 0.0)}
     with pytest.raises(HwsearchError, match=r"teacher names no ONNX file.*such as max, or rank"):
         search(options(made, tmp_path / "other", teacher="mix"))
+    with pytest.raises(HwsearchError, match="width1=13 is off the grid"):
+        search(options(made, tmp_path / "other", teacher="width1=13"))
 
 
 def test_studies_compare_the_teacher_with_the_largest_network(tmp_path, monkeypatch) -> None:

@@ -24,6 +24,7 @@ def pareto_search(
     excess: Sequence[Objective] = (),
     most_distance: float = np.inf,
     known: np.ndarray | None = None,
+    first: np.ndarray | None = None,
     earlier: Sequence[Archive] = (),
 ) -> tuple[np.ndarray, float]:
     """Searches for networks that are close to the teacher and cheap on every device.
@@ -44,6 +45,7 @@ def pareto_search(
         excess: For each device by how much its limits are missed; none for no limits.
         most_distance: Distance above which no network is of interest.
         known: Networks whose distance is at hand, int[n, D].
+        first: Networks to begin with, if they keep the limits, int[n, D]: one that is the teacher.
         earlier: What other searches of the space have found, with other distances.
 
     Returns:
@@ -60,7 +62,13 @@ def pareto_search(
         answers(space, distance, codes)
         return codes, 0.0
     searcher = Searcher(
-        space, goals, batch=batch, seed=seed, most_distance=most_distance, earlier=earlier
+        space,
+        goals,
+        batch=batch,
+        seed=seed,
+        most_distance=most_distance,
+        first=first,
+        earlier=earlier,
     )
     batches: list[np.ndarray] = []
     left = evaluations

@@ -165,6 +165,7 @@ def _evaluate(
             seed=options.seed,
             excess=[excess for _, excess in aims] if limited else (),
             most_distance=most_distance(inputs.limits),
+            first=_teacher_code(inputs),
             known=None if warm.known is None else warm.known.codes,
             earlier=warm.earlier,
         )
@@ -172,6 +173,13 @@ def _evaluate(
     if 0 < gain < options.stop_gain:
         why += f" of at most {total}: more would find little"
     console.print(f"{why}; {options.batch} more are expected to add {gain:.2%} to the fronts")
+
+
+def _teacher_code(inputs: SearchInputs) -> np.ndarray | None:
+    """Returns the code [1, D] of the teacher where it is one of the networks that are searched."""
+    if inputs.teacher.students is not inputs.students:
+        return None
+    return inputs.space.encode(inputs.teacher.subnet)[None]
 
 
 def _early_stop(inputs: SearchInputs) -> Callable[[Subnet, float], Estimate] | None:

@@ -59,6 +59,7 @@ class Searcher:
         batch: Networks asked for at a time.
         seed: Of every random choice.
         most_distance: Distance above which no network is of interest.
+        first: Networks to begin with, beside others, if they keep the limits, int[n, D].
         earlier: What other searches of the space have found. Their distances are never mixed with
             the new ones, but are a hint at them.
 
@@ -78,12 +79,14 @@ class Searcher:
         batch: int = 4,
         seed: int = 0,
         most_distance: float = np.inf,
+        first: np.ndarray | None = None,
         earlier: Sequence[Archive] = (),
     ) -> None:
         self.space, self.batch, self.seed = space, batch, seed
         self.goals = tuple(goal.tabulated(space) for goal in goals)
         self.most_distance, self.expected_gain = most_distance, np.inf
         self._told = _Told(np.empty((0, len(space.dims)), dtype=int), np.empty(0))
+        self._begin = self._told.codes if first is None else first
         self._asked: set[tuple[int, ...]] = set()
         self._surrogate: Surrogate | None = None
         self._fitted = 0
@@ -135,7 +138,8 @@ class Searcher:
             gap = np.abs(size - target) + away
             gap[picked] = np.inf
             picked.append(int(np.argmin(gap)))
-        return distinct(np.concatenate([self._ends(size), self._pool[picked]]))
+        begin = self._begin[allowed(self.goals, self._begin)]
+        return distinct(np.concatenate([self._ends(size), begin, self._pool[picked]]))
 
     def _ends(self, size: np.ndarray) -> np.ndarray:
         """The smallest and the largest network that are allowed, int[2, D].

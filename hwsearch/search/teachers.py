@@ -43,7 +43,9 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
     if path.suffix == ".py" or text.startswith(SCHEME):
         return _module(text, students)
     if "=" in text or text in ENDS:
-        return Teacher(students, students.space.canonical(students.space.parse(text)))
+        subnet = students.space.canonical(students.space.parse(text))
+        students.space.encode(subnet)  # refuses what is off the grid, which no search would find
+        return Teacher(students, subnet)
     if text and models:
         raise unknown_name("model of --teacher", text, tuple(models))
     if text:
