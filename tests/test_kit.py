@@ -61,7 +61,7 @@ def test_the_kit_runs_where_there_is_only_numpy_and_openvino(tmp_path: Path) -> 
 def test_a_finished_kit_says_so_at_once(bare: Path, measured: Measured) -> None:
     before = measured.results.read_bytes()
     with start(bare, measured.results.parent) as child:
-        said, _ = child.communicate(timeout=20)
+        said, _ = child.communicate(timeout=60)
     assert measured.results.read_bytes() == before and "measured" in said
 
 
@@ -73,7 +73,7 @@ def test_a_second_run_in_the_same_folder_says_that_it_is_one(
         Journal.open(measured.results, KIND, header),
         start(bare, measured.results.parent) as child,
     ):
-        _, wrong = child.communicate(timeout=20)
+        _, wrong = child.communicate(timeout=60)
     assert child.returncode == BUSY and "another hwsearch writes it now" in wrong
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_kit_is_told(bare: Path, kit_folder: Path, tmp_path: Path) -> 
     for path in (kit_folder / PROGRAM, kit_folder / JOBS):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with start(bare, tmp_path) as child:
-        _, wrong = child.communicate(timeout=20)
+        _, wrong = child.communicate(timeout=60)
     files = len(JobList.read(kit_folder / JOBS).files)
     assert child.returncode == 2 and wrong.startswith("measure_kit: error: ")
     assert f"{files} files are missing or damaged" in wrong and wrong.count("\n") == 1
