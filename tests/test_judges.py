@@ -7,11 +7,13 @@ import pytest
 import torch
 from runs import write_images
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from tiny_space import TINY
 
 from hwsearch.checkpoint import Header, Run, build_method
 from hwsearch.distance import SupernetStudents
 from hwsearch.errors import HwsearchError
+from hwsearch.evaluate import linear
 from hwsearch.evaluate.folds import stratified_folds
 from hwsearch.evaluate.frozen import FrozenFeatures
 from hwsearch.evaluate.heads import cross_fit
@@ -61,6 +63,17 @@ def test_a_head_tells_held_back_images_and_nothing_of_noise(head):
     verdict = cross_fit(head, noise, labels, stratified_folds(labels, 3))
     assert verdict.score("accuracy") < 0.15
     assert verdict.score("log_loss") == pytest.approx(np.log(10), abs=0.3)
+
+
+def test_linear_classifiers_are_those_of_scikit_learn(monkeypatch):
+    features, labels = load_digits(return_X_y=True)
+    features, labels = features[:400] @ np.random.default_rng(0).normal(size=(64, 80)), labels[:400]
+    monkeypatch.setattr(linear, "PENALTIES", (1e-3,))
+    found = linear_head(features, labels, features)
+    standard = (features - features.mean(0)) / features.std(0)
+    theirs = LogisticRegression(C=1 / (1e-3 * 400), tol=1e-6, max_iter=5000).fit(standard, labels)
+    expected = theirs.predict_proba(standard)
+    assert np.exp(found) == pytest.approx(expected, abs=5e-3)
 
 
 def test_a_head_never_sees_the_image_it_is_asked_about():

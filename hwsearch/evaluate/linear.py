@@ -17,6 +17,9 @@ PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 STEPS = 200
 """Most steps of L-BFGS."""
 
+TOLERANCE, TOLERANCE_OF_CHOICE = 1e-6, 1e-4
+"""Steps end when the loss falls by less than this share; penalties differ by much more."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinearClassifier:
@@ -57,11 +60,17 @@ def fit_linear(features_ME: np.ndarray, labels_M: np.ndarray) -> LinearClassifie
     """
     mean_E, scale_E = features_ME.mean(0), features_ME.std(0)
     scale_E = np.where(scale_E > 1e-12, scale_E, 1.0)
-    x_ME = np.pad((features_ME - mean_E) / scale_E, ((0, 0), (0, 1)), constant_values=1)
-    x_ME, known_MC = x_ME.astype("f4"), np.eye(labels_M.max() + 1, dtype="f4")[labels_M]
-    penalty, found_EC = _choose(x_ME, known_MC, _held_back(labels_M))
-    found_EC = _fit(x_ME, known_MC, penalty, found_EC)
-    weights_EC = found_EC[:-1] / scale_E[:, None]
+    x_ME = (features_ME - mean_E) / scale_E
+    # A turn to the principal axes changes no penalty, and shows how curved the loss is along each.
+    curvature_E, axes_EE = np.linalg.eigh(x_ME.T @ x_ME / len(x_ME))
+    problem = _Problem(
+        np.pad(x_ME @ axes_EE, ((0, 0), (0, 1)), constant_values=1).astype("f4"),
+        labels_M,
+        np.append(np.maximum(curvature_E, 0), 1.0) / (labels_M.max() + 1),
+    )
+    penalty, found_EC = _choose(problem, _held_back(labels_M))
+    found_EC = problem.solve(penalty, found_EC, TOLERANCE)
+    weights_EC = axes_EE @ found_EC[:-1] / scale_E[:, None]
     return LinearClassifier(weights_EC, found_EC[-1] - mean_E @ weights_EC)
 
 
@@ -73,34 +82,71 @@ def _held_back(labels_M: np.ndarray) -> np.ndarray:
     return stratified_folds(labels_M, folds) == 0
 
 
-def _choose(x_ME: np.ndarray, known_MC: np.ndarray, held_M: np.ndarray) -> tuple[float, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Images to learn from.
+
+    Attributes:
+        x_ME: Uncorrelated features and, last, the constant, float32[M, E].
+        labels_M: int[M].
+        curvature_E: About how curved the mean log-loss is along the weights of each.
+    """
+
+    x_ME: np.ndarray
+    labels_M: np.ndarray
+    curvature_E: np.ndarray
+
+    def part(self, taken_M: np.ndarray) -> "_Problem":
+        """Returns some of the images."""
+        return _Problem(self.x_ME[taken_M], self.labels_M[taken_M], self.curvature_E)
+
+    def log_loss(self, weights_EC: np.ndarray) -> float:
+        """Returns the mean log-loss."""
+        told_MC = log_softmax(self.x_ME @ weights_EC, axis=1)
+        return -float(told_MC[np.arange(len(told_MC)), self.labels_M].mean())
+
+    def solve(self, penalty: float, start_EC: np.ndarray, tolerance: float) -> np.ndarray:
+        """Returns the weights of the least penalised log-loss, float64[E, C].
+
+        Args:
+            penalty: Factor of half the squared weights.
+            start_EC: Where to begin.
+            tolerance: The share of the loss below which a step ends the search.
+        """
+        x_ME, each_M = self.x_ME, np.arange(len(self.x_ME))
+        penalty_E1 = np.full((x_ME.shape[1], 1), penalty, "f4")
+        penalty_E1[-1] = 0
+        unit_E1 = (1 / np.sqrt(self.curvature_E[:, None] + penalty_E1)).astype("f4")
+
+        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            weights_EC = unit_E1 * flat.reshape(start_EC.shape).astype("f4")
+            told_MC = x_ME @ weights_EC
+            told_MC -= told_MC.max(axis=1, keepdims=True)
+            mean = -float(told_MC[each_M, self.labels_M].mean())
+            np.exp(told_MC, out=told_MC)
+            sums_M1 = told_MC.sum(axis=1, keepdims=True)
+            mean += float(np.log(sums_M1).mean())
+            told_MC /= sums_M1
+            told_MC[each_M, self.labels_M] -= 1
+            slopes_EC = unit_E1 * (x_ME.T @ told_MC / len(x_ME) + penalty_E1 * weights_EC)
+            value = mean + float((penalty_E1 * weights_EC**2).sum()) / 2
+            return value, slopes_EC.ravel().astype(np.float64)
+
+        options = {"maxiter": STEPS, "ftol": tolerance, "gtol": 1e-5}
+        start = (start_EC / unit_E1).ravel()
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+        return unit_E1 * found.x.reshape(start_EC.shape)
+
+
+def _choose(problem: _Problem, held_M: np.ndarray) -> tuple[float, np.ndarray]:
     """Returns the penalty of the least log-loss on what is held back, and its weights."""
-    weights_EC = np.zeros((x_ME.shape[1], known_MC.shape[1]))
+    kept, held = problem.part(~held_M), problem.part(held_M)
+    weights_EC = np.zeros((problem.x_ME.shape[1], problem.labels_M.max() + 1))
     best = (np.inf, PENALTIES[0], weights_EC)
     for penalty in PENALTIES:
-        weights_EC = _fit(x_ME[~held_M], known_MC[~held_M], penalty, weights_EC)
-        told = log_softmax(x_ME[held_M] @ weights_EC, axis=1)
-        log_loss = -float((told * known_MC[held_M]).sum())
+        weights_EC = kept.solve(penalty, weights_EC, TOLERANCE_OF_CHOICE)
+        log_loss = held.log_loss(weights_EC)
         if log_loss > best[0]:
             break
         best = (log_loss, penalty, weights_EC)
     return best[1:]
-
-
-def _fit(
-    x_ME: np.ndarray, known_MC: np.ndarray, penalty: float, start_EC: np.ndarray
-) -> np.ndarray:
-    """Returns the weights of the least penalised log-loss, float64[E, C]."""
-
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights_EC = flat.reshape(start_EC.shape).astype(x_ME.dtype)
-        told_MC = log_softmax(x_ME @ weights_EC, axis=1)
-        slopes_EC = x_ME.T @ (np.exp(told_MC) - known_MC) / len(x_ME)
-        slopes_EC[:-1] += penalty * weights_EC[:-1]
-        mean = -float((told_MC * known_MC).sum()) / len(x_ME)
-        value = mean + penalty / 2 * float((weights_EC[:-1] ** 2).sum())
-        return value, slopes_EC.ravel().astype(np.float64)
-
-    options = {"maxiter": STEPS, "ftol": 1e-6, "gtol": 1e-5}
-    found = minimize(loss, start_EC.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return found.x.reshape(start_EC.shape)
