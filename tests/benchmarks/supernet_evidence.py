@@ -11,6 +11,7 @@ units that have a row are not run again. The claims:
     alone     subnets as they come from the supernet, against the same networks trained alone
     family    every family of networks, beside its random weights
     method    every method, beside the same
+    strong    SimCLR with the largest network's views as targets, for twice as long
     external  a frozen larger network, trained alone for twice as long, as the only teacher
 
 Without --data it only prints what the journal holds: means over seeds with 95 % intervals.
@@ -45,6 +46,7 @@ SLOW = "vit-32"
 """The family that is hardly better than its random weights after `SHORT` passes."""
 METHODS = ("byol", "densecl", "ressl", "simclr", "simsiam")
 TUTOR = Path(__file__).with_name("tutor.py")
+STRONG = {"max_target": True, "blur": 0.0}
 SIZES = ("min", "middle", "max")
 
 
@@ -58,6 +60,7 @@ class Unit:
         method: Method to train with; empty means random weights, which are not trained.
         seed: Of weights, order, augmentation and random networks.
         epochs: Passes over the images.
+        strong: Whether it trains by `STRONG`.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Unit:
     method: str
     seed: int
     epochs: int = EPOCHS
+    strong: bool = False
 
 
 def plan() -> Iterator[Unit]:
@@ -81,6 +85,7 @@ def plan() -> Iterator[Unit]:
     yield Unit(f"family-{SLOW}-longer-0", SLOW, "moco-v2", 0, 2 * SHORT)
     for method in METHODS:
         yield Unit(f"method-{method}-0", SPACE, method, 0, SHORT)
+    yield Unit("strong-0", SPACE, "simclr", 0, LONG, strong=True)
     yield Unit("tutor-0", "basic-32[max]", "moco-v2", 0, LONG)
     yield Unit("external-0", SPACE, "distil", 0)
 
@@ -115,6 +120,7 @@ def options_of(unit: Unit, data: Path, keep: Path, device: str) -> TrainOptions:
         amp="fp32" if unit.space in IN_FP32 and device != "cuda" else "auto",
         tensorboard=False,
         **{name: value for name, value in ours.items() if name in known},
+        **(STRONG if unit.strong else {}),
     )
 
 
