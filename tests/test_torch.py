@@ -45,7 +45,7 @@ def test_from_profile_to_engine(tmp_path: Path, precision: str) -> None:
         runtime="torch",
         precision=precision,
         threads=1,
-        budget_minutes=0.1,
+        budget_minutes=0.2,
         evidence=10,
         heldout=0,
         out=tmp_path,
