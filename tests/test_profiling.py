@@ -30,8 +30,6 @@ from hwsearch.profiling.split import FEWEST_EVIDENCE, Ends, decided, networks_wi
 from hwsearch.spaces import get_space
 
 SPACE = get_space("bottleneck-32")
-
-
 SHIPS = ("classifier:10", "camera:48")
 
 
@@ -52,9 +50,8 @@ def options(out: Path, seconds: float = 3.0) -> ProfileOptions:
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = profile(options(tmp_path_factory.mktemp("tables")))
-    table = Table.read(path)
-    long_ago = replace(table.header, date="2020-02-02T20:20:20+00:00")
-    replace(table, header=long_ago).write()
+    header = replace(Table.read(path).header, date="2020-02-02T20:20:20+00:00")
+    replace(Table.read(path), header=header).write()
     return path
 
 

@@ -30,12 +30,12 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
     Raises:
         HwsearchError: If there is no such teacher.
     """
-    if text == BY_RANK:
-        return teacher_by_rank(students)
     models = students.space.models if isinstance(students.space, Catalogue) else {}
     path = Path(text).expanduser()
     if text and models and supernet is not None:
         raise HwsearchError("--checkpoint and --teacher are two teachers", fix="Give one of them")
+    if text == BY_RANK:
+        return teacher_by_rank(students)
     if text in models:
         return Teacher(students, students.space.subnet(**{DIM: text}))
     if path.suffix == ".onnx" and path.is_file():
