@@ -15,7 +15,9 @@ that have a row are not run again. The judges:
 
 The teacher is the supernet's largest network; in units that end in -rank it is the network, of 64
 and the largest, whose features of the images have the highest effective rank. That was found to
-help on rsscn7 and flowers, which are left out where sets are pooled for it.
+help on rsscn7 and flowers, which are left out where sets are pooled for it. Units that end in
+-others have one more control, the mean rank of the networks by labels of those sets of other
+families that were judged so far.
 
 The reduced form trains a supernet on scikit-learn's digits first and judges a few networks, in
 minutes on two cores; it is always run. Without --data it only prints what the journal holds.
@@ -23,12 +25,12 @@ minutes on two cores; it is always run. Without --data it only prints what the j
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from correlation_plan import LISTED, RANK, Unit, plan
 from correlation_pooled import pool
 from rows import add_row, open_results
 
@@ -36,33 +38,11 @@ from hwsearch.checkpoint import load_run
 from hwsearch.correlation.analysis import MEAN
 from hwsearch.correlation.options import CorrelateOptions, Ranked
 from hwsearch.correlation.run import correlate
-from hwsearch.correlation.show import finding_row
+from hwsearch.correlation.show import CSV, finding_row
 from hwsearch.distance.kinds import Task
-from hwsearch.evaluate.judges import JudgeName
 from hwsearch.train import TrainOptions, train
 
 DIGITS = "sklearn:digits"
-FAMILIES = {
-    "cifar10": "objects",
-    "tiny_imagenet": "objects",
-    "pacs_photo": "styles",
-    "pacs_sketch": "styles",
-    "rsscn7": "land from above",
-    "gtsrb": "signs",
-    "flowers": "flowers",
-    "fashion_mnist": "28 pixels",
-    "omniglot": "28 pixels",
-    "pneumonia": "28 pixels",
-}
-"""Labelled sets, and what makes them one family: those of a family are no independent evidence."""
-
-DENSE: dict[str, Task] = {"bccd": "detection", "camvid": "segmentation"}
-FOREIGN = {"28 pixels": "rsscn7"}
-"""A set of another family for the control of foreign images; mnist where nothing else is named."""
-
-DEVELOPMENT = ("rsscn7", "flowers")
-"""Sets that were looked at while the teacher by rank was made."""
-
 LIMIT = 5000
 """Most labelled images of a set: more of them take hours and tell little more."""
 
@@ -72,75 +52,6 @@ OTHER: dict[Task, Ranked] = {
     "segmentation": "projection",
 }
 """The distance of the other kind of task, a control for awareness of the task."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One study.
-
-    Attributes:
-        name: Unique; a row is known by it.
-        run: The supernet.
-        data: Labelled images.
-        images: Unlabelled images of the same domain.
-        foreign: Unlabelled images of another one.
-        task: What the labels are.
-        judge: Who says how good a network is.
-        bins: Bins of latency.
-        per_bin: Networks in each.
-        family: What other sets it belongs to.
-        teacher: What networks are compared with, if not the largest one.
-        development: Whether the set was looked at while that was made.
-    """
-
-    name: str
-    run: Path
-    data: str
-    images: str
-    foreign: str
-    task: Task
-    judge: JudgeName
-    bins: int
-    per_bin: int
-    family: str
-    teacher: str = ""
-    development: bool = False
-
-
-def plan(data: Path, runs: list[Path]) -> Iterator[Unit]:
-    """Yields all units, each with either teacher."""
-    for unit in _with_the_largest(data, runs):
-        yield unit
-        looked_at = any(f"-{name}-" in unit.name for name in DEVELOPMENT)
-        yield replace(unit, name=f"{unit.name}-rank", teacher="rank", development=looked_at)
-
-
-def _with_the_largest(data: Path, runs: list[Path]) -> Iterator[Unit]:
-    """Yields the units whose teacher is the largest network, the cheap judges first."""
-    for run in runs:
-        for name in FAMILIES:
-            yield _classes(data, run, name, "linear", (3, 100))
-        for name, task in DENSE.items():
-            images = str(data / name / "images")
-            labels, foreign = str(data / name), _shards(data, "rsscn7", "train")
-            unit = f"{run.name}-{name}-head"
-            yield Unit(unit, run, labels, images, foreign, task, "head", 3, 60, name)
-        for judge in ("alone", "finetune"):
-            for name in ("rsscn7", "flowers", "gtsrb", "pacs_photo"):
-                yield _classes(data, run, name, judge, (1, 30))
-
-
-def _classes(data: Path, run: Path, name: str, judge: JudgeName, size: tuple[int, int]) -> Unit:
-    family = FAMILIES[name]
-    every, unlabelled = _shards(data, name, "t*"), _shards(data, name, "train")
-    foreign = _shards(data, FOREIGN.get(family, "mnist"), "train")
-    unit = f"{run.name}-{name}-{judge}"
-    task: Task = "classification"
-    return Unit(unit, run, every, unlabelled, foreign, task, judge, *size, family)
-
-
-def _shards(data: Path, name: str, part: str) -> str:
-    return str(data / name / f"{part}-*.tar.gz")
 
 
 def reduced(keep: Path, device: str) -> Unit:
@@ -173,6 +84,10 @@ def reduced(keep: Path, device: str) -> Unit:
 
 def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
     """Runs one study to its end and returns its row."""
+    studies = keep / "studies"
+    others = [name for name in unit.others if (studies / name / CSV).exists()]
+    if unit.others and not others:
+        raise SystemExit(f"{unit.name} comes after one of {', '.join(unit.others)}")
     options = CorrelateOptions(
         checkpoint=unit.run,
         table=table,
@@ -189,7 +104,8 @@ def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
         teacher=unit.teacher,
         distances=(*CorrelateOptions.distances, OTHER[unit.task]),
         device="cuda" if device == "cuda" else "cpu",
-        out=keep / "studies" / unit.name.removesuffix("-rank"),  # what is known is not asked again
+        others=tuple(studies / name for name in others),
+        out=studies / unit.name.removesuffix(RANK).removesuffix(LISTED),  # nothing is asked twice
     )
     findings = [finding_row(finding) for finding in correlate(options)]
     header = load_run(unit.run).header
@@ -200,6 +116,7 @@ def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
         "judge": unit.judge,
         "teacher": unit.teacher,
         "development": unit.development,
+        "others": others,
         "bins": unit.bins,
         "per_bin": unit.per_bin,
         "space": header.space,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hwsearch.correlation.analysis import MEAN
+from hwsearch.correlation.study import OTHERS
 
 ABOUT = ("task", "judge", "teacher")
 DRAWS = 10_000
@@ -40,6 +41,8 @@ def _findings(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 about = {name: row.get(name, "") for name in ("name", "family", *ABOUT)}
                 # The images of a control have a fingerprint in its name; it is one control.
                 ranking = "foreign" if one["distance"].startswith("foreign") else one["distance"]
+                if row.get("others") and ranking != OTHERS:
+                    continue  # its other rankings are in the row without
                 figures = ("rho", "ceiling", "ahead", "regret")
                 numbers = {name: float(one[name] or "nan") for name in figures}
                 yield about | {"measure": one["measure"], "ranking": ranking} | numbers
