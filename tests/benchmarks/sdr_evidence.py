@@ -7,7 +7,8 @@ DIR has a folder for each of `SOURCES`, whose images train, and of `TASKS`, whos
 train-*.tar.gz; --reduced takes sklearn:digits for both and a few minutes. Each unit trains one run
 by the code of `hwsearch train`, or judges all runs of a seed on one task, and leaves one row in
 results/sdr_evidence.jsonl; units that have a row are not run again. All runs of a seed but
-"equal" go on from the same whole network, for as many steps:
+"equal" go on from the same whole network, for as many steps, by MoCo v2: SimSiam, which the paper
+takes, hardly beats random weights after as few (see supernet_evidence.py):
 
     paths       16 leaves, each on its cluster
     shuffled    the same on images dealt to the leaves at random, routed alike
@@ -17,8 +18,8 @@ results/sdr_evidence.jsonl; units that have a row are not run again. All runs of
     equal       one network of a leaf's shape from the start, on all images, for the steps of both
     target      the whole network on the task's own images, for a leaf's share of the steps
     cluster     the whole network on the images of the task's leaf, for that share
-    half        the whole network from the start on each half of the tree and on all images, in
-                equal epochs and in equal steps
+    half        the whole network from the start on each half of the tree, and on all images in as
+                many steps; "whole" has all images in as many epochs
 
 Whatever chooses by labels chooses by one half of the images and is told by the other. Without
 --data or --reduced the script only prints what the journal holds: gains over the unified network
@@ -82,6 +83,7 @@ def trained(options: TrainOptions) -> dict[str, Any]:
     log = pd.read_json(options.out / "metrics.jsonl", lines=True)
     steps = int(log["step"].iloc[-1])
     return {
+        "method": options.method,
         "steps": steps,
         "images_seen": steps * options.batch,
         "embedding_std": float(log["embedding_std"].tail(10).mean()),
