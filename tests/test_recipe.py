@@ -14,9 +14,10 @@ from hwsearch.errors import HwsearchError
 from hwsearch.kinds import total_macs
 from hwsearch.nn.supernet import recompute_activations
 from hwsearch.selfsup.base import Views
+from hwsearch.selfsup.settings import DEFAULTS, LED_METHODS
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
-from hwsearch.train import train
+from hwsearch.train import TrainOptions, train
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import default_lr, make_optimiser
 from hwsearch.train.passes import Passes, PassSettings
@@ -57,6 +58,34 @@ def test_pieces_of_a_batch_add_up_to_the_whole_without_batch_norms():
 def test_every_method_takes_pieces(name):
     found = gradients(make_method(TINY, name), TINY, accumulate=2)[1]
     assert all(np.isfinite(list(found.losses.values())))
+
+
+@pytest.mark.parametrize("name", LED_METHODS)
+def test_targets_of_its_own_shape_change_all_networks_but_the_largest(name):
+    changes = {"queue": 0} if "queue" in DEFAULTS[name] else {}
+
+    def losses(role: str, **settings: object) -> float:
+        method = make_method(TINY, name, **changes)
+        return gradients(method, TINY, role, **settings)[1].losses[role]
+
+    assert losses("max", own_target=True) == losses("max")
+    assert losses("min", own_target=True) != losses("min")
+    both = gradients(make_method(TINY, name, **changes), TINY, "max min", own_target=True)[1]
+    assert both.losses["min"] == pytest.approx(losses("min", own_target=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "simclr", "queue": None}, "--own-target means nothing to method 'simclr'"),
+        ({"queue": None}, "--own-target has no use for a queue"),
+        ({"teacher": "timm:resnet18"}, "--own-target and --teacher do not go together"),
+    ],
+)
+def test_targets_of_its_own_shape_are_refused_where_they_mean_nothing(changes, words, tmp_path):
+    given = {"method": "moco-v2", "queue": 0, "own_target": True} | changes
+    with pytest.raises(HwsearchError, match=words):
+        TrainOptions(data="sklearn:digits", space="bottleneck-32", out=tmp_path, **given)
 
 
 def test_followers_of_the_maximum_leave_it_alone():

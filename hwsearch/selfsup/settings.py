@@ -92,6 +92,9 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
 }
 """What each method takes, as its paper has it; a queue's size is the largest, for many images."""
 
+LED_METHODS = ("moco-v2", "densecl", "ressl", "byol", "simsiam")
+"""Methods in which one network gives the targets of others: the largest, or each its own."""
+
 PATH_METHODS = ("simsiam", "byol", "moco-v2")
 """Methods that can train paths of a supernet in turn; see `specialised.Specialised`."""
 

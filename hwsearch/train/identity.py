@@ -27,7 +27,7 @@ RECIPE = (
     *("jitter", "jitter_hue", "grey", "blur"),
 )
 """Options that decide the result of any run, beside those resolved and those of the method."""
-_OF_TRAIN = ("random_subnets", "sampling", "loss_weights", "follow_max")
+_OF_TRAIN = ("random_subnets", "sampling", "loss_weights", "follow_max", "own_target")
 
 
 def header_of(

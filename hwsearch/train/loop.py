@@ -210,5 +210,7 @@ def _step_settings(options: TrainOptions, header: Header, start: Start | None) -
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
-        passes=PassSettings(options.loss_weights, options.follow_max, options.accumulate),
+        passes=PassSettings(
+            options.loss_weights, options.follow_max, options.accumulate, options.own_target
+        ),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from hwsearch.errors import HwsearchError
-from hwsearch.selfsup.settings import PATH_METHODS, Distil
+from hwsearch.selfsup.settings import DEFAULTS, LED_METHODS, PATH_METHODS, Distil
 from hwsearch.space import Uniform
 from hwsearch.train.recipe import RunOptions, check_above_zero, check_least
 
@@ -20,6 +20,9 @@ class TrainOptions(RunOptions):
     follow_max: float = 0.0
     """Weight of a further loss: how far a network's projections are from the largest one's, which
     get no gradient from it."""
+    own_target: bool = False
+    """Take each network's targets from a teacher of its own shape instead of the largest, which
+    costs one more forward pass a network; keys of a queue would be of others, so with --queue 0."""
     random_subnets: int = 1
     """Networks drawn at random in a step, beside the largest and the smallest."""
     sampling: Uniform = "choices"
@@ -59,6 +62,7 @@ class TrainOptions(RunOptions):
         check_least(self, 0, "random_subnets", "follow_max", "follow_start")
         check_above_zero(self, "distil_weight")
         self._check_teacher()
+        self._check_own_target()
         self._check_paths()
 
     def _check_teacher(self) -> None:
@@ -74,6 +78,23 @@ class TrainOptions(RunOptions):
         if self.distil_weight and self.method == "distil":
             raise HwsearchError(
                 "--distil-weight means nothing to method 'distil'", fix="Leave it out"
+            )
+
+    def _check_own_target(self) -> None:
+        if not self.own_target:
+            return
+        if self.method not in LED_METHODS:
+            raise HwsearchError(
+                f"--own-target means nothing to method '{self.method}'",
+                fix=f"Leave it out, or use --method {' or '.join(LED_METHODS)}",
+            )
+        if self.teacher is not None or self.clusters is not None:
+            flag = "teacher" if self.clusters is None else "clusters"
+            raise HwsearchError(f"--own-target and --{flag} do not go together", fix="Drop one")
+        if "queue" in DEFAULTS[self.method] and self.queue != 0:
+            raise HwsearchError(
+                "--own-target has no use for a queue, whose keys are of other networks",
+                fix="Add --queue 0",
             )
 
     def _check_paths(self) -> None:

@@ -34,11 +34,13 @@ class PassSettings:
         loss_weights: "equal", or "macs": in proportion to a network's multiply-accumulates.
         follow_max: Weight of the distance to the maximum's projections.
         accumulate: Pieces that a batch passes in, one after the other.
+        own_target: Whether the teacher takes each network's own shape, not the largest one's.
     """
 
     loss_weights: LossWeights = "equal"
     follow_max: float = 0.0
     accumulate: int = 1
+    own_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Passes:
         self._settings, self._hardware, self._scale = settings, hardware, scale
 
     def run(self, views: Views, networks: Sequence[tuple[str, Subnet]]) -> PassResult:
-        """Computes targets once, then every network's gradients; takes means over all processes.
+        """Computes targets, then every network's gradients; takes means over all processes.
 
         Args:
             views: This process's images.
@@ -87,15 +89,21 @@ class Passes:
         """
         batch, pieces = len(views.indices_B), self._settings.accumulate
         with self._hardware.autocast():
-            targets = self._method.targets(views, dict(networks).get(PATH))
+            targets = self._targets(views, networks)
         weights = self._weights([subnet for _, subnet in networks])
         size, found = batch // pieces, []
         for start in range(0, batch, size):
             rows = slice(start, start + size)
-            part = (rows_of(views, rows, batch), rows_of(targets, rows, batch))
-            found.append(self._run_part(*part, networks, weights))
+            its = [rows_of(one, rows, batch) for one in targets]
+            found.append(self._run_part(rows_of(views, rows, batch), its, networks, weights))
         average([p.grad for p in self._method.parameters() if p.grad is not None])
         return self._result([role for role, _ in networks], torch.stack(found).mean(0))
+
+    def _targets(self, views: Views, networks: Sequence[tuple[str, Subnet]]) -> list[object]:
+        """Returns what each network is compared with."""
+        if self._settings.own_target:
+            return [self._method.targets(views, subnet) for _, subnet in networks]
+        return [self._method.targets(views, dict(networks).get(PATH))] * len(networks)
 
     def _weights(self, subnets: Sequence[Subnet]) -> list[float]:
         """Returns a weight for each loss; their mean is 1."""
@@ -107,15 +115,15 @@ class Passes:
     def _run_part(
         self,
         views: Views,
-        targets: object,
+        targets: Sequence[object],
         networks: Sequence[tuple[str, Subnet]],
         weights: Sequence[float],
     ) -> Tensor:
         """Returns loss, spread and what it costs not to follow, of each pass, [P, 3]."""
         numbers, followed_BD = [], None
-        for (_, subnet), weight in zip(networks, weights, strict=True):
+        for (_, subnet), target, weight in zip(networks, targets, weights, strict=True):
             with self._hardware.autocast():
-                output = self._method(views, targets, subnet)
+                output = self._method(views, target, subnet)
             loss, distance = output["loss"], output["loss"].new_zeros(())
             if self._method.has_lesson:
                 loss, distance = loss - output["lesson"], output["lesson"]

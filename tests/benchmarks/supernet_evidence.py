@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import judges
-import own_teacher  # registers its method
 import pandas as pd
 from rows import add_row, open_results
 
@@ -61,6 +60,7 @@ class Unit:
         seed: Of weights, order, augmentation and random networks.
         epochs: Passes over the images.
         strong: Whether it trains by `STRONG`.
+        own_target: Whether teachers have the shape of the network that learns from them.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Unit:
     seed: int
     epochs: int = EPOCHS
     strong: bool = False
+    own_target: bool = False
 
 
 def plan() -> Iterator[Unit]:
@@ -77,7 +78,7 @@ def plan() -> Iterator[Unit]:
         yield Unit(f"random-{name}", name, "", 0)
     for seed in SEEDS:
         yield Unit(f"teacher-max-{seed}", SPACE, "moco-v2", seed)
-        yield Unit(f"teacher-own-{seed}", SPACE, own_teacher.NAME, seed)
+        yield Unit(f"teacher-own-{seed}", SPACE, "moco-v2", seed, own_target=True)
     for size, network in networks_of(get_space(SPACE)).items():
         yield Unit(f"alone-{size}-0", f"{SPACE}[{network}]", "moco-v2", 0)
     for name in (SPACE, *FAMILIES):
@@ -119,6 +120,7 @@ def options_of(unit: Unit, data: Path, keep: Path, device: str) -> TrainOptions:
         device=device,
         amp="fp32" if unit.space in IN_FP32 and device != "cuda" else "auto",
         tensorboard=False,
+        own_target=unit.own_target,
         **{name: value for name, value in ours.items() if name in known},
         **(STRONG if unit.strong else {}),
     )
