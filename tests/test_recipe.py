@@ -17,7 +17,7 @@ from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.settings import DEFAULTS, LED_METHODS
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
-from hwsearch.train import TrainOptions, train
+from hwsearch.train import TrainOptions, hardware, train
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.optimisers import default_lr, make_optimiser
 from hwsearch.train.passes import Passes, PassSettings
@@ -200,6 +200,17 @@ def test_a_recipe_is_part_of_what_resuming_checks(options):
     other = dataclasses.replace(options, resume=True, follow_max=0.0, accumulate=1)
     with pytest.raises(HwsearchError, match=r"accumulate: 2, now 1; follow_max: 0\.5, now 0"):
         train(other)
+
+
+@pytest.mark.parametrize(("space", "amp"), [("bottleneck-32", "bf16"), ("inverted-32", "fp32")])
+def test_depthwise_convolutions_are_not_trained_in_bf16_by_itself(
+    space, amp, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(hardware, "fingerprint", lambda: {"isa": "avx2 avx512_bf16"})
+    options = TrainOptions(data="sklearn:digits", space=space, out=tmp_path, device="cpu")
+    assert hardware.choose_hardware(options).amp == amp
+    asked = dataclasses.replace(options, amp="bf16")
+    assert hardware.choose_hardware(asked).amp == "bf16"
 
 
 def test_a_method_starts_from_the_learning_rate_of_its_paper():

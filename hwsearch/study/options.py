@@ -113,7 +113,8 @@ class StudyOptions:
     """Where networks are trained and probed; auto takes a GPU if there is one."""
 
     amp: Amp = "auto"
-    """Precision of the arithmetic; auto is bf16 where the hardware has it, else fp32."""
+    """Precision of the arithmetic for all networks; auto is what hwsearch train takes for the first
+    of them."""
 
     cache_mb: int = TrainOptions.cache_mb
     """Images that fit into so many megabytes are held in memory by each process."""
