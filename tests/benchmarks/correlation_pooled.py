@@ -9,16 +9,16 @@ import pandas as pd
 from hwsearch.correlation.analysis import MEAN
 from hwsearch.correlation.study import OTHERS
 
-ABOUT = ("task", "judge", "teacher")
+ABOUT = ("trained", "task", "judge", "teacher")
 DRAWS = 10_000
 FEWEST_FAMILIES = 2
 """Below which there is nothing to draw families from."""
 
 
 def pool(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Returns one row for each task, judge, teacher, measure and ranking, from rows of all units.
+    """Returns one row for each training, task, judge, teacher, measure and ranking, from all rows.
 
-    Sets that were looked at while a teacher was made are left out with that teacher. A study's
+    Supernets that were trained alike with other seeds count as studies of one family of sets. Sets that were looked at while a teacher was made are left out with that teacher. A study's
     figure is the mean over its bins. Studies of a family are averaged, then families; the 95 %
     intervals draw families and, in each, studies.
     """
@@ -38,7 +38,8 @@ def _findings(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             continue
         for one in row["findings"]:
             if one["where"] == MEAN:
-                about = {name: row.get(name, "") for name in ("name", "family", *ABOUT)}
+                about = {name: row.get(name, "") for name in ("name", "family", *ABOUT[1:])}
+                about["trained"] = f"{row['method']}, {row['steps']} steps"
                 # The images of a control have a fingerprint in its name; it is one control.
                 ranking = "foreign" if one["distance"].startswith("foreign") else one["distance"]
                 if row.get("others") and ranking != OTHERS:
