@@ -18,9 +18,10 @@ FEWEST_FAMILIES = 2
 def pool(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Returns one row for each training, task, judge, teacher, measure and ranking, from all rows.
 
-    Supernets that were trained alike with other seeds count as studies of one family of sets. Sets that were looked at while a teacher was made are left out with that teacher. A study's
-    figure is the mean over its bins. Studies of a family are averaged, then families; the 95 %
-    intervals draw families and, in each, studies.
+    Supernets that were trained alike with other seeds count as studies of one family of sets. Sets
+    that were looked at while a teacher was made are left out with that teacher. A study's figure is
+    the mean over its bins. Studies of a family are averaged, then families; the 95 % intervals draw
+    families and, in each, studies.
     """
     found = pd.DataFrame(_findings(rows))
     lines = []
