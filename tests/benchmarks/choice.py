@@ -1,0 +1,129 @@
+"""What each way to choose a network loses to the best one within a limit, over many tasks.
+
+    python tests/benchmarks/choice.py --data SETS --run RUN --keep FOLDER
+    python tests/benchmarks/choice.py --data sklearn:digits --keep FOLDER
+
+SETS holds a folder a set with train-*.tar.gz and test-*.tar.gz; RUN is the --out folder of hwsearch
+train. One hwsearch choose on ten sets, which goes on where it was stopped, leaves one row in
+results/choice.jsonl: the regret and the rank correlation of each selector within three limits of
+latency, as means over sets with 95 % intervals over sets and images, and its regret on each set.
+The sets are not those that the supernet was trained on. With --paths and --clusters routed
+sub-networks are among what is chosen, with --learned networks of their own.
+
+The reduced form trains a supernet on scikit-learn's digits first and asks about these alone, in
+minutes on two cores. Without --data it only prints what the journal holds.
+"""
+
+import argparse
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from correlation import reduced
+from rows import add_row, open_results
+
+from hwsearch.checkpoint import load_run
+from hwsearch.choice.answers import MEAN, Answer
+from hwsearch.choice.run import ChooseOptions, choose
+from hwsearch.correlation.analysis import Interval
+
+DIGITS = "sklearn:digits"
+TASKS = (
+    *("fashion_mnist", "flowers", "gtsrb", "mnist", "omniglot"),
+    *("pacs_photo", "pacs_sketch", "pneumonia", "rsscn7", "tiny_imagenet"),
+)
+
+
+def options_of(given: argparse.Namespace) -> ChooseOptions:
+    """Returns what is asked."""
+    tasks = tuple(f"{name}={Path(given.data) / name / 't*-*.tar.gz'}" for name in TASKS)
+    run = given.run
+    if given.data == DIGITS:
+        tasks, run = (f"digits={DIGITS}",), reduced(given.keep, given.device).run
+    return ChooseOptions(
+        checkpoint=run,
+        tasks=tasks,
+        tables=(given.table,),
+        out=given.keep / "choice",
+        networks=given.networks,
+        teacher="rank",
+        paths=given.paths,
+        clusters=given.clusters,
+        learned=tuple(given.learned),
+        limit=1500,
+        device=given.device,
+    )
+
+
+def row_of(options: ChooseOptions, found: tuple[Answer, ...], name: str) -> dict[str, Any]:
+    """Returns means over sets, and the regret on each of them."""
+    header = load_run(options.checkpoint).header
+    return {
+        "name": name,
+        "method": header.method,
+        "steps": header.step,
+        "networks": options.networks,
+        "tasks": [task.name for task in options.named_tasks],
+        "means": [_told(one) for one in found if one.task == MEAN],
+        "regret in points": [
+            [one.selector, round(one.budget_ms, 4), one.task, round(100 * one.accuracy.value, 2)]
+            for one in found
+            if one.task != MEAN
+        ],
+    }
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    return {
+        "selector": answer.selector,
+        "labels": answer.labels,
+        "budget_ms": round(answer.budget_ms, 4),
+        "within": answer.within,
+        "regret_points": _numbers(answer.accuracy, 100),
+        "regret_nats": _numbers(answer.log_loss, 1),
+        "rho": _numbers(answer.rho, 1),
+    }
+
+
+def _numbers(interval: Interval, scale: float) -> list[float] | None:
+    """Returns the value and both ends; a random choice has no rank correlation."""
+    if isnan(interval.value):
+        return None
+    return [round(scale * x, 4) for x in (interval.value, interval.low, interval.high)]
+
+
+def report(rows: list[dict[str, Any]]) -> None:
+    """Prints the means of every row."""
+    for row in rows:
+        print(f"\n{row['name']}: {row['method']}, {row['steps']} steps; {len(row['tasks'])} sets")
+        print(pd.DataFrame(row["means"]).to_string(index=False))
+
+
+def main() -> None:
+    """Runs the study, or only reports."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", help=f"folder of image sets, or {DIGITS} for the reduced form")
+    parser.add_argument("--run", type=Path, help="trained supernet")
+    parser.add_argument("--paths", type=Path, help="run of hwsearch train --clusters")
+    parser.add_argument("--clusters", type=Path, help="its tree")
+    parser.add_argument("--learned", type=Path, nargs="*", default=[], help="runs of one network")
+    parser.add_argument("--table", default="amd-epyc-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
+    parser.add_argument("--networks", type=int, default=60, help="drawn from the supernet")
+    parser.add_argument("--keep", type=Path, default=Path("choice"), help="folder for answers")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    given = parser.parse_args()
+    with open_results("choice") as journal:
+        if given.data:
+            options = options_of(given)
+            name = DIGITS if given.data == DIGITS else f"{given.run.name}, {given.networks}"
+            found = choose(options)
+            if name not in {row["name"] for row in journal}:
+                add_row(journal, row_of(options, found, name))
+        report(list(journal))
+
+
+if __name__ == "__main__":
+    main()
