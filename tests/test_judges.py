@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from runs import write_images
+from scipy.special import log_softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from tiny_space import TINY
@@ -22,6 +23,7 @@ from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.linear import linear_head
 from hwsearch.evaluate.neighbours import NeighbourHead
 from hwsearch.evaluate.remembered import unpack
+from hwsearch.evaluate.temperature import tempered
 from hwsearch.evaluate.training import Recipe
 from hwsearch.evaluate.verdict import ClassVerdict, bootstrap_weights
 from hwsearch.selfsup.settings import MethodSettings
@@ -121,6 +123,21 @@ def test_training_learns(students, images):
     settings = JudgeSettings(folds=2, recipe=recipe)
     judge = open_judges(("finetune",), students, images, settings)["finetune"]
     assert judge(TINY.minimum, 0).score("accuracy") > 0.4
+
+
+def test_a_temperature_mends_what_is_too_sure_of_itself_by_other_images_alone():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(5, size=600)
+    logits = 2 * rng.normal(size=(600, 5)) + 4 * np.eye(5)[labels]  # Bayes' own
+    honest, sure = (ClassVerdict.of(tempered(logits * k, labels), labels) for k in (1, 8))
+    plain = ClassVerdict.of(log_softmax(logits, axis=1), labels)
+    assert sure.score("log_loss") == pytest.approx(honest.score("log_loss"), rel=1e-3)
+    assert honest.score("log_loss") == pytest.approx(plain.score("log_loss"), rel=0.02)
+    assert (sure.correct_N == plain.correct_N).all()
+    changed = np.where(np.arange(600) == 7, (labels + 1) % 5, labels)
+    differs = (tempered(logits, labels) != tempered(logits, changed)).any(axis=1)
+    assert not differs[7]
+    assert differs.any()
 
 
 def test_what_cannot_be_judged_is_refused(students, images, tmp_path):

@@ -12,6 +12,7 @@ from hwsearch.data.images import normalise
 from hwsearch.distance import SupernetStudents
 from hwsearch.distance.controls.fresh import fresh_network
 from hwsearch.evaluate.labelled import LabelledImages
+from hwsearch.evaluate.temperature import tempered
 from hwsearch.evaluate.training import Recipe, train_with_labels
 from hwsearch.evaluate.verdict import ClassVerdict
 from hwsearch.nn import StaticNet, calibrate
@@ -50,17 +51,21 @@ class WholeNetwork:
     recipe: Recipe
 
     def __call__(self, subnet: Subnet, seed: int) -> ClassVerdict:
-        """Judges a network; the seed chooses folds, order, views and random weights."""
+        """Judges a network; the seed chooses folds, order, views and random weights.
+
+        Probabilities are those after temperature scaling, fold by fold.
+        """
         labels = self.images.labels
         folds = self.images.folds(self.folds, seed)
         told_NC = np.empty((len(labels), len(self.images.classes)))
         for fold in range(self.folds):
             asked = folds == fold
-            told_NC[asked] = self._tell(subnet, ~asked, asked, seed * self.folds + fold)
+            logits_NC = self._tell(subnet, ~asked, asked, seed * self.folds + fold)
+            told_NC[asked] = tempered(logits_NC, labels[asked])
         return ClassVerdict.of(told_NC, labels)
 
     def _tell(self, subnet: Subnet, known: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
-        """Trains on known images and tells the classes of the ones asked for, float64[N, C]."""
+        """Trains on known images and returns logits of the ones asked for, float64[N, C]."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = self.start(subnet, seed)
@@ -76,10 +81,10 @@ class WholeNetwork:
         train_with_labels(
             net.requires_grad_(True), head, loss, learn, recipe=self.recipe, seed=seed
         )
-        return self._log_probabilities(net, head, learn, tell)
+        return self._logits(net, head, learn, tell)
 
     @torch.inference_mode()
-    def _log_probabilities(
+    def _logits(
         self, net: StaticNet, head: nn.Linear, learned: Tensor, asked: Tensor
     ) -> np.ndarray:
         """Tells images by a trained network, its batch norms calibrated on what it learned from."""
@@ -87,4 +92,4 @@ class WholeNetwork:
         calibrate(net, (normalise(chunk.to(device)) for chunk in learned.split(_BATCH)))
         chunks = (normalise(chunk.to(device)) for chunk in asked.split(_BATCH))
         logits = torch.cat([head(net(x_BCHW).embedding) for x_BCHW in chunks])
-        return F.log_softmax(logits.double(), dim=1).cpu().numpy()
+        return logits.double().cpu().numpy()
