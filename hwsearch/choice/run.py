@@ -42,7 +42,8 @@ def choose(options: ChooseOptions) -> tuple[Answer, ...]:
         told, conditions, networks, options.judge, draws=options.draws, seed=options.seed
     )
     show_answers(found)
-    title = f"{len(networks.names)} networks, {len(told)} tasks, judged by {options.judge}"
+    tasks = f"{len(told)} task{'s' * (len(told) > 1)}"
+    title = f"{len(networks.names)} networks, {tasks}, judged by {options.judge}"
     files = [write_answers(found, options.out), draw_answers(found, title, options.out)]
     if can_draw_page():
         write_atomic(options.out / PAGE, choice_page(found, title))
