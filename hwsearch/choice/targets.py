@@ -85,5 +85,5 @@ def _latency(tables: Sequence[Table], pool: Pool) -> np.ndarray:
 
 
 def _name(table: Table) -> str:
-    rest = f"batch {table.batch}, {table.threads} threads"
+    rest = f"batch {table.batch}, {table.threads} thread{'s' * (table.threads > 1)}"
     return f"{table.device}, {table.runtime} {table.precision}, {rest}"
