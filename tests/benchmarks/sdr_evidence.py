@@ -57,7 +57,7 @@ from hwsearch.routing.route import RouteOptions, rank
 from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions, train
 
-FOLDS, NEIGHBOURS, DRAWS, LIMIT = 5, 5, 100, 2000
+FOLDS, NEIGHBOURS, DRAWS, LIMIT = 5, 5, 100, 1000
 
 
 def plan(study: Study) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
