@@ -13,6 +13,9 @@ from hwsearch.progress import console, say
 from hwsearch.search.front import write_rows
 
 CSV = "correlation.csv"
+BLUNT = 0.5
+"""Ceiling below which labelled images hardly order the networks of a bin themselves."""
+
 _INTERVALS = ("rho", "ceiling", "partial", "regret", "ahead")
 
 
@@ -81,6 +84,11 @@ def _show_ceiling(findings: Sequence[Finding]) -> None:
     each = "; ".join(f"{where}: {_words(ceiling)}" for where, ceiling in said.items())
     name = _dashed(findings[0].measure)
     say(f"Noise ceiling of ρ with {name} (halves of the images, √ of Spearman–Brown): {each}")
+    if not said[MEAN].value >= BLUNT:
+        say(
+            f"By {name} these images hardly tell networks of equal latency apart, whatever ranks "
+            "them: judge on more of them, or see the other measures"
+        )
 
 
 def _cells(finding: Finding) -> tuple[str, ...]:
