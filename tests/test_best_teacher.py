@@ -24,26 +24,31 @@ from hwsearch.spaces.precisions import FULL, precision_of, with_precisions
 __all__ = ["made"]
 
 
-def test_no_network_that_was_looked_at_has_a_higher_rank(made: Path, capsys) -> None:
+def test_no_network_that_was_looked_at_has_a_higher_rank(made, tmp_path, capsys) -> None:
     images = load_target("sklearn:digits", 32, limit=16)
     space = with_precisions(SPACE, ["int8"])
     students = SupernetStudents(load_run(made / "run"), images, space=space)
     rank, looked_at = Spectrum(students).rank, []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Spectrum, "rank", lambda self, one: looked_at.append(one) or rank(one))
-        teacher = teacher_by_rank(students, drawn=6)
+        teacher = teacher_by_rank(students, tmp_path, drawn=6)
+        ranked = len(looked_at)
+        assert teacher_by_rank(students, tmp_path, drawn=6) == teacher
+        assert len(looked_at) == ranked  # what is known is not asked again
     assert 4 <= len(looked_at) == len(set(looked_at)) <= 7
     assert looked_at[0] == space.maximum
     assert {precision_of(space, subnet) for subnet in looked_at} == {FULL}
     assert rank(teacher.subnet) == max(map(rank, looked_at))
     assert f"The teacher is {teacher.subnet}" in capsys.readouterr().out
-    assert teacher_by_rank(students, drawn=6) == teacher
+    teacher_by_rank(students, tmp_path / "elsewhere", drawn=6)
+    (kept,), (again,) = (sorted(one.glob("ranks-*")) for one in (tmp_path, tmp_path / "elsewhere"))
+    assert kept.read_bytes() == again.read_bytes()
 
 
 def test_a_search_finds_its_teacher_once_and_names_it(made, tmp_path, monkeypatch) -> None:
     fixed = "depth3=2,stem=16"
     out = search(options(made, tmp_path / "out", teacher="rank", fixed=fixed, evaluations=8))
-    monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", lambda _: pytest.fail("again"))
+    monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", lambda *_: pytest.fail("again"))
     opened = open_search(out)
     assert opened.options.teacher == str(opened.teacher.subnet)
     assert (opened.teacher.subnet["depth3"], opened.teacher.subnet["stem"]) == (2, 16)

@@ -182,9 +182,10 @@ def _open(
     seed: int,
     teacher_text: str = "",
 ) -> tuple[str, Judge]:
-    teacher = find_teacher(teacher_text, students, students)
+    cache = folder / "teacher"
+    teacher = find_teacher(teacher_text, students, students, cache)
     kind = choose_kind(asked, "classification", students, teacher)
-    return kind, open_judge(kind, students, teacher, cache=folder / "teacher", seed=seed)
+    return kind, open_judge(kind, students, teacher, cache=cache, seed=seed)
 
 
 def _shares(options: ChooseOptions, task: NamedTask, pool: Pool, folder: Path) -> np.ndarray:

@@ -158,10 +158,10 @@ def _open_ranking(
     asked: Any,  # noqa: ANN401
     teacher_text: str = "",
 ) -> tuple[str, Judge]:
-    teacher = find_teacher(teacher_text, students, students)
+    cache = options.out / "teacher"
+    teacher = find_teacher(teacher_text, students, students, cache)
     kind = choose_kind(asked, options.task, students, teacher)
     stages = _stages(options, kind, students)
-    cache = options.out / "teacher"
     name = " ".join(map(str, (kind, *stages, *(("to", teacher_text) if teacher_text else ()))))
     return name, open_judge(kind, students, teacher, stages=stages, cache=cache, seed=options.seed)
 

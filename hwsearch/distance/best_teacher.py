@@ -5,13 +5,16 @@ are behind shallow, wide ones, and what is close to it is behind, too. The effec
 features of the target images (RankMe, arXiv 2210.02885) tells which networks are ahead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from hwsearch.distance.controls.spectrum import Spectrum
-from hwsearch.distance.students import Students
+from hwsearch.distance.students import Students, hash_of_parts
 from hwsearch.distance.teacher import Teacher
+from hwsearch.journal import Journal
 from hwsearch.progress import say, track
 from hwsearch.space import Subnet
 from hwsearch.spaces.precisions import FULL, in_precision, network_of
@@ -19,22 +22,29 @@ from hwsearch.spaces.precisions import FULL, in_precision, network_of
 BY_RANK = "rank"
 """What names this teacher."""
 
+KIND = "ranks"
+
 DRAWN = 64
 """Networks drawn beside the largest one."""
 
 
-def teacher_by_rank(students: Students, *, drawn: int = DRAWN, seed: int = 0) -> Teacher:
+def teacher_by_rank(
+    students: Students, folder: Path, *, drawn: int = DRAWN, seed: int = 0
+) -> Teacher:
     """Returns the network whose features of the target images have the highest effective rank.
 
     Args:
         students: The networks.
+        folder: Keeps every rank, so that what was stopped goes on.
         drawn: How many of them are looked at beside the largest one; fewer in a small space.
         seed: Of which ones.
+
+    Raises:
+        HwsearchError: If features are not finite, or the folder cannot be written.
     """
-    rank = Spectrum(students).rank
     candidates = list(_candidates(students, drawn, seed))
     ranks: dict[Subnet, float] = {}
-    with track("find the teacher", len(candidates)) as advance:
+    with track("find the teacher", len(candidates)) as advance, _kept(students, folder) as rank:
         for subnet in candidates:
             ranks[subnet] = rank(subnet)
             advance(note=f"rank {ranks[subnet]:.1f}")
@@ -46,6 +56,26 @@ def teacher_by_rank(students: Students, *, drawn: int = DRAWN, seed: int = 0) ->
         f"{above} others"
     )
     return Teacher(students, best)
+
+
+@contextmanager
+def _kept(students: Students, folder: Path) -> Iterator[Callable[[Subnet], float]]:
+    """Gives the ranks of these networks on these images, and journals those that are new."""
+    space, rank = students.space, Spectrum(students).rank
+    name = hash_of_parts(
+        students.fingerprint(space.maximum), students.images.fingerprint, students.place
+    )
+    path = folder / f"ranks-{name[:16]}.jsonl"
+    with Journal.open(path, KIND, {"space": space.name, "students": name}) as journal:
+        known = {space.subnet(**row["subnet"]): row["rank"] for row in journal.rows}
+
+        def told(subnet: Subnet) -> float:
+            if subnet not in known:
+                known[subnet] = rank(subnet)
+                journal.append({"subnet": subnet.as_dict(), "rank": known[subnet]})
+            return known[subnet]
+
+        yield told
 
 
 def _candidates(students: Students, drawn: int, seed: int) -> Iterator[Subnet]:

@@ -152,7 +152,7 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
             f"--checkpoint must be given to search space '{space.name}'",
             fix=f"Name the --out folder of hwsearch train --space {tables[0].space}",
         )
-    teacher = find_teacher(options.teacher, students, supernet)
+    teacher = find_teacher(options.teacher, students, supernet, options.out / "teacher")
     kind = choose_kind(options.distance, options.task, students, teacher)
     if options.teacher == BY_RANK:  # whoever opens the search again need not find it again
         options = replace(options, teacher=str(teacher.subnet))

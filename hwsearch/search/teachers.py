@@ -17,7 +17,9 @@ from hwsearch.spaces.catalogue import DIM, Catalogue
 from hwsearch.spaces.timm import SCHEME
 
 
-def find_teacher(text: str, students: Students, supernet: SupernetStudents | None) -> Teacher:
+def find_teacher(
+    text: str, students: Students, supernet: SupernetStudents | None, folder: Path
+) -> Teacher:
     """Finds the teacher that a user means.
 
     Args:
@@ -26,6 +28,7 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
             largest network of the supernet.
         students: The networks that are searched.
         supernet: The networks of --checkpoint, if it was given.
+        folder: Keeps what was found on the way.
 
     Raises:
         HwsearchError: If there is no such teacher.
@@ -35,7 +38,7 @@ def find_teacher(text: str, students: Students, supernet: SupernetStudents | Non
     if text and models and supernet is not None:
         raise HwsearchError("--checkpoint and --teacher are two teachers", fix="Give one of them")
     if text == BY_RANK:
-        return teacher_by_rank(students)
+        return teacher_by_rank(students, folder)
     if text in models:
         return Teacher(students, students.space.subnet(**{DIM: text}))
     if path.suffix == ".onnx" and path.is_file():

@@ -6,7 +6,7 @@ Both were made to compare training runs of one network; between networks they fo
 import numpy as np
 import torch
 
-from hwsearch.distance.students import Students
+from hwsearch.distance.students import Students, check_finite
 from hwsearch.selfsup.losses import effective_rank
 from hwsearch.space import Subnet
 
@@ -26,12 +26,25 @@ class Spectrum:
         self._students = students
 
     def rank(self, subnet: Subnet) -> float:
-        """Returns the effective rank (RankMe, arXiv 2210.02885), higher is better."""
-        return float(effective_rank(torch.from_numpy(self._students.embeddings(subnet))))
+        """Returns the effective rank (RankMe, arXiv 2210.02885), higher is better.
+
+        Raises:
+            HwsearchError: If features are not finite.
+        """
+        return float(effective_rank(torch.from_numpy(self._embeddings(subnet))))
 
     def decay_off_one(self, subnet: Subnet) -> float:
-        """Returns |α - 1| (alpha-ReQ, NeurIPS 2022), lower is better."""
-        return abs(decay(self._students.embeddings(subnet)) - 1)
+        """Returns |α - 1| (alpha-ReQ, NeurIPS 2022), lower is better.
+
+        Raises:
+            HwsearchError: If features are not finite.
+        """
+        return abs(decay(self._embeddings(subnet)) - 1)
+
+    def _embeddings(self, subnet: Subnet) -> np.ndarray:
+        embeddings_NE = self._students.embeddings(subnet)
+        check_finite(embeddings_NE, str(subnet))
+        return embeddings_NE
 
 
 def decay(embeddings_NE: np.ndarray) -> float:
