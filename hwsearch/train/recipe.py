@@ -111,8 +111,7 @@ class RunOptions:
     """Where to train; auto takes a GPU if there is one."""
     amp: Amp = "auto"
     """Precision of the arithmetic; auto is bf16 where the hardware has it, but fp32 for depthwise
-    convolutions on CPUs. For narrow transformers fp32 is faster there, too: vit-32 takes .8 of the
-    time."""
+    convolutions on CPUs. For narrow transformers such as vit-32 fp32 is faster there, too."""
     channels_last: bool = True
     """Hold images with their channels together, which is faster on most hardware."""
     checkpoint_activations: bool = False

@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 from correlation import reduced
 from rows import add_row, open_results
+from study import SOURCE, TASKS
 
 from hwsearch.checkpoint import load_run
 from hwsearch.choice.answers import MEAN, Answer
@@ -29,15 +30,13 @@ from hwsearch.choice.run import ChooseOptions, choose
 from hwsearch.correlation.analysis import Interval
 
 DIGITS = "sklearn:digits"
-TASKS = (
-    *("fashion_mnist", "flowers", "gtsrb", "mnist", "omniglot"),
-    *("pacs_photo", "pacs_sketch", "pneumonia", "rsscn7", "tiny_imagenet"),
-)
+UNSEEN = tuple(name for name in TASKS if name != SOURCE)
+"""Sets that supernets of the benchmarks are not trained on."""
 
 
 def options_of(given: argparse.Namespace) -> ChooseOptions:
     """Returns what is asked."""
-    tasks = tuple(f"{name}={Path(given.data) / name / 't*-*.tar.gz'}" for name in TASKS)
+    tasks = tuple(f"{name}={Path(given.data) / name / 't*-*.tar.gz'}" for name in UNSEEN)
     run = given.run
     if given.data == DIGITS:
         tasks, run = (f"digits={DIGITS}",), reduced(given.keep, given.device).run
@@ -46,7 +45,7 @@ def options_of(given: argparse.Namespace) -> ChooseOptions:
         tasks=tasks,
         tables=(given.table,),
         out=given.keep / "choice",
-        networks=given.networks,
+        networks=given.networks or (16 if given.data == DIGITS else 48),
         teacher="rank",
         paths=given.paths,
         clusters=given.clusters,
@@ -111,14 +110,14 @@ def main() -> None:
     parser.add_argument("--clusters", type=Path, help="its tree")
     parser.add_argument("--learned", type=Path, nargs="*", default=[], help="runs of one network")
     parser.add_argument("--table", default="amd-epyc-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
-    parser.add_argument("--networks", type=int, default=60, help="drawn from the supernet")
+    parser.add_argument("--networks", type=int, help="drawn from the supernet (48; 16 of digits)")
     parser.add_argument("--keep", type=Path, default=Path("choice"), help="folder for answers")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     given = parser.parse_args()
     with open_results("choice") as journal:
         if given.data:
             options = options_of(given)
-            name = DIGITS if given.data == DIGITS else f"{given.run.name}, {given.networks}"
+            name = DIGITS if given.data == DIGITS else f"{given.run.name}, {options.networks}"
             found = choose(options)
             if name not in {row["name"] for row in journal}:
                 add_row(journal, row_of(options, found, name))
