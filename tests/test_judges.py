@@ -138,6 +138,7 @@ def test_a_temperature_mends_what_is_too_sure_of_itself_by_other_images_alone():
     differs = (tempered(logits, labels) != tempered(logits, changed)).any(axis=1)
     assert not differs[7]
     assert differs.any()
+    assert tempered(logits[:1], labels[:1]) == pytest.approx(log_softmax(logits[:1], axis=1))
 
 
 def test_what_cannot_be_judged_is_refused(students, images, tmp_path):

@@ -24,10 +24,13 @@ def tempered(logits_NC: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: Their classes, int[N].
 
     Returns:
-        Logarithms of class probabilities, float64[N, C], which order classes as before.
+        Logarithms of class probabilities, float64[N, C], which order classes as before; those of
+        a single image, which no other one mends, as they are.
     """
     if not np.isfinite(logits_NC).all():
         return logits_NC  # which no verdict takes
+    if len(labels) == 1:
+        return log_softmax(logits_NC, axis=1)
     halves_N = permutation(len(labels)) % 2
     told_NC = np.empty(logits_NC.shape)
     for half in (0, 1):

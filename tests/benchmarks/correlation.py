@@ -82,13 +82,17 @@ def reduced(keep: Path, device: str) -> Unit:
     )
 
 
-def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
-    """Runs one study to its end and returns its row."""
+def options_of(unit: Unit, table: str, keep: Path, device: str) -> CorrelateOptions:
+    """Returns one study as hwsearch correlate takes it.
+
+    Raises:
+        SystemExit: If it needs others and none of them is finished.
+    """
     studies = keep / "studies"
     others = [name for name in unit.others if (studies / name / CSV).exists()]
     if unit.others and not others:
         raise SystemExit(f"{unit.name} comes after one of {', '.join(unit.others)}")
-    options = CorrelateOptions(
+    return CorrelateOptions(
         checkpoint=unit.run,
         table=table,
         images=unit.images,
@@ -107,7 +111,17 @@ def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
         others=tuple(studies / name for name in others),
         out=studies / unit.name.removesuffix(RANK).removesuffix(LISTED),  # nothing is asked twice
     )
+
+
+def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
+    """Runs one study to its end and returns its row."""
+    options = options_of(unit, table, keep, device)
     findings = [finding_row(finding) for finding in correlate(options)]
+    return describe(unit) | {"others": [one.name for one in options.others], "findings": findings}
+
+
+def describe(unit: Unit) -> dict[str, Any]:
+    """Returns what a row says of its study and supernet."""
     header = load_run(unit.run).header
     return {
         "name": unit.name,
@@ -116,14 +130,12 @@ def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:
         "judge": unit.judge,
         "teacher": unit.teacher,
         "development": unit.development,
-        "others": others,
         "bins": unit.bins,
         "per_bin": unit.per_bin,
         "space": header.space,
         "method": header.method,
         "steps": header.step,
         "train_seed": header.recipe.get("seed"),
-        "findings": findings,
     }
 
 
