@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from msgspec.structs import replace
 
@@ -33,6 +34,7 @@ from hwsearch.deploy.verify import check_distance, check_parity
 from hwsearch.device import fingerprint
 from hwsearch.distance import CatalogueStudents, TargetImages
 from hwsearch.distance.base import DeliveredDistance
+from hwsearch.distance.kinds import Compared
 from hwsearch.errors import HwsearchError
 from hwsearch.export.append import append_graph
 from hwsearch.export.precision import converter_versions, in_precision
@@ -60,7 +62,7 @@ def engine_distance(inputs: SearchInputs) -> DeliveredDistance:
         f"what an engine gives cannot be judged by '{inputs.distance_name}', which this search has "
         "instead of a distance",
         where=inputs.options.out,
-        fix="Deliver from a search with --distance auto, projection, relation, queue or dense",
+        fix=f"Deliver from a search with --distance auto, {', '.join(get_args(Compared))}",
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.spectrum import Spectrum
 from hwsearch.distance.students import Students, hash_of_parts
 from hwsearch.distance.teacher import Teacher
@@ -19,8 +20,11 @@ from hwsearch.progress import say, track
 from hwsearch.space import Subnet
 from hwsearch.spaces.precisions import FULL, in_precision, network_of
 
-BY_RANK = "rank"
-"""What names this teacher."""
+BY_RANK, COMMITTEE = "rank", "committee"
+"""What names this teacher, and several such networks as one."""
+
+MEMBERS = 8
+"""Networks in a committee; one alone can be far from all others by chance."""
 
 KIND = "ranks"
 
@@ -42,13 +46,8 @@ def teacher_by_rank(
     Raises:
         HwsearchError: If features are not finite, or the folder cannot be written.
     """
-    candidates = list(_candidates(students, drawn, seed))
-    ranks: dict[Subnet, float] = {}
-    with track("find the teacher", len(candidates)) as advance, _kept(students, folder) as rank:
-        for subnet in candidates:
-            ranks[subnet] = rank(subnet)
-            advance(note=f"rank {ranks[subnet]:.1f}")
-    best, largest = max(candidates, key=ranks.__getitem__), candidates[0]
+    ranks = _ranks(students, folder, drawn, seed)
+    best, largest = max(ranks, key=ranks.__getitem__), next(iter(ranks))
     above = sum(value > ranks[largest] for value in ranks.values())
     say(
         f"The teacher is {best}: of {len(ranks)} networks its features have the highest effective "
@@ -56,6 +55,40 @@ def teacher_by_rank(
         f"{above} others"
     )
     return Teacher(students, best)
+
+
+def committee_by_rank(
+    students: Students, folder: Path, *, drawn: int = DRAWN, seed: int = 0
+) -> Teacher:
+    """Returns the `MEMBERS` networks of highest effective rank as one teacher.
+
+    Args:
+        students: The networks.
+        folder: Keeps every rank, so that what was stopped goes on.
+        drawn: How many of them are looked at beside the largest one; fewer in a small space.
+        seed: Of which ones.
+
+    Raises:
+        HwsearchError: If features are not finite, or the folder cannot be written.
+    """
+    ranks = _ranks(students, folder, drawn, seed)
+    members = sorted(ranks, key=ranks.__getitem__, reverse=True)[:MEMBERS]
+    say(
+        f"The teacher is a committee of {len(members)}: of {len(ranks)} networks their features "
+        f"have the highest effective ranks, {ranks[members[-1]]:.1f} to {ranks[members[0]]:.1f}"
+    )
+    return Teacher(Committee(students, members), students.space.maximum)
+
+
+def _ranks(students: Students, folder: Path, drawn: int, seed: int) -> dict[Subnet, float]:
+    """Returns the effective rank of the features of the largest network, then of others."""
+    candidates = list(_candidates(students, drawn, seed))
+    ranks: dict[Subnet, float] = {}
+    with track("find the teacher", len(candidates)) as advance, _kept(students, folder) as rank:
+        for subnet in candidates:
+            ranks[subnet] = rank(subnet)
+            advance(note=f"rank {ranks[subnet]:.1f}")
+    return ranks
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from hwsearch.distance.base import Judge
+from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.fresh import with_random_weights
 from hwsearch.distance.controls.naswot import Naswot
 from hwsearch.distance.controls.score import Falling, Score
@@ -21,7 +22,7 @@ from hwsearch.errors import HwsearchError
 Task = Literal["classification", "detection", "segmentation"]
 """What an engine is for."""
 
-Compared = Literal["projection", "relation", "queue", "dense"]
+Compared = Literal["projection", "relation", "regression", "queue", "dense"]
 """Distances to a teacher."""
 
 Control = Literal[
@@ -67,6 +68,8 @@ def choose_kind(
         return asked
     if task != "classification":
         return "dense"
+    if isinstance(teacher.students, Committee):
+        return "regression"
     # Heads were trained towards the largest network: beside another one, relations tell more.
     space = students.space
     largest = teacher.subnet == space.canonical(space.maximum)
@@ -119,7 +122,7 @@ def open_judge(
     match kind:
         case "dense":
             return DenseDistance(_seen(students), teacher, stages, cache=cache)
-        case "projection" | "relation" | "queue":
+        case "projection" | "relation" | "regression" | "queue":
             return TeacherDistance(kind, students, teacher, cache=cache)
         case "rankme":
             return Falling(Spectrum(students).rank, students.space.maximum)

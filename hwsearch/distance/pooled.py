@@ -14,12 +14,13 @@ from torch import Tensor
 from hwsearch.distance.base import DeliveredDistance, Outputs, one_thread
 from hwsearch.distance.projection import Projection
 from hwsearch.distance.queue import QueueRelation
+from hwsearch.distance.regression import Regression
 from hwsearch.distance.relation import Relation
 from hwsearch.distance.students import SeenStudents, Students, SupernetStudents
 from hwsearch.distance.teacher import Teacher
 from hwsearch.space import Subnet
 
-PooledKind = Literal["projection", "relation", "queue"]
+PooledKind = Literal["projection", "relation", "regression", "queue"]
 
 
 class Description(Protocol):
@@ -44,9 +45,10 @@ class TeacherDistance(DeliveredDistance):
     """Distance of networks to a teacher by their pooled features, without any adapter to train.
 
     Args:
-        kind: "projection", "relation" or "queue".
+        kind: "projection", "relation", "regression" or "queue".
         students: The networks.
-        teacher: What they are compared with; one of the same students unless for "relation".
+        teacher: What they are compared with; one of the same students unless for
+            "relation" and "regression".
         cache: Folder that keeps the teacher's features, or None to keep none.
     """
 
@@ -112,5 +114,7 @@ class TeacherDistance(DeliveredDistance):
 def _description(kind: PooledKind, students: Students) -> Description:
     if kind == "relation":
         return Relation()
+    if kind == "regression":
+        return Regression()
     assert isinstance(students, SupernetStudents)
     return Projection(students) if kind == "projection" else QueueRelation(students)

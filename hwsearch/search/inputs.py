@@ -19,7 +19,7 @@ from hwsearch.distance import (
     load_target,
     open_judge,
 )
-from hwsearch.distance.best_teacher import BY_RANK
+from hwsearch.distance.best_teacher import BY_RANK, COMMITTEE
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
 from hwsearch.journal import differing_fields, read_journal, sha256_of
@@ -29,7 +29,7 @@ from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import FILE, KIND, Target, label_of, match_table
 from hwsearch.search.limits import DeviceLimits, Limit, read_limits
 from hwsearch.search.options import CONFIG, SearchOptions, read_options
-from hwsearch.search.teachers import find_teacher
+from hwsearch.search.teachers import find_teacher, name_of
 from hwsearch.shipped import Shipped
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
@@ -154,8 +154,8 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
         )
     teacher = find_teacher(options.teacher, students, supernet, options.out / "teacher")
     kind = choose_kind(options.distance, options.task, students, teacher)
-    if options.teacher == BY_RANK:  # whoever opens the search again need not find it again
-        options = replace(options, teacher=str(teacher.subnet))
+    if options.teacher in (BY_RANK, COMMITTEE):  # whoever opens the search need not find it again
+        options = replace(options, teacher=name_of(teacher))
     options = replace(options, stages=choose_stages(options.stages, kind, options.task, students))
     return SearchInputs(_absolute(options, tables), tables, students, teacher, kind)
 

@@ -37,16 +37,18 @@ class SearchOptions:
 
     teacher: str = ""
     """What networks should be close to, instead of the checkpoint's largest network: rank, the one
-    whose features of the images have the highest effective rank, of the largest and 64 others; any
-    other network (stem=16,depth1=1,…) or model of what is searched; the path of an ONNX file,
-    timm:NAME=FILE, or a .py file as train's."""
+    whose features of the images have the highest effective rank, of the largest and 64 others;
+    committee, the eight of highest rank as one; any other network (stem=16,depth1=1,…) or model of
+    what is searched, or several with + between them; the path of an ONNX file, timm:NAME=FILE, or a
+    .py file as train's."""
 
     distance: Literal["auto", DistanceKind] = "auto"
     """What is compared: trained projections; how similar the images are to each other (relation),
-    which fits networks of any origin; which keys of the training's queue an image is like; or how
-    places in the image relate (dense). auto takes dense for detection and segmentation, otherwise
-    projections where there are some. The other names are controls, such as parameters or naswot:
-    what a distance must beat."""
+    which fits networks of any origin; how much of the teacher's features is linear in those of the
+    network (regression); which keys of the training's queue an image is like; or how places in the
+    image relate (dense). auto takes dense for detection and segmentation, regression beside a
+    committee, otherwise projections where there are some. The other names are controls, such as
+    parameters or naswot: what a distance must beat."""
 
     task: Task = "classification"
     """What the engine is for; decides what the teacher distance compares."""

@@ -9,12 +9,21 @@ from hwsearch.distance import (
     SupernetStudents,
     Teacher,
 )
-from hwsearch.distance.best_teacher import BY_RANK, teacher_by_rank
+from hwsearch.distance.best_teacher import (
+    BY_RANK,
+    COMMITTEE,
+    committee_by_rank,
+    teacher_by_rank,
+)
+from hwsearch.distance.committee import Committee
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.space import ENDS
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import DIM, Catalogue
 from hwsearch.spaces.timm import SCHEME
+
+BESIDE = "+"
+"""Stands between the networks of a committee."""
 
 
 def find_teacher(
@@ -23,9 +32,10 @@ def find_teacher(
     """Finds the teacher that a user means.
 
     Args:
-        text: A network or model of what is searched, "rank" for the one of highest effective rank,
-            the path of an ONNX file, what `hwsearch train --teacher` takes, or nothing for the
-            largest network of the supernet.
+        text: A network or model of what is searched, several with + between them for a committee,
+            "rank" for the one of highest effective rank, "committee" for some of these, the path
+            of an ONNX file, what `hwsearch train --teacher` takes, or nothing for the largest
+            network of the supernet.
         students: The networks that are searched.
         supernet: The networks of --checkpoint, if it was given.
         folder: Keeps what was found on the way.
@@ -37,18 +47,18 @@ def find_teacher(
     path = Path(text).expanduser()
     if text and models and supernet is not None:
         raise HwsearchError("--checkpoint and --teacher are two teachers", fix="Give one of them")
-    if text == BY_RANK:
-        return teacher_by_rank(students, folder)
+    if text in (BY_RANK, COMMITTEE):
+        find = teacher_by_rank if text == BY_RANK else committee_by_rank
+        return find(students, folder)
     if text in models:
         return Teacher(students, students.space.subnet(**{DIM: text}))
     if path.suffix == ".onnx" and path.is_file():
         return _file(path.resolve(), students)
     if path.suffix == ".py" or text.startswith(SCHEME):
         return _module(text, students)
-    if "=" in text or text in ENDS:
-        subnet = students.space.canonical(students.space.parse(text))
-        students.space.encode(subnet)  # refuses what is off the grid, which no search would find
-        return Teacher(students, subnet)
+    named = text.split(BESIDE)
+    if all("=" in one or one in ENDS for one in named):
+        return _networks(named, students)
     if text and models:
         raise unknown_name("model of --teacher", text, tuple(models))
     if text:
@@ -56,7 +66,7 @@ def find_teacher(
             "--teacher names no ONNX file",
             where=text,
             fix="Give the path of an .onnx file, timm:NAME=FILE.safetensors, a .py file, a network "
-            f"such as max, or {BY_RANK}",
+            f"such as max, {BY_RANK} or {COMMITTEE}",
         )
     if supernet is None:
         raise HwsearchError(
@@ -64,6 +74,23 @@ def find_teacher(
             fix=f"Give --checkpoint, or a model with --teacher: {', '.join(models)}",
         )
     return Teacher(supernet, supernet.space.canonical(supernet.space.maximum))
+
+
+def name_of(teacher: Teacher) -> str:
+    """Names a teacher that is of what is searched, so that `find_teacher` finds it again."""
+    if isinstance(teacher.students, Committee):
+        return BESIDE.join(map(str, teacher.students.members))
+    return str(teacher.subnet)
+
+
+def _networks(named: list[str], students: Students) -> Teacher:
+    """Returns one network of what is searched, or several as a committee."""
+    subnets = [students.space.canonical(students.space.parse(one)) for one in named]
+    for subnet in subnets:
+        students.space.encode(subnet)  # refuses what is off the grid, which no search would find
+    if len(subnets) == 1:
+        return Teacher(students, subnets[0])
+    return Teacher(Committee(students, subnets), students.space.maximum)
 
 
 def _module(text: str, students: Students) -> Teacher:

@@ -15,9 +15,10 @@ that have a row are not run again. The judges:
 
 The teacher is the supernet's largest network; in units that end in -rank it is the network, of 64
 and the largest, whose features of the images have the highest effective rank. That was found to
-help on rsscn7 and flowers, which are left out where sets are pooled for it. Units that end in
--others have one more control, the mean rank of the networks by labels of those sets of other
-families that were judged so far.
+help on rsscn7 and flowers, which are left out where sets are pooled for it. In units that end in
+-committee it is the eight of these networks with the highest effective rank together, which was
+found on rsscn7. Units that end in -others have one more control, the mean rank of the networks by
+labels of those sets of other families that were judged so far.
 
 The reduced form trains a supernet on scikit-learn's digits first and judges a few networks, in
 minutes on two cores; it is always run. Without --data it only prints what the journal holds.
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from correlation_plan import LISTED, RANK, Unit, plan
+from correlation_plan import COMMITTEE, LISTED, RANK, Unit, plan
 from correlation_pooled import pool
 from rows import add_row, open_results
 
@@ -109,8 +110,13 @@ def options_of(unit: Unit, table: str, keep: Path, device: str) -> CorrelateOpti
         distances=(*CorrelateOptions.distances, OTHER[unit.task]),
         device="cuda" if device == "cuda" else "cpu",
         others=tuple(studies / name for name in others),
-        out=studies / unit.name.removesuffix(RANK).removesuffix(LISTED),  # nothing is asked twice
+        out=studies / _without_end(unit.name),  # nothing is asked twice
     )
+
+
+def _without_end(name: str) -> str:
+    ends = (RANK, COMMITTEE, LISTED)
+    return next((name.removesuffix(end) for end in ends if name.endswith(end)), name)
 
 
 def run(unit: Unit, table: str, keep: Path, device: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What correlation.py studies: sets of images, families that they belong to, and units of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,10 @@ FOREIGN = {"28 pixels": "rsscn7"}
 DEVELOPMENT = ("rsscn7", "flowers")
 """Sets that were looked at while the teacher by rank was made."""
 
-RANK, LISTED = "-rank", "-others"
+COMMITTEE_DEVELOPMENT = ("rsscn7",)
+"""The set that was looked at while the committee and the regression on it were made."""
+
+RANK, COMMITTEE, LISTED = "-rank", "-committee", "-others"
 """How units end that repeat another one with more to compare."""
 
 
@@ -68,11 +71,12 @@ class Unit:
 
 
 def plan(data: Path, runs: list[Path]) -> Iterator[Unit]:
-    """Yields all units, each with either teacher, then those that need others before them."""
+    """Yields all units, each with every teacher, then those that need others before them."""
     units = [*_with_the_largest(data, runs)]
-    by_rank = [*map(_by_rank, units)]
-    for pair in zip(units, by_rank, strict=True):
-        yield from pair
+    by_rank = [_taught(unit, RANK, DEVELOPMENT) for unit in units]
+    by_committee = [_taught(unit, COMMITTEE, COMMITTEE_DEVELOPMENT) for unit in units]
+    for each in zip(units, by_rank, by_committee, strict=True):
+        yield from each
     for unit, ranked in zip(units, by_rank, strict=True):
         if unit.judge == "linear":
             others = tuple(
@@ -83,9 +87,9 @@ def plan(data: Path, runs: list[Path]) -> Iterator[Unit]:
             yield replace(ranked, name=f"{unit.name}{LISTED}", others=others)
 
 
-def _by_rank(unit: Unit) -> Unit:
-    looked_at = any(f"-{name}-" in unit.name for name in DEVELOPMENT)
-    return replace(unit, name=f"{unit.name}{RANK}", teacher="rank", development=looked_at)
+def _taught(unit: Unit, by: str, development: Sequence[str]) -> Unit:
+    looked_at = any(f"-{name}-" in unit.name for name in development)
+    return replace(unit, name=f"{unit.name}{by}", teacher=by[1:], development=looked_at)
 
 
 def _with_the_largest(data: Path, runs: list[Path]) -> Iterator[Unit]:

@@ -1,0 +1,96 @@
+"""A committee: several networks as one teacher, whose features stand side by side.
+
+What one network sees by chance, the others outvote; what they have in common is left.
+
+Shapes: B images of a batch, N all target images, C channels.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from hwsearch.distance.images import TargetImages
+from hwsearch.distance.students import SeenStudents, Students, hash_of_parts
+from hwsearch.errors import HwsearchError
+from hwsearch.nn.features import Features
+from hwsearch.nn.place import Place
+from hwsearch.space import Space, Subnet
+
+
+class Committee:
+    """One teacher of several networks, whatever subnet is asked for.
+
+    Args:
+        students: Where the networks come from.
+        members: Which of them; each counts alike.
+    """
+
+    def __init__(self, students: Students, members: Sequence[Subnet]) -> None:
+        self._students, self.members = students, tuple(members)
+
+    @property
+    def space(self) -> Space:
+        """The space of the members."""
+        return self._students.space
+
+    @property
+    def images(self) -> TargetImages:
+        """The images that all of them look at."""
+        return self._students.images
+
+    @property
+    def place(self) -> Place:
+        """Where they compute."""
+        return self._students.place
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Returns what names the weights and the members."""
+        return {**self._students.origin, "members": list(map(str, self.members))}
+
+    def fingerprint(self, subnet: Subnet) -> str:
+        """Names everything but the images that the features depend on."""
+        return hash_of_parts(*map(self._students.fingerprint, self.members))
+
+    @property
+    def levels(self) -> int:
+        """How many feature maps each member shows."""
+        return self._seen.levels
+
+    def observe(self, subnet: Subnet) -> Iterator[Features]:
+        """Yields the maps of all members batch by batch, channels side by side.
+
+        Each position of a member has length 1, so that all of them count alike.
+        """
+        for seen in zip(*map(self._seen.observe, self.members), strict=True):
+            stages = zip(*(features.levels for features in seen), strict=True)
+            levels = [torch.cat([F.normalize(map_BCHW) for map_BCHW in maps], 1) for maps in stages]
+            yield Features(tuple(levels), {})
+
+    def embeddings(self, subnet: Subnet) -> np.ndarray:
+        """Computes the principal components of the members' pooled features, float32[N, ≤ N].
+
+        Features are centred, and those of all members have one total variance. Distances that look
+        at angles or at what is linear are the same for components as for features.
+        """
+        beside = []
+        for member in self.members:
+            features_NE = self._students.embeddings(member).astype(np.float64)
+            features_NE -= features_NE.mean(0)
+            beside.append(features_NE / max(np.linalg.norm(features_NE), np.finfo("f8").tiny))
+        scores_ND, values_D, _ = np.linalg.svd(np.concatenate(beside, axis=1), full_matrices=False)
+        scale = np.sqrt(len(scores_ND) / len(self.members))
+        return (scores_ND * values_D * scale).astype(np.float32)
+
+    @property
+    def _seen(self) -> SeenStudents:
+        if isinstance(self._students, SeenStudents):
+            return self._students
+        raise HwsearchError(
+            "ready models show no feature maps, which a dense task compares",
+            where=self._students.space.name,
+            fix="Use --task classification, or search a supernet",
+        )

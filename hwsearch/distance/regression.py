@@ -1,0 +1,48 @@
+"""Classification without a head: how much of the teacher is linear in a network's features.
+
+A linear classifier on features learns what is linear in them. With no labels at hand, the features
+of a good teacher stand for all that a label might ask.
+
+Shapes: N target images, E pooled features, T features of the teacher.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SHRINKAGE = 0.01
+"""Ridge penalty, where each image's standardised features have a mean square of about 1."""
+
+
+class Regression:
+    """1 − R² of a ridge regression of the teacher's features on those of a network.
+
+    Each half of the images is predicted by what the other taught, so that width alone gains
+    nothing; the teacher itself is therefore near 0, not at it.
+    """
+
+    by_image = False
+
+    def describe(self, embeddings_NE: np.ndarray) -> Tensor:
+        """Returns pooled features, float64[N, E]."""
+        return torch.from_numpy(embeddings_NE.astype(np.float64))
+
+    def compare(self, student_NE: Tensor, teacher_NT: Tensor) -> Tensor:
+        """Returns the squared error of each image over the mean variance, [N]."""
+        x_NE = student_NE - student_NE.mean(0)
+        x_NE = x_NE / x_NE.square().mean(0).sqrt().clamp_min(1e-9)
+        gram_NN = x_NE @ x_NE.T / x_NE.shape[1]
+        first_N = torch.arange(len(x_NE)) % 2 == 0
+        error_N, variance_N = torch.empty(len(x_NE)).double(), torch.empty(len(x_NE)).double()
+        for known in (first_N, ~first_N):
+            mean_T = teacher_NT[known].mean(0)
+            penalty = SHRINKAGE * torch.eye(int(known.sum()), dtype=torch.float64)
+            weights_KT = torch.linalg.solve(
+                gram_NN[known][:, known] + penalty,
+                teacher_NT[known] - mean_T,
+            )
+            asked_AT = teacher_NT[~known] - mean_T
+            told_AT = gram_NN[~known][:, known] @ weights_KT
+            error_N[~known] = (asked_AT - told_AT).square().sum(1)
+            variance_N[~known] = asked_AT.square().sum(1)
+        return error_N / variance_N.mean().clamp_min(1e-30)
