@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from hwsearch.distance.dense import GRID
 from hwsearch.distance.images import TargetImages
 from hwsearch.distance.students import SeenStudents, Students, hash_of_parts
+from hwsearch.distance.teacher import to_grid
 from hwsearch.errors import HwsearchError
 from hwsearch.nn.features import Features
 from hwsearch.nn.place import Place
@@ -61,14 +64,13 @@ class Committee:
         return self._seen.levels
 
     def observe(self, subnet: Subnet) -> Iterator[Features]:
-        """Yields the maps of all members batch by batch, channels side by side.
+        """Yields the maps of all members batch by batch, at one grid, channels side by side.
 
         Each position of a member has length 1, so that all of them count alike.
         """
         for seen in zip(*map(self._seen.observe, self.members), strict=True):
             stages = zip(*(features.levels for features in seen), strict=True)
-            levels = [torch.cat([F.normalize(map_BCHW) for map_BCHW in maps], 1) for maps in stages]
-            yield Features(tuple(levels), {})
+            yield Features(tuple(map(_beside, stages)), {})
 
     def embeddings(self, subnet: Subnet) -> np.ndarray:
         """Computes the principal components of the members' pooled features, float32[N, ≤ N].
@@ -94,3 +96,9 @@ class Committee:
             where=self._students.space.name,
             fix="Use --task classification, or search a supernet",
         )
+
+
+def _beside(maps: Sequence[Tensor]) -> Tensor:
+    """Puts maps [B, C, H, W] of one stage side by side, [B, ΣC, G, G]."""
+    grid = min(GRID, max(map_BCHW.shape[-1] for map_BCHW in maps))
+    return torch.cat([F.normalize(to_grid(map_BCHW, grid)) for map_BCHW in maps], 1)

@@ -1,0 +1,109 @@
+"""A committee of networks as the teacher, and how much of it is linear in a network's features."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from searches import SPACE as SMALL
+from searches import made, options, write_checkpoint
+from test_distance import IMAGES, SPACE, make_run
+
+from hwsearch.checkpoint import load_run
+from hwsearch.distance import DenseDistance, SupernetStudents, Teacher, TeacherDistance
+from hwsearch.distance.best_teacher import committee_by_rank
+from hwsearch.distance.committee import Committee
+from hwsearch.distance.controls.spectrum import Spectrum
+from hwsearch.distance.regression import Regression
+from hwsearch.errors import HwsearchError
+from hwsearch.search.evaluations import Evaluations
+from hwsearch.search.front import read_front
+from hwsearch.search.inputs import open_search
+from hwsearch.search.run import search
+from hwsearch.search.teachers import find_teacher, name_of
+
+__all__ = ["made", "write_checkpoint"]
+
+SOME = [SPACE.minimum, SPACE.subnet(side=24), SPACE.subnet(width4=96), SPACE.maximum]
+
+
+@pytest.fixture(scope="module")
+def students() -> SupernetStudents:
+    return SupernetStudents(make_run(), IMAGES)
+
+
+def unexplained(student: np.ndarray, teacher: np.ndarray) -> float:
+    how = Regression()
+    return float(how.compare(how.describe(student), how.describe(teacher)).mean())
+
+
+def test_a_regression_knows_what_is_linear_and_gains_nothing_by_width_alone():
+    rng = np.random.default_rng(0)
+    teacher = rng.normal(size=(400, 8))
+    mixed = teacher @ rng.normal(size=(8, 20))
+    assert unexplained(mixed, teacher) < 0.01
+    assert unexplained(teacher, teacher) < 0.01
+    noise = rng.normal(size=(400, 200))
+    half = unexplained(teacher[:, :4], teacher)
+    assert 0.45 < half < 0.55
+    assert unexplained(np.hstack([teacher[:, :4], noise]), teacher) > half
+    assert unexplained(noise, teacher) > 1
+    channels = rng.permutation(20)
+    other = unexplained(3 * mixed[:, channels] + 5, 2 * teacher - 1)
+    assert other == pytest.approx(unexplained(mixed, teacher), rel=1e-6)
+    assert np.isfinite(unexplained(np.ones((400, 3)), teacher))
+
+
+def test_a_committee_of_one_is_that_network(students):
+    alone = Teacher(students, SPACE.minimum)
+    one = Teacher(Committee(students, [SPACE.minimum]), SPACE.maximum)
+    for kind in ("relation", "regression"):
+        expected, found = (TeacherDistance(kind, students, teacher) for teacher in (alone, one))
+        for subnet in SOME:
+            assert found(subnet) == pytest.approx(expected(subnet), rel=1e-4, abs=1e-6)
+    expected, found = (DenseDistance(students, teacher, (2, 4)) for teacher in (alone, one))
+    for subnet in SOME:
+        assert found(subnet) == pytest.approx(expected(subnet), rel=1e-4, abs=1e-6)
+
+
+def test_all_members_count_alike(students):
+    committee = Committee(students, SOME)
+    scores = torch.from_numpy(committee.embeddings(SPACE.maximum)).double()
+    each = [torch.from_numpy(students.embeddings(one)).double() for one in SOME]
+    each = [one - one.mean(0) for one in each]
+    grams = [one @ one.T * len(one) / one.square().sum() for one in each]
+    torch.testing.assert_close(scores @ scores.T, sum(grams) / len(grams), rtol=0, atol=1e-4)
+    maps = next(iter(committee.observe(SPACE.maximum))).levels
+    sides = [level.shape[-1] for level in next(iter(students.observe(SPACE.maximum))).levels]
+    assert [level.shape[-1] for level in maps] == [min(14, side) for side in sides]
+    torch.testing.assert_close(maps[0].square().sum(1), torch.full_like(maps[0][:, 0], len(SOME)))
+
+
+def test_a_committee_is_of_the_highest_ranks_and_is_found_again_by_name(made, tmp_path):
+    students = SupernetStudents(load_run(made / "run"), IMAGES)
+    teacher = committee_by_rank(students, tmp_path, drawn=12)
+    assert isinstance(teacher.students, Committee)
+    rank = Spectrum(students).rank
+    kept = {rank(one) for one in teacher.students.members}
+    assert len(kept) == 8
+    assert rank(SMALL.maximum) in kept or rank(SMALL.maximum) < min(kept)
+    again = find_teacher(name_of(teacher), students, students, tmp_path)
+    assert again.fingerprint == teacher.fingerprint
+    with pytest.raises(HwsearchError, match="width1=13 is off the grid"):
+        find_teacher("max+width1=13", students, students, tmp_path)
+
+
+def test_a_search_asks_a_committee_and_names_it(made, tmp_path, monkeypatch):
+    few = partial(committee_by_rank, drawn=9)
+    monkeypatch.setattr("hwsearch.search.teachers.committee_by_rank", few)
+    out = search(options(made, tmp_path / "out", teacher="committee", evaluations=8))
+    monkeypatch.setattr(
+        "hwsearch.search.teachers.committee_by_rank", lambda *_: pytest.fail("again")
+    )
+    opened = open_search(out)
+    assert opened.options.teacher.count("+") == 7
+    assert Evaluations.read(out).yardstick.distance == "regression"
+    judge = opened.distance()
+    front = read_front(out)
+    assert front
+    assert all(judge(point.subnet) == pytest.approx(point.distance) for point in front)
