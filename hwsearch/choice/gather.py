@@ -144,9 +144,9 @@ def _distances(
     students = pool.students(target, options)
     students.remembers = True
     opened = dict(_open(name, students, folder, options.seed) for name in options.selectors)
-    if options.teacher:
-        name, judge = _open("auto", students, folder, options.seed, options.teacher)
-        opened[f"{name} to {options.teacher}"] = judge
+    for teacher in options.teacher:
+        name, judge = _open("auto", students, folder, options.seed, teacher)
+        opened[f"{name} to {teacher}"] = judge
     header = {
         **pool.origin,
         "weights": options.weights,

@@ -62,9 +62,9 @@ class ChooseOptions:
     stand a random choice and, if there are several tasks, the networks that are best on the
     others."""
 
-    teacher: str = ""
-    """Another teacher than the checkpoint's largest network, as in hwsearch search --teacher: the
-    distance to it is one more selector."""
+    teacher: tuple[str, ...] = ()
+    """Other teachers than the checkpoint's largest network, as in hwsearch search --teacher: the
+    distance to each is one more selector."""
 
     paths: Path | None = None
     """Run of hwsearch train --clusters: its networks, routed with and without labels."""

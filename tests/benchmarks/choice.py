@@ -46,7 +46,7 @@ def options_of(given: argparse.Namespace) -> ChooseOptions:
         tables=(given.table,),
         out=given.keep / "choice",
         networks=given.networks or (16 if given.data == DIGITS else 48),
-        teacher="rank",
+        teacher=("rank", "committee"),
         paths=given.paths,
         clusters=given.clusters,
         learned=tuple(given.learned),
