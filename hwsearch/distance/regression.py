@@ -3,7 +3,7 @@
 A linear classifier on features learns what is linear in them. With no labels at hand, the features
 of a good teacher stand for all that a label might ask.
 
-Shapes: N target images, E pooled features, T features of the teacher.
+Shapes: N target images, K known ones and A asked about, E pooled features, T those of the teacher.
 """
 
 import numpy as np
@@ -36,13 +36,11 @@ class Regression:
         error_N, variance_N = torch.empty(len(x_NE)).double(), torch.empty(len(x_NE)).double()
         for known in (first_N, ~first_N):
             mean_T = teacher_NT[known].mean(0)
-            penalty = SHRINKAGE * torch.eye(int(known.sum()), dtype=torch.float64)
-            weights_KT = torch.linalg.solve(
-                gram_NN[known][:, known] + penalty,
-                teacher_NT[known] - mean_T,
-            )
+            penalty_KK = SHRINKAGE * torch.eye(int(known.sum()), dtype=torch.float64)
+            factor_KK = torch.linalg.cholesky(gram_NN[known][:, known] + penalty_KK)
+            weights_KA = torch.cholesky_solve(gram_NN[known][:, ~known], factor_KK)
             asked_AT = teacher_NT[~known] - mean_T
-            told_AT = gram_NN[~known][:, known] @ weights_KT
+            told_AT = weights_KA.T @ (teacher_NT[known] - mean_T)
             error_N[~known] = (asked_AT - told_AT).square().sum(1)
             variance_N[~known] = asked_AT.square().sum(1)
         return error_N / variance_N.mean().clamp_min(1e-30)

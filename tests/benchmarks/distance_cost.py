@@ -6,7 +6,8 @@ times, in turns, the distance of networks with random weights, and the two passe
 can do without: the extracted net over the scoring images, and in training mode over the calibration
 images, both from tensors that lie ready. A row of results/distance_cost.jsonl has the seconds of
 both and the ratio, median of the rounds, with its interval: processor seconds of one thread, which
-other work on the machine does not lengthen. The teacher is computed before.
+other work on the machine does not lengthen. The teacher is computed before; --teacher committee
+takes eight networks for one.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from hwsearch.distance import (
     load_target,
     open_judge,
 )
+from hwsearch.distance.best_teacher import MEMBERS
+from hwsearch.distance.committee import Committee
 from hwsearch.distance.images import BATCH
 from hwsearch.distance.kinds import Task
 from hwsearch.nn import StaticNet
@@ -57,10 +60,9 @@ def forward(net: StaticNet, inputs: list[Tensor]) -> None:
 
 
 def measure(
-    students: SupernetStudents, subnet: Subnet, task: Task, rounds: int
+    students: SupernetStudents, teacher: Teacher, subnet: Subnet, task: Task, rounds: int
 ) -> dict[str, object]:
     """Times one network."""
-    teacher = Teacher(students, students.space.maximum)
     kind: DistanceKind = choose_kind("auto", task, students, teacher)
     stages = choose_stages((), kind, task, students)
     side = students.space.input_side(subnet)
@@ -98,16 +100,23 @@ def main() -> None:
     parser.add_argument("--data", default="sklearn:digits", help="images")
     parser.add_argument("--images", type=int, default=512, help="most of them")
     parser.add_argument("--subnets", nargs="+", default=["min", "max"], help="which networks")
+    parser.add_argument("--teacher", default="largest", choices=("largest", "committee"))
     parser.add_argument("--rounds", type=int, default=7, help="repeats")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     space = get_space(arguments.space)
     images = load_target(arguments.data, space.input_shape[1], limit=arguments.images)
     students = SupernetStudents(random_run(space), images)
+    teacher = Teacher(students, space.maximum)
+    if arguments.teacher == "committee":
+        rng = np.random.default_rng(0)
+        members = [space.sample(rng) for _ in range(MEMBERS)]
+        teacher = Teacher(Committee(students, members), space.maximum)
     with open_results("distance_cost") as journal:
         for task, subnet in product(TASKS, map(space.parse, arguments.subnets)):
-            figures = measure(students, subnet, task, arguments.rounds)
-            row = {"space": space.name, "subnet": str(subnet), "task": task, **figures}
+            figures = measure(students, teacher, subnet, task, arguments.rounds)
+            row = {"space": space.name, "subnet": str(subnet), "task": task}
+            row |= {"teacher": arguments.teacher, **figures}
             say(str(row))
             add_row(journal, row)
 
