@@ -56,7 +56,8 @@ def test_every_judge_gives_a_finite_number_that_does_not_change(
     assert np.min(found) >= 0
     assert found[0] == found[1]
     assert found[0][0] != found[0][1]
-    if kind in get_args(Compared) or kind == "random-weights":
+    held_out = kind == "regression"  # what it says of an image, it learned from others
+    if not held_out and (kind in get_args(Compared) or kind == "random-weights"):
         assert judges[0](SPACE.maximum) == 0.0
 
 

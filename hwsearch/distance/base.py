@@ -36,7 +36,8 @@ class Estimate:
 
 
 class Distance(ABC):
-    """Distance of networks to a teacher, on unlabelled images; 0 is the teacher itself.
+    """Distance of networks to a teacher, on unlabelled images; 0 is the teacher itself, where no
+    half of the images judges what the other taught.
 
     Attributes:
         by_image: Whether the distance of one image does not depend on the others, so that the
