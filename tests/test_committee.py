@@ -11,7 +11,7 @@ from test_distance import IMAGES, SPACE, make_run
 
 from hwsearch.checkpoint import load_run
 from hwsearch.distance import DenseDistance, SupernetStudents, Teacher, TeacherDistance
-from hwsearch.distance.best_teacher import committee_by_rank
+from hwsearch.distance.best_teacher import teacher_by_rank
 from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.spectrum import Spectrum
 from hwsearch.distance.regression import Regression
@@ -81,7 +81,7 @@ def test_all_members_count_alike(students):
 
 def test_a_committee_is_of_the_highest_ranks_and_is_found_again_by_name(made, tmp_path):
     students = SupernetStudents(load_run(made / "run"), IMAGES)
-    teacher = committee_by_rank(students, tmp_path, drawn=12)
+    teacher = teacher_by_rank(students, tmp_path, 8, drawn=12)
     assert isinstance(teacher.students, Committee)
     rank = Spectrum(students).rank
     kept = {rank(one) for one in teacher.students.members}
@@ -94,12 +94,10 @@ def test_a_committee_is_of_the_highest_ranks_and_is_found_again_by_name(made, tm
 
 
 def test_a_search_asks_a_committee_and_names_it(made, tmp_path, monkeypatch):
-    few = partial(committee_by_rank, drawn=9)
-    monkeypatch.setattr("hwsearch.search.teachers.committee_by_rank", few)
+    few = partial(teacher_by_rank, drawn=9)
+    monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", few)
     out = search(options(made, tmp_path / "out", teacher="committee", evaluations=8))
-    monkeypatch.setattr(
-        "hwsearch.search.teachers.committee_by_rank", lambda *_: pytest.fail("again")
-    )
+    monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", lambda *_: pytest.fail("again"))
     opened = open_search(out)
     assert opened.options.teacher.count("+") == 7
     assert Evaluations.read(out).yardstick.distance == "regression"

@@ -20,11 +20,11 @@ from hwsearch.progress import say, track
 from hwsearch.space import Subnet
 from hwsearch.spaces.precisions import FULL, in_precision, network_of
 
-BY_RANK, COMMITTEE = "rank", "committee"
-"""What names this teacher, and several such networks as one."""
-
 MEMBERS = 8
 """Networks in a committee; one alone can be far from all others by chance."""
+
+BY_RANK = {"rank": 1, "committee": MEMBERS}
+"""What names such a teacher, and how many networks it has."""
 
 KIND = "ranks"
 
@@ -33,13 +33,14 @@ DRAWN = 64
 
 
 def teacher_by_rank(
-    students: Students, folder: Path, *, drawn: int = DRAWN, seed: int = 0
+    students: Students, folder: Path, members: int = 1, *, drawn: int = DRAWN, seed: int = 0
 ) -> Teacher:
-    """Returns the network whose features of the target images have the highest effective rank.
+    """Returns the networks whose features of the target images have the highest effective rank.
 
     Args:
         students: The networks.
         folder: Keeps every rank, so that what was stopped goes on.
+        members: How many are the teacher: one network, or several as a committee.
         drawn: How many of them are looked at beside the largest one; fewer in a small space.
         seed: Of which ones.
 
@@ -47,37 +48,18 @@ def teacher_by_rank(
         HwsearchError: If features are not finite, or the folder cannot be written.
     """
     ranks = _ranks(students, folder, drawn, seed)
-    best, largest = max(ranks, key=ranks.__getitem__), next(iter(ranks))
+    best = sorted(ranks, key=ranks.__getitem__, reverse=True)[:members]
+    largest = next(iter(ranks))
     above = sum(value > ranks[largest] for value in ranks.values())
+    who = best[0] if len(best) == 1 else f"a committee of {len(best)}"
     say(
-        f"The teacher is {best}: of {len(ranks)} networks its features have the highest effective "
-        f"rank, {ranks[best]:.1f}; those of the largest have {ranks[largest]:.1f}, less than "
-        f"{above} others"
+        f"The teacher is {who}: of {len(ranks)} networks with the highest effective rank of "
+        f"features, {ranks[best[-1]]:.1f} or more; those of the largest have "
+        f"{ranks[largest]:.1f}, less than {above} others"
     )
-    return Teacher(students, best)
-
-
-def committee_by_rank(
-    students: Students, folder: Path, *, drawn: int = DRAWN, seed: int = 0
-) -> Teacher:
-    """Returns the `MEMBERS` networks of highest effective rank as one teacher.
-
-    Args:
-        students: The networks.
-        folder: Keeps every rank, so that what was stopped goes on.
-        drawn: How many of them are looked at beside the largest one; fewer in a small space.
-        seed: Of which ones.
-
-    Raises:
-        HwsearchError: If features are not finite, or the folder cannot be written.
-    """
-    ranks = _ranks(students, folder, drawn, seed)
-    members = sorted(ranks, key=ranks.__getitem__, reverse=True)[:MEMBERS]
-    say(
-        f"The teacher is a committee of {len(members)}: of {len(ranks)} networks their features "
-        f"have the highest effective ranks, {ranks[members[-1]]:.1f} to {ranks[members[0]]:.1f}"
-    )
-    return Teacher(Committee(students, members), students.space.maximum)
+    if len(best) == 1:
+        return Teacher(students, best[0])
+    return Teacher(Committee(students, best), students.space.maximum)
 
 
 def _ranks(students: Students, folder: Path, drawn: int, seed: int) -> dict[Subnet, float]:

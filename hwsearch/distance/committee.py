@@ -15,9 +15,8 @@ from torch.nn import functional as F
 
 from hwsearch.distance.dense import GRID
 from hwsearch.distance.images import TargetImages
-from hwsearch.distance.students import SeenStudents, Students, hash_of_parts
+from hwsearch.distance.students import Students, hash_of_parts, seen_students
 from hwsearch.distance.teacher import to_grid
-from hwsearch.errors import HwsearchError
 from hwsearch.nn.features import Features
 from hwsearch.nn.place import Place
 from hwsearch.space import Space, Subnet
@@ -61,14 +60,14 @@ class Committee:
     @property
     def levels(self) -> int:
         """How many feature maps each member shows."""
-        return self._seen.levels
+        return seen_students(self._students).levels
 
     def observe(self, subnet: Subnet) -> Iterator[Features]:
         """Yields the maps of all members batch by batch, at one grid, channels side by side.
 
         Each position of a member has length 1, so that all of them count alike.
         """
-        for seen in zip(*map(self._seen.observe, self.members), strict=True):
+        for seen in zip(*map(seen_students(self._students).observe, self.members), strict=True):
             stages = zip(*(features.levels for features in seen), strict=True)
             yield Features(tuple(map(_beside, stages)), {})
 
@@ -86,16 +85,6 @@ class Committee:
         scores_ND, values_D, _ = np.linalg.svd(np.concatenate(beside, axis=1), full_matrices=False)
         scale = np.sqrt(len(scores_ND) / len(self.members))
         return (scores_ND * values_D * scale).astype(np.float32)
-
-    @property
-    def _seen(self) -> SeenStudents:
-        if isinstance(self._students, SeenStudents):
-            return self._students
-        raise HwsearchError(
-            "ready models show no feature maps, which a dense task compares",
-            where=self._students.space.name,
-            fix="Use --task classification, or search a supernet",
-        )
 
 
 def _beside(maps: Sequence[Tensor]) -> Tensor:

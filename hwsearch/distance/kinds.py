@@ -15,7 +15,7 @@ from hwsearch.distance.controls.synflow import SynFlow
 from hwsearch.distance.controls.zico import ZiCo
 from hwsearch.distance.dense import DenseDistance, default_stages
 from hwsearch.distance.pooled import TeacherDistance
-from hwsearch.distance.students import SeenStudents, Students, SupernetStudents
+from hwsearch.distance.students import Students, SupernetStudents, seen_students
 from hwsearch.distance.teacher import Teacher
 from hwsearch.errors import HwsearchError
 
@@ -86,7 +86,7 @@ def choose_stages(
     """
     dense = kind == "dense" or (kind == "random-weights" and task != "classification")
     if dense:
-        levels = _seen(students).levels
+        levels = seen_students(students).levels
         dense_task = "detection" if task == "classification" else task
         return given or default_stages(dense_task, levels)
     if given:
@@ -121,7 +121,7 @@ def open_judge(
     """
     match kind:
         case "dense":
-            return DenseDistance(_seen(students), teacher, stages, cache=cache)
+            return DenseDistance(seen_students(students), teacher, stages, cache=cache)
         case "projection" | "relation" | "regression" | "queue":
             return TeacherDistance(kind, students, teacher, cache=cache)
         case "rankme":
@@ -168,14 +168,4 @@ def _supernet(kind: Control, students: Students) -> SupernetStudents:
         f"--distance {kind} does not work for ready models",
         where=students.space.name,
         fix="Search a supernet, or use --distance relation, rankme, parameters, macs or random",
-    )
-
-
-def _seen(students: Students) -> SeenStudents:
-    if isinstance(students, SeenStudents):
-        return students
-    raise HwsearchError(
-        "ready models show no feature maps, which a dense task compares",
-        where=students.space.name,
-        fix="Use --task classification, or search a supernet",
     )

@@ -74,6 +74,21 @@ class SeenStudents(Students, Protocol):
         ...
 
 
+def seen_students(students: Students) -> SeenStudents:
+    """Returns networks whose feature maps can be seen.
+
+    Raises:
+        HwsearchError: If they cannot.
+    """
+    if isinstance(students, SeenStudents):
+        return students
+    raise HwsearchError(
+        "ready models show no feature maps, which a dense task compares",
+        where=students.space.name,
+        fix="Use --task classification, or search a supernet",
+    )
+
+
 class SupernetStudents:
     """Networks extracted from a supernet and calibrated on the images.
 

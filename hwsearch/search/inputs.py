@@ -19,7 +19,7 @@ from hwsearch.distance import (
     load_target,
     open_judge,
 )
-from hwsearch.distance.best_teacher import BY_RANK, COMMITTEE
+from hwsearch.distance.best_teacher import BY_RANK
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
 from hwsearch.journal import differing_fields, read_journal, sha256_of
@@ -154,7 +154,7 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
         )
     teacher = find_teacher(options.teacher, students, supernet, options.out / "teacher")
     kind = choose_kind(options.distance, options.task, students, teacher)
-    if options.teacher in (BY_RANK, COMMITTEE):  # whoever opens the search need not find it again
+    if options.teacher in BY_RANK:  # whoever opens the search need not find it again
         options = replace(options, teacher=name_of(teacher))
     options = replace(options, stages=choose_stages(options.stages, kind, options.task, students))
     return SearchInputs(_absolute(options, tables), tables, students, teacher, kind)

@@ -9,12 +9,7 @@ from hwsearch.distance import (
     SupernetStudents,
     Teacher,
 )
-from hwsearch.distance.best_teacher import (
-    BY_RANK,
-    COMMITTEE,
-    committee_by_rank,
-    teacher_by_rank,
-)
+from hwsearch.distance.best_teacher import BY_RANK, teacher_by_rank
 from hwsearch.distance.committee import Committee
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.space import ENDS
@@ -47,9 +42,8 @@ def find_teacher(
     path = Path(text).expanduser()
     if text and models and supernet is not None:
         raise HwsearchError("--checkpoint and --teacher are two teachers", fix="Give one of them")
-    if text in (BY_RANK, COMMITTEE):
-        find = teacher_by_rank if text == BY_RANK else committee_by_rank
-        return find(students, folder)
+    if text in BY_RANK:
+        return teacher_by_rank(students, folder, BY_RANK[text])
     if text in models:
         return Teacher(students, students.space.subnet(**{DIM: text}))
     if path.suffix == ".onnx" and path.is_file():
@@ -66,7 +60,7 @@ def find_teacher(
             "--teacher names no ONNX file",
             where=text,
             fix="Give the path of an .onnx file, timm:NAME=FILE.safetensors, a .py file, a network "
-            f"such as max, {BY_RANK} or {COMMITTEE}",
+            f"such as max, {' or '.join(BY_RANK)}",
         )
     if supernet is None:
         raise HwsearchError(

@@ -19,20 +19,17 @@ The reduced form does the same with the study of digits that correlation.py's ma
 is always run. Without --data it only prints what the journal holds.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from correlation import DIGITS, describe, options_of, reduced
-from correlation_plan import Unit, plan
+from correlation import ask, describe, options_of
+from correlation_plan import Unit
 from correlation_pooled import pool
-from rows import add_row, open_results
 
 from hwsearch.checkpoint import Run, load_run
 from hwsearch.correlation.analysis import MEAN, analyse
@@ -201,30 +198,7 @@ def _interval(finding: dict[str, str], name: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", help=f"folder of image sets, or {DIGITS} for the reduced form")
-    parser.add_argument("--runs", type=Path, nargs="+", default=[], help="trained supernets")
-    parser.add_argument("--table", default="amd-epyc-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
-    parser.add_argument("--keep", type=Path, default=Path("correlation"), help="folder of studies")
-    parser.add_argument("--only", default="*-linear", help="units to run")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    chosen = parser.parse_args()
-    with open_results("ablation") as journal:
-        units: list[Unit] = []
-        if chosen.data == DIGITS:
-            units = [reduced(chosen.keep, chosen.device)]
-        elif chosen.data:
-            units = [*plan(Path(chosen.data), chosen.runs)]
-        for unit in units:
-            new = unit.name not in {row["name"] for row in journal}
-            if fnmatch(unit.name, chosen.only) and (new or chosen.data == DIGITS):
-                print(f"unit {unit.name}", flush=True)
-                row = run(unit, chosen.table, chosen.keep, chosen.device)
-                if new:
-                    add_row(journal, row)
-        report(list(journal))
+    ask("ablation", __doc__ or "", "*-linear", run, report)
 
 
 if __name__ == "__main__":

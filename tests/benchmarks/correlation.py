@@ -25,7 +25,7 @@ minutes on two cores; it is always run. Without --data it only prints what the j
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,10 @@ OTHER: dict[Task, Ranked] = {
     "segmentation": "projection",
 }
 """The distance of the other kind of task, a control for awareness of the task."""
+
+
+Run = Callable[[Unit, str, Path, str], dict[str, Any]]
+Report = Callable[[list[dict[str, Any]]], None]
 
 
 def reduced(keep: Path, device: str) -> Unit:
@@ -179,18 +183,19 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def main() -> None:
+def ask(benchmark: str, description: str, only: str, run: Run, report: Report) -> None:
+    """Reads the command line, runs the units that have no row, and reports all rows."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=description, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", help=f"folder of image sets, or {DIGITS} for the reduced form")
     parser.add_argument("--runs", type=Path, nargs="+", default=[], help="trained supernets")
     parser.add_argument("--table", default="amd-epyc-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
     parser.add_argument("--keep", type=Path, default=Path("correlation"), help="folder for studies")
-    parser.add_argument("--only", default="*", help="units to run, such as '*-linear'")
+    parser.add_argument("--only", default=only, help="units to run, such as '*-linear'")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     chosen = parser.parse_args()
-    with open_results("correlation") as journal:
+    with open_results(benchmark) as journal:
         units: list[Unit] = []
         if chosen.data == DIGITS:
             units = [reduced(chosen.keep, chosen.device)]
@@ -204,6 +209,10 @@ def main() -> None:
                 if new:
                     add_row(journal, row)
         report(list(journal))
+
+
+def main() -> None:
+    ask("correlation", __doc__ or "", "*", run, report)
 
 
 if __name__ == "__main__":
