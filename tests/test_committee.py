@@ -10,17 +10,26 @@ from searches import made, options, write_checkpoint
 from test_distance import IMAGES, SPACE, make_run
 
 from hwsearch.checkpoint import load_run
-from hwsearch.distance import DenseDistance, SupernetStudents, Teacher, TeacherDistance
+from hwsearch.distance import (
+    CatalogueStudents,
+    DenseDistance,
+    SupernetStudents,
+    Teacher,
+    TeacherDistance,
+)
 from hwsearch.distance.best_teacher import teacher_by_rank
 from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.spectrum import Spectrum
 from hwsearch.distance.regression import Regression
 from hwsearch.errors import HwsearchError
+from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
 from hwsearch.search.run import search
 from hwsearch.search.teachers import find_teacher, name_of
+from hwsearch.spaces import get_space
+from hwsearch.spaces.catalogue import Catalogue
 
 __all__ = ["made", "write_checkpoint"]
 
@@ -91,6 +100,19 @@ def test_a_committee_is_of_the_highest_ranks_and_is_found_again_by_name(made, tm
     assert again.fingerprint == teacher.fingerprint
     with pytest.raises(HwsearchError, match="width1=13 is off the grid"):
         find_teacher("max+width1=13", students, students, tmp_path)
+
+
+def test_a_plus_may_be_part_of_a_models_name(tmp_path):
+    for seed, name in enumerate(("a+b", "c")):
+        net = seeded_network(SMALL.lower(SMALL.minimum), seed=seed)
+        export_network(net, tmp_path / f"{name}.onnx")
+    catalogue = get_space(f"catalogue:{tmp_path}")
+    assert isinstance(catalogue, Catalogue)
+    students = CatalogueStudents(catalogue, IMAGES)
+    alone = find_teacher("model=a+b", students, None, tmp_path)
+    assert alone.subnet["model"] == "a+b"
+    both = find_teacher("model=a+b+model=c", students, None, tmp_path)
+    assert [one["model"] for one in both.students.members] == ["a+b", "c"]
 
 
 def test_a_search_asks_a_committee_and_names_it(made, tmp_path, monkeypatch):

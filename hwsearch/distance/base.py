@@ -38,7 +38,7 @@ class Estimate:
 class Distance(ABC):
     """Distance of networks to a teacher, on unlabelled images; 0 is the teacher itself.
 
-    Where what is said of an image was learned from others, the teacher is near 0.
+    Where what is said of an image was learned from others, not even the teacher is at 0.
 
     Attributes:
         by_image: Whether the distance of one image does not depend on the others, so that the

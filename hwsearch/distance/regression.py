@@ -18,7 +18,7 @@ class Regression:
     """1 − R² of a ridge regression of the teacher's features on those of a network.
 
     Each half of the images is predicted by what the other taught, so that width alone gains
-    nothing; the teacher itself is therefore near 0, not at it.
+    nothing. The teacher itself is therefore not at 0, but near it if there are enough images.
     """
 
     by_image = False
@@ -33,7 +33,7 @@ class Regression:
         x_NE = x_NE / x_NE.square().mean(0).sqrt().clamp_min(1e-9)
         gram_NN = x_NE @ x_NE.T / x_NE.shape[1]
         first_N = torch.arange(len(x_NE)) % 2 == 0
-        error_N, variance_N = torch.empty(len(x_NE)).double(), torch.empty(len(x_NE)).double()
+        error_N, variance_N = torch.empty_like(x_NE[:, 0]), torch.empty_like(x_NE[:, 0])
         for known in (first_N, ~first_N):
             mean_T = teacher_NT[known].mean(0)
             penalty_KK = SHRINKAGE * torch.eye(int(known.sum()), dtype=torch.float64)

@@ -50,7 +50,7 @@ def find_teacher(
         return _file(path.resolve(), students)
     if path.suffix == ".py" or text.startswith(SCHEME):
         return _module(text, students)
-    named = text.split(BESIDE)
+    named = _split(text)
     if all("=" in one or one in ENDS for one in named):
         return _networks(named, students)
     if text and models:
@@ -75,6 +75,17 @@ def name_of(teacher: Teacher) -> str:
     if isinstance(teacher.students, Committee):
         return BESIDE.join(map(str, teacher.students.members))
     return str(teacher.subnet)
+
+
+def _split(text: str) -> list[str]:
+    """Returns the networks of a committee; what is no network belongs to the name before it."""
+    named: list[str] = []
+    for part in text.split(BESIDE):
+        if not named or "=" in part or part in ENDS:
+            named.append(part)
+        else:
+            named[-1] += BESIDE + part
+    return named
 
 
 def _networks(named: list[str], students: Students) -> Teacher:
