@@ -122,6 +122,7 @@ def make_plan(options: StudyOptions) -> Plan:
     epochs = options.epochs
     if options.steps is not None:
         epochs = max(1, round(options.steps / per_epoch))
+    options = replace(options, amp=_amp_so_far(options))
     first = options.train_options(networks[0], 0, options.out, epochs=epochs)
     hardware = choose_hardware(first)
     options = replace(
@@ -142,6 +143,14 @@ def make_plan(options: StudyOptions) -> Plan:
     tasks = options.read_tasks()
     images = {task.name: open_source(task.source).fingerprint() for task in tasks}
     return Plan(options, header, networks, tasks, images, epochs * per_epoch)
+
+
+def _amp_so_far(options: StudyOptions) -> Amp:
+    """Returns what was asked for; "auto" is what the runs in the folder have, whatever families."""
+    journal = options.out / FILE
+    if options.amp != "auto" or not journal.exists():
+        return options.amp
+    return read_journal(journal, KIND)[0].get("recipe", {}).get("amp", options.amp)
 
 
 def check_tasks(plan: Plan, known: Known) -> list[NamedTask]:

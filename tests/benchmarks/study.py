@@ -10,8 +10,9 @@ and probed on eleven sets: 80 units, which take many hours of one core together 
 most each. A unit trains and probes one network with one seed, by the code of
 hwsearch study in one folder, and leaves one row in results/study.jsonl; units that have a row are
 not run again, and one that was stopped goes on. The last one, "findings", works out all statistics
-once the others are done, and leaves them in a row, too. With --config FILE the whole is written as
-a config instead: hwsearch study --config FILE does the same work, and the units then find it done.
+from the rows once the others are done, and leaves them in a row, too; until then those of the
+networks that are done are only printed. With --config FILE the whole is written as a config
+instead: hwsearch study --config FILE does the same work, and the units then find it done.
 
 The reduced form trains six networks on scikit-learn's digits for one pass and probes them on four
 tasks made from these, in two minutes of one core; it is always run, and leaves one row. Without
@@ -29,16 +30,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from rows import add_row, open_results
+from study_rows import findings_of, pack, results_of
 
 from hwsearch.config import write_config
 from hwsearch.data.sources import open_source
 from hwsearch.journal import Journal, read_journal
-from hwsearch.study.findings import told
+from hwsearch.study.findings import find
 from hwsearch.study.gather import gather
 from hwsearch.study.networks import Network
 from hwsearch.study.options import StudyOptions
 from hwsearch.study.plan import FILE, KIND
 from hwsearch.study.run import study, title_of
+from hwsearch.study.show import show_findings
 
 DIGITS, FINDINGS, SOURCE = "sklearn:digits", "findings", "cifar10"
 NETWORKS = {"basic-32": 14, "bottleneck-32": 14, "vit-32": 8, "inverted-32": 4}
@@ -79,6 +82,7 @@ def options_of(data: Path, keep: Path) -> StudyOptions:
         out=keep / "study",
         epochs=EPOCHS,
         batch=256,
+        amp="bf16",
         optimizer="adamw",
         lr=0.002,
         residual_scale=1.0,
@@ -121,23 +125,8 @@ def run(unit: Unit, options: StudyOptions) -> dict[str, Any]:
     }
     if not results.networks:
         return row
-    scores = {
-        task: {
-            "accuracy": float(results.scores["accuracy"][0, 0, at]),
-            "log_loss": -float(results.scores["log_loss"][0, 0, at]),
-        }
-        for at, task in enumerate(results.tasks)
-    }
-    return row | {"scores": scores}
-
-
-def findings_row(options: StudyOptions, name: str) -> dict[str, Any]:
-    """Works out all statistics; returns them as a row, without what other rows hold."""
-    findings = study(options)
-    assert findings is not None
-    whole = told(findings, title_of(findings.results, options))
-    kept = ("title", "seeds", "tasks", "pairs", "ceilings", "winners", "regrets", "depths")
-    return {"name": name, **{key: whole[key] for key in kept}}
+    key = unit.network.name, unit.seed
+    return row | {"scores": {task: pack(results.verdicts[*key, task]) for task in results.tasks}}
 
 
 def reduced(keep: Path) -> StudyOptions:
@@ -149,6 +138,7 @@ def reduced(keep: Path) -> StudyOptions:
         out=keep / "digits",
         epochs=1,
         batch=64,
+        amp="bf16",
         optimizer="adamw",
         lr=0.003,
         residual_scale=1.0,
@@ -178,15 +168,18 @@ def make_tasks(folder: Path, count: int = 400) -> list[str]:
 
 
 def run_all(journal: Journal, options: StudyOptions, only: str) -> None:
-    """Runs the units that have no row, then the findings if every unit has one."""
+    """Runs the units that have no row, then tells the findings; complete ones leave a row."""
     units = list(units_of(options))
     for unit in units:
         if fnmatch(unit.name, only) and unit.name not in _done(journal):
             print(f"unit {unit.name}", flush=True)
             add_row(journal, run(unit, options))
     complete = {unit.name for unit in units} <= _done(journal)
-    if complete and FINDINGS not in _done(journal) and fnmatch(FINDINGS, only):
-        add_row(journal, findings_row(options, FINDINGS))
+    results = results_of(list(journal), options)
+    if complete and results and FINDINGS not in _done(journal):
+        add_row(journal, {"name": FINDINGS, **findings_of(results, options)})
+    elif results:
+        show_findings(find(results, {}, options), title_of(results, options), SOURCE)
 
 
 def _done(journal: Journal) -> set[str]:
@@ -198,7 +191,7 @@ def report(rows: list[dict[str, Any]]) -> None:
     lines = [
         {"unit": row["name"], "steps": row["steps"], "train_s": row["train_seconds"]}
         | {"probe_s": row["probe_seconds"]}
-        | {task: round(100 * found["accuracy"], 1) for task, found in row["scores"].items()}
+        | {task: round(100 * kept["accuracy"], 1) for task, kept in row["scores"].items()}
         for row in rows
         if "scores" in row
     ]
@@ -230,9 +223,10 @@ def main() -> None:
         return
     with open_results("study") as journal:
         if chosen.data == DIGITS:
-            row = findings_row(reduced(chosen.keep), DIGITS)
-            if DIGITS not in _done(journal):
-                add_row(journal, row)
+            options = reduced(chosen.keep)
+            findings = study(options)
+            if findings and DIGITS not in _done(journal):
+                add_row(journal, {"name": DIGITS, **findings_of(findings.results, options)})
         elif chosen.data:
             run_all(journal, options_of(Path(chosen.data), chosen.keep), chosen.only)
         report(list(journal))

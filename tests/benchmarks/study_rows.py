@@ -1,0 +1,74 @@
+"""Rows of study.py's journal: what each keeps of a run, and the results of all of them together.
+
+A row keeps which images a network told right, a bit each, but of the log-loss only the mean: so
+units may run anywhere and at any time, and all statistics are worked out from the rows alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwsearch.evaluate.verdict import ClassVerdict, from_text, to_text
+from hwsearch.study.findings import find, told
+from hwsearch.study.networks import Network
+from hwsearch.study.options import StudyOptions
+from hwsearch.study.run import title_of
+from hwsearch.study.scores import Results
+from hwsearch.study.statistics import FEWEST
+
+KEPT = ("title", "seeds", "tasks", "pairs", "ceilings", "winners", "regrets", "depths")
+"""What a row of findings has; the rest stands in other rows."""
+
+
+def pack(verdict: ClassVerdict) -> dict[str, Any]:
+    """Returns what a row keeps of one task."""
+    return {
+        "accuracy": float(verdict.score("accuracy")),
+        "log_loss": float(verdict.score("log_loss")),
+        "images": len(verdict),
+        "correct": to_text(np.packbits(verdict.correct_N)),
+    }
+
+
+def unpack(kept: Mapping[str, Any]) -> ClassVerdict:
+    """Returns the verdict with every image's log-loss at the mean."""
+    bits = np.unpackbits(from_text(kept["correct"], np.uint8), count=kept["images"])
+    return ClassVerdict(bits.astype(bool), np.full(len(bits), kept["log_loss"], np.float32))
+
+
+def results_of(rows: Sequence[Mapping[str, Any]], options: StudyOptions) -> Results | None:
+    """Returns the results of the networks that have a row for every seed.
+
+    Before there are enough of them, those of the first seed; None before there are enough of these.
+    """
+    done = {(row["network"], row["seed"]): row["scores"] for row in rows if "scores" in row}
+    for seeds in (options.seeds, options.seeds[:1]):
+        networks = tuple(
+            one
+            for one in options.read_networks()
+            if all((one.name, seed) in done for seed in seeds)
+        )
+        if len(networks) >= FEWEST:
+            return _results(networks, seeds, done)
+    return None
+
+
+def _results(
+    networks: tuple[Network, ...], seeds: tuple[int, ...], done: Mapping[tuple[str, int], Any]
+) -> Results:
+    tasks = tuple(done[networks[0].name, seeds[0]])
+    verdicts = {
+        (network.name, seed, task): unpack(done[network.name, seed][task])
+        for network in networks
+        for seed in seeds
+        for task in tasks
+    }
+    return Results(networks, seeds, tasks, verdicts)
+
+
+def findings_of(results: Results, options: StudyOptions) -> dict[str, Any]:
+    """Works out all statistics; who wins by how much is told of accuracy alone."""
+    whole = told(find(results, {}, options), title_of(results, options))
+    found = {key: whole[key] for key in KEPT}
+    return found | {"winners": [one for one in found["winners"] if one["measure"] == "accuracy"]}
