@@ -103,6 +103,7 @@ def options(made: Path, out: Path, **changes: object) -> SearchOptions:
         "tables": tuple(f"{SPACE.name}-{runtime}-fp32-b1-t2" for runtime in RUNTIMES),
         "tables_dir": made / "tables",
         "images": "sklearn:digits",
+        "teacher": "max",
         "max_images": 8,
         "evaluations": BUDGET,
         "batch": 4,

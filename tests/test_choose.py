@@ -32,7 +32,7 @@ TABLE = "tables/made-up/bottleneck-32-onnxruntime-fp32-b1-t2.jsonl"
 WORDS = (
     f"choose --checkpoint run --tables {TABLE} --tasks digits=sklearn:digits --networks 6 "
     "--max-images 16 --limit 60 --folds 2 --judge knn --draws 100 --budgets 2 "
-    "--selectors auto parameters --out out"
+    "--selectors auto parameters --teacher max --out out"
 )
 
 
@@ -107,8 +107,11 @@ def test_what_was_judged_is_not_judged_again_and_a_task_is_added(folder, capsys,
     said = capsys.readouterr().out
     assert "regret, points" in said and "best elsewhere" not in said
     rows = answers_in(folder)
-    assert {row["selector"] for row in rows} == {ORACLE, "projection", "parameters", RANDOM}
-    assert len(rows) == 2 * 2 * 4  # limits, the task and the mean, selectors
+    assert {row["selector"] for row in rows} == {
+        *("projection", "projection to max", "parameters"),
+        *(ORACLE, RANDOM),
+    }
+    assert len(rows) == 2 * 2 * 5  # limits, the task and the mean, selectors
     journals = [folder / "out/tasks/digits" / f"{name}.jsonl" for name in ("supernet", "scores")]
     whole = [path.read_bytes() for path in journals]
     for path, text in zip(journals, whole, strict=True):
@@ -170,6 +173,7 @@ def test_paths_and_learned_networks_are_chosen_among_too(tmp_path):
     given = {"checkpoint": tmp_path / "run", "tasks": (str(tmp_path / "task"),), "networks": 6}
     given |= {"learned": (tmp_path / "alone",), "draws": 100, "folds": 2, "out": tmp_path / "out"}
     given |= {"paths": tmp_path / "paths", "clusters": tmp_path / "tree", "budgets_ms": (100.0,)}
+    given |= {"teacher": ()}
     found = choose(ChooseOptions(**given, tables=tuple(map(str, tables))))
     told = {one.selector: one for one in found if one.task == "task"}
     assert {"route-centroids", "route-knn", "learned", ORACLE, RANDOM} <= set(told)

@@ -27,7 +27,7 @@ from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
 from hwsearch.search.run import search
-from hwsearch.search.teachers import find_teacher, name_of
+from hwsearch.search.teachers import find_teacher, name_of, what_fits
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
 
@@ -115,10 +115,23 @@ def test_a_plus_may_be_part_of_a_models_name(tmp_path):
     assert [one["model"] for one in both.students.members] == ["a+b", "c"]
 
 
+def test_a_committee_teaches_where_a_supernet_is_to_classify(tmp_path):
+    net = seeded_network(SMALL.lower(SMALL.minimum))
+    export_network(net, tmp_path / "model.onnx")
+    models = get_space(f"catalogue:{tmp_path}")
+    assert what_fits("auto", SMALL, "classification", "auto") == "committee"
+    assert what_fits("auto", SMALL, "classification", "regression") == "committee"
+    assert what_fits("auto", SMALL, "segmentation", "auto") == ""
+    assert what_fits("auto", SMALL, "classification", "projection") == ""
+    assert what_fits("auto", models, "classification", "auto") == ""
+    assert what_fits("max", SMALL, "classification", "auto") == ""
+    assert what_fits("rank", SMALL, "segmentation", "auto") == "rank"
+
+
 def test_a_search_asks_a_committee_and_names_it(made, tmp_path, monkeypatch):
     few = partial(teacher_by_rank, drawn=9)
     monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", few)
-    out = search(options(made, tmp_path / "out", teacher="committee", evaluations=8))
+    out = search(options(made, tmp_path / "out", teacher="auto", evaluations=8))
     monkeypatch.setattr("hwsearch.search.teachers.teacher_by_rank", lambda *_: pytest.fail("again"))
     opened = open_search(out)
     assert opened.options.teacher.count("+") == 7

@@ -30,7 +30,7 @@ WORDS = (
     "correlate --checkpoint run --table tables/made-up/bottleneck-32-onnxruntime-fp32-b1-t2.jsonl "
     "--images sklearn:digits --data sklearn:digits --max-images 16 --limit 60 --folds 2 "
     "--judge knn --bins 2 --per-bin 4 --draws 100 --distances auto parameters random ridge "
-    "--out out"
+    "--teacher max --out out"
 )
 
 

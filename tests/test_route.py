@@ -71,6 +71,7 @@ def test_a_routed_path_is_cut_to_a_budget(made, tmp_path, capsys):
     (fixed,) = re.findall(r"--fixed (\S+)", capsys.readouterr().out)
     table = write_table(tmp_path, "onnxruntime", space=space)
     given = {"tables": (str(table),), "images": task, "evaluations": 12, "stop_gain": 0.0}
+    given |= {"teacher": "max"}
     found = search(SearchOptions(checkpoint=run, fixed=fixed, out=tmp_path / "s", **given))
     chosen = space.parse(pick.subnet)
     points = read_front(found)

@@ -74,6 +74,7 @@ def options(made: Path, out: Path, **changes: object) -> SearchOptions:
         "checkpoint": made / "run",
         "tables": (str(made / "here.jsonl"), str(made / "far.jsonl")),
         "images": "sklearn:digits",
+        "teacher": "max",
         "max_images": 8,
         "evaluations": 24,
         "stop_gain": 0.0,

@@ -103,6 +103,7 @@ def test_killed_drivers_and_workers_lose_and_repeat_nothing(calm, tmp_path):
 def test_sigterm_ends_the_processes_too(made, tmp_path):
     given = options(made, tmp_path)
     words = ["--checkpoint", given.checkpoint, "--images", given.images, "--max-images", "8"]
+    words += ["--teacher", "max"]
     words += ["--tables-dir", given.tables_dir, "--tables", *given.tables, "--out", tmp_path]
     command = [sys.executable, "-m", "hwsearch", "search", *words, "--processes", "2"]
     child = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)

@@ -62,7 +62,7 @@ class ChooseOptions:
     stand a random choice and, if there are several tasks, the networks that are best on the
     others."""
 
-    teacher: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = ("committee",)
     """Other teachers than the checkpoint's largest network, as in hwsearch search --teacher: the
     distance to each is one more selector."""
 

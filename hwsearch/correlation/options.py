@@ -44,9 +44,9 @@ class CorrelateOptions(JudgeOptions):
     others. ridge is a regression on depth, width, parameters and latency that has seen the results
     of other networks."""
 
-    teacher: str = ""
-    """What the first distance compares networks with, as in hwsearch search --teacher; the same to
-    the largest network is then one more control."""
+    teacher: str = "auto"
+    """What the first distance compares networks with, as in hwsearch search --teacher; unless that
+    is the largest network, the same to it is one more control."""
 
     foreign: str = ""
     """Unlabelled images of another domain: the first distance on them is one more control."""

@@ -30,7 +30,7 @@ from hwsearch.journal import Journal
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import say, track
 from hwsearch.search.evaluations import Target
-from hwsearch.search.teachers import find_teacher
+from hwsearch.search.teachers import find_teacher, what_fits
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -138,9 +138,10 @@ def _judge(
 def _open(options: CorrelateOptions, table: Table, students: SupernetStudents) -> _Inputs:
     """Opens everything that ranks networks, each under its name."""
     tested, *controls = options.distances
-    first, judge = _open_ranking(options, students, tested, options.teacher)
+    teacher = what_fits(options.teacher, students.space, options.task, tested)
+    first, judge = _open_ranking(options, students, tested, teacher)
     rankings = {first: judge}
-    for name in (tested, *controls) if options.teacher else controls:
+    for name in (tested, *controls) if teacher else controls:
         if name != RIDGE:
             rankings |= dict([_open_ranking(options, students, name)])
     if options.foreign:
@@ -148,7 +149,7 @@ def _open(options: CorrelateOptions, table: Table, students: SupernetStudents) -
         foreign = load_target(options.foreign, side, limit=options.max_images)
         others = open_students(students.run, foreign, options)
         name = f"{FOREIGN} {foreign.fingerprint[:8]}, {first}"
-        rankings[name] = _open_ranking(options, others, tested, options.teacher)[1]
+        rankings[name] = _open_ranking(options, others, tested, teacher)[1]
     return _Inputs(options, table, students, rankings, first)
 
 

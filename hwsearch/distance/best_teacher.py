@@ -23,7 +23,8 @@ from hwsearch.spaces.precisions import FULL, in_precision, network_of
 MEMBERS = 8
 """Networks in a committee; one alone can be far from all others by chance."""
 
-BY_RANK = {"rank": 1, "committee": MEMBERS}
+COMMITTEE = "committee"
+BY_RANK = {"rank": 1, COMMITTEE: MEMBERS}
 """What names such a teacher, and how many networks it has."""
 
 KIND = "ranks"

@@ -1,95 +1,38 @@
 """What a search reads: options, tables, networks, a teacher and images, each known by its hash."""
 
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hwsearch.checkpoint import load_run
 from hwsearch.distance import (
-    CatalogueStudents,
     DistanceKind,
     Judge,
-    Students,
-    SupernetStudents,
-    TargetImages,
     Teacher,
     choose_kind,
     choose_stages,
-    load_target,
     open_judge,
 )
 from hwsearch.distance.best_teacher import BY_RANK
 from hwsearch.errors import HwsearchError
-from hwsearch.heads import parse_ships
 from hwsearch.journal import differing_fields, read_journal, sha256_of
-from hwsearch.latency.table import Table, find_table
-from hwsearch.nn.place import find_place
-from hwsearch.search.costs import Costs
-from hwsearch.search.evaluations import FILE, KIND, Target, label_of, match_table
-from hwsearch.search.limits import DeviceLimits, Limit, read_limits
+from hwsearch.latency.table import Table
+from hwsearch.search.evaluations import FILE, KIND, Target, label_of
+from hwsearch.search.networks import SearchedNetworks, open_networks
 from hwsearch.search.options import CONFIG, SearchOptions, read_options
-from hwsearch.search.teachers import find_teacher, name_of
-from hwsearch.shipped import Shipped
-from hwsearch.space import Space
-from hwsearch.spaces import get_space
-from hwsearch.spaces.catalogue import Catalogue
-from hwsearch.spaces.precisions import PrecisionSpace, with_precisions
-from hwsearch.spaces.timm import SCHEME
+from hwsearch.search.teachers import find_teacher, name_of, what_fits
 
 
 @dataclass(frozen=True)
-class SearchInputs:
-    """Everything a search depends on, opened and found to fit together.
+class SearchInputs(SearchedNetworks):
+    """Everything a search depends on.
 
     Attributes:
-        options: With absolute paths.
-        tables: In the order of their labels.
-        students: The networks of the tables' space.
-        teacher: What they should be close to.
+        teacher: What networks should be close to.
         kind: What the distance compares.
     """
 
-    options: SearchOptions
-    tables: tuple[Table, ...]
-    students: Students
     teacher: Teacher
     kind: DistanceKind
-
-    @property
-    def space(self) -> Space:
-        """The space that is searched."""
-        return self.students.space
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels "device/name" of the tables."""
-        return tuple(label_of(table) for table in self.tables)
-
-    def table(self, text: str = "") -> Table:
-        """Returns one of the tables by label, name or path; the only one by nothing."""
-        return self.tables[self.labels.index(match_table(text, self.labels))]
-
-    @cached_property
-    def limits(self) -> tuple[Limit, ...]:
-        """What networks must keep."""
-        return read_limits(self.options.limit)
-
-    def devices(self) -> list[DeviceLimits]:
-        """Returns costs and limits on the device of each table.
-
-        Raises:
-            HwsearchError: If a table does not cover the space or lacks a cost, or no network keeps
-                the limits.
-        """
-        shipped = Shipped(self.space, parse_ships(self.options.ships))
-        every = [Costs.fit(table, shipped) for table in self.tables]
-        devices = DeviceLimits.all_of(every, self.limits)
-        for device in devices:
-            for name in self.options.against:
-                device.costs.of(name)
-            device.require_a_network(self.space)
-        return devices
 
     def distance(self) -> Judge:
         """Returns the distance to the teacher on the target images."""
@@ -140,113 +83,23 @@ def open_inputs(options: SearchOptions) -> SearchInputs:
         HwsearchError: If something is missing, or tables, checkpoint and teacher do not fit
             together.
     """
-    paths = [find_table(text, options.tables_dir) for text in options.tables]
-    tables = tuple(sorted((Table.read(path) for path in paths), key=label_of))
-    _check_tables(tables)
-    space = _open_space(tables, options.fixed)
-    images = load_target(options.images, space.input_side(space.maximum), limit=options.max_images)
-    supernet = _open_checkpoint(options, space, images)
-    students = CatalogueStudents(space, images) if isinstance(space, Catalogue) else supernet
-    if students is None:
-        raise HwsearchError(
-            f"--checkpoint must be given to search space '{space.name}'",
-            fix=f"Name the --out folder of hwsearch train --space {tables[0].space}",
-        )
-    teacher = find_teacher(options.teacher, students, supernet, options.out / "teacher")
+    return with_teacher(open_networks(options))
+
+
+def with_teacher(networks: SearchedNetworks) -> SearchInputs:
+    """Opens the teacher, or looks for it, which can take a minute and writes in the folder.
+
+    Raises:
+        HwsearchError: If there is none, or the networks do not give what the distance compares.
+    """
+    options, students = networks.options, networks.students
+    named = what_fits(options.teacher, networks.space, options.task, options.distance)
+    teacher = find_teacher(named, students, networks.supernet, options.out / "teacher")
     kind = choose_kind(options.distance, options.task, students, teacher)
-    if options.teacher in BY_RANK:  # whoever opens the search need not find it again
+    if named in BY_RANK:  # whoever opens the search need not find it again
         options = replace(options, teacher=name_of(teacher))
     options = replace(options, stages=choose_stages(options.stages, kind, options.task, students))
-    return SearchInputs(_absolute(options, tables), tables, students, teacher, kind)
-
-
-def _open_space(tables: tuple[Table, ...], fixed: str) -> Space:
-    """Opens the space of the tables; a supernet's networks are another one in each precision."""
-    space = _open_whole_space(tables)
-    if not fixed:
-        return space
-    pairs = [item.partition("=") for item in fixed.split(",")]
-    if not all(equals for _, equals, _ in pairs):
-        raise HwsearchError(
-            f"cannot read '--fixed {fixed}'", fix="Write NAME=VALUE,NAME=VALUE, as route prints it"
-        )
-    named = space.parse(fixed)
-    space.encode(named)  # refuses what is off the grid
-    values = named.as_dict()
-    return replace(space, fixed=tuple((n, values[n]) for n in (one.strip() for one, *_ in pairs)))
-
-
-def _open_whole_space(tables: tuple[Table, ...]) -> Space:
-    name = tables[0].space
-    if name.startswith(SCHEME):
-        from hwsearch.export.timm import export_timm
-
-        export_timm(name)
-    space = get_space(name)
-    if isinstance(space, Catalogue):
-        return space
-    return get_space(with_precisions(space, (table.precision for table in tables)).name)
-
-
-def _open_checkpoint(
-    options: SearchOptions, space: Space, images: TargetImages
-) -> SupernetStudents | None:
-    """Opens the supernet, which must be of the searched space unless that is a catalogue."""
-    if options.checkpoint is None:
-        return None
-    catalogue = isinstance(space, Catalogue)
-    plain = space.plain if isinstance(space, PrecisionSpace) else space
-    run = load_run(options.checkpoint, space=None if catalogue else plain.name)
-    if run.header.recipe.get("clusters") and not run.header.recipe.get("shrink_paths"):
-        raise HwsearchError(
-            "the paths of this run were trained at their full size only",
-            where=options.checkpoint,
-            fix="Train them with hwsearch train --shrink-paths",
-        )
-    return SupernetStudents(
-        run,
-        images,
-        weights=options.weights,
-        calibration_images=options.calibration_images,
-        space=None if catalogue else space,
-        place=find_place(options.device),
-    )
-
-
-def _check_tables(tables: tuple[Table, ...]) -> None:
-    first = tables[0]
-    for table in tables[1:]:
-        if table.space != first.space:
-            raise HwsearchError(
-                f"--tables are of several spaces: '{first.space}' and '{table.space}'",
-                where=table.path,
-                fix="Search one space at a time",
-            )
-    labels = [label_of(table) for table in tables]
-    if twice := {label for label in labels if labels.count(label) > 1}:
-        raise HwsearchError(f"--tables names {min(twice)} twice", fix="Name each table once")
-
-
-def _absolute(options: SearchOptions, tables: tuple[Table, ...]) -> SearchOptions:
-    """Makes paths absolute, so that a search can be used from any folder."""
-    teacher = options.teacher
-    return replace(
-        options,
-        checkpoint=options.checkpoint and options.checkpoint.resolve(),
-        device=find_place(options.device),
-        teacher=_absolute_path(teacher) if teacher.endswith((".onnx", ".py")) else teacher,
-        tables=tuple(str(table.path.resolve()) for table in tables),
-        warm=tuple(folder.resolve() for folder in options.warm),
-        images=_absolute_path(options.images),
-        out=options.out.resolve(),
-        tables_dir=None,
-    )
-
-
-def _absolute_path(text: str) -> str:
-    """Makes text absolute if it is a path; an empty one, a glob or a name stays."""
-    local = Path(text).expanduser()
-    return str(local.resolve()) if text and local.exists() else text
+    return SearchInputs(options, networks.tables, students, networks.supernet, teacher, kind)
 
 
 def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs:

@@ -35,12 +35,12 @@ class SearchOptions:
     checkpoint: Path | None = None
     """Folder that hwsearch train wrote; not needed to search a catalogue with --teacher."""
 
-    teacher: str = ""
-    """What networks should be close to, instead of the checkpoint's largest network: rank, the one
-    whose features of the images have the highest effective rank, of the largest and 64 others;
-    committee, the eight of highest rank as one; any other network (stem=16,depth1=1,…) or model of
-    what is searched, or several with + between them; the path of an ONNX file, timm:NAME=FILE, or a
-    .py file as train's."""
+    teacher: str = "auto"
+    """What networks should be close to: max, the checkpoint's largest network; rank, the one whose
+    features of the images have the highest effective rank, of the largest and 64 others; committee,
+    the eight of highest rank as one; any other network (stem=16,depth1=1,…) or model of what is
+    searched, or several with + between them; the path of an ONNX file, timm:NAME=FILE, or a .py
+    file as train's. auto takes a committee where a supernet is to classify, otherwise max."""
 
     distance: Literal["auto", DistanceKind] = "auto"
     """What is compared: trained projections; how similar the images are to each other (relation),
@@ -64,7 +64,7 @@ class SearchOptions:
 
     fixed: str = ""
     """Values that all networks keep, NAME=VALUE,NAME=VALUE, such as those of the path that hwsearch
-    route picked; the teacher is then the checkpoint's largest network with these values."""
+    route picked; networks of the checkpoint that are the teacher have them, too."""
 
     against: tuple[Against, ...] = ("latency_ms",)
     """Costs that each table's front is drawn against, beside the distance; it is printed in the

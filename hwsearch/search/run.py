@@ -17,17 +17,18 @@ from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.fleet import Fleet, find_fleet, write_fleet
 from hwsearch.search.front import FILE as FRONT_FILE
 from hwsearch.search.front import FrontPoint, find_front, write_front
-from hwsearch.search.inputs import SearchInputs, open_inputs
+from hwsearch.search.inputs import SearchInputs, with_teacher
 from hwsearch.search.joint import FILE as JOINT_FILE
 from hwsearch.search.joint import joint_fronts, with_networks, write_joint
 from hwsearch.search.limits import DeviceLimits, most_distance
+from hwsearch.search.networks import SearchedNetworks, open_networks
 from hwsearch.search.objectives import RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto_search import pareto_search
 from hwsearch.search.scoring import open_score
 from hwsearch.search.shown import joint_grid, table_grid
 from hwsearch.search.stop import ending_on_sigterm
-from hwsearch.search.warm import Warm, journal_known, read_warm
+from hwsearch.search.warm import Warm, journal_known, read_warm, require_searches
 from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import Catalogue
 from hwsearch.spaces.precisions import PrecisionSpace
@@ -50,9 +51,12 @@ def search(options: SearchOptions) -> Path:
         HwsearchError: If an input is missing or does not fit, no network keeps the limits, or the
             folder holds a search with other inputs.
     """
-    inputs = open_inputs(options)
-    devices = inputs.devices()
-    aims, header = _aims(inputs, devices), inputs.header()
+    networks = open_networks(options)
+    devices = networks.devices()
+    aims = _aims(networks, devices)
+    require_searches(networks.options.warm, networks.space)
+    inputs = with_teacher(networks)  # what can be refused has been: looking for it takes time
+    header = inputs.header()
     warm = read_warm(inputs.options.warm, header)
     _tell_images(inputs)
     _tell_random_weights(inputs)
@@ -101,13 +105,13 @@ def _give_joint(fronts: Sequence[Sequence[FrontPoint]], against: Sequence[str], 
         console.print(joint_grid(name, front, against))
 
 
-def _aims(inputs: SearchInputs, devices: Sequence[DeviceLimits]) -> list[Aim]:
+def _aims(networks: SearchedNetworks, devices: Sequence[DeviceLimits]) -> list[Aim]:
     """Returns what to enlarge for each table, or for each device over all its tables."""
-    against = inputs.options.against
+    against = networks.options.against
     choices = [OneDevice((table,), against) for table in devices]
-    if inputs.options.joint:
+    if networks.options.joint:
         choices = by_device(devices, against)
-    return [aim for one in choices for aim in one.aims(inputs.space)]
+    return [aim for one in choices for aim in one.aims(networks.space)]
 
 
 def _tell_images(inputs: SearchInputs) -> None:

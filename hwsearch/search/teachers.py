@@ -9,16 +9,37 @@ from hwsearch.distance import (
     SupernetStudents,
     Teacher,
 )
-from hwsearch.distance.best_teacher import BY_RANK, teacher_by_rank
+from hwsearch.distance.best_teacher import BY_RANK, COMMITTEE, teacher_by_rank
 from hwsearch.distance.committee import Committee
+from hwsearch.distance.kinds import Task
 from hwsearch.errors import HwsearchError, unknown_name
-from hwsearch.space import ENDS
+from hwsearch.space import ENDS, Space
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import DIM, Catalogue
 from hwsearch.spaces.timm import SCHEME
 
 BESIDE = "+"
 """Stands between the networks of a committee."""
+
+
+AUTO, LARGEST = "auto", "max"
+
+
+def what_fits(text: str, space: Space, task: Task, distance: str) -> str:
+    """Returns what `find_teacher` takes for what a user asks for.
+
+    Args:
+        text: Of --teacher; "auto" is a committee where a supernet is to classify, which of all that
+            sees no labels was found to choose best, and otherwise the largest network.
+        space: What is searched.
+        task: What the networks are for.
+        distance: Of --distance; most kinds compare networks with the largest one.
+    """
+    if isinstance(space, Catalogue):
+        return "" if text == AUTO else text
+    if text == AUTO and task == "classification" and distance in ("auto", "regression"):
+        return COMMITTEE
+    return "" if text in (AUTO, LARGEST) else text
 
 
 def find_teacher(

@@ -33,6 +33,16 @@ class Warm:
     earlier: tuple[Archive, ...]
 
 
+def require_searches(folders: Sequence[Path], space: Space) -> None:
+    """Refuses folders that give nothing to a search of a space.
+
+    Raises:
+        HwsearchError: If one holds no search, or one of another space.
+    """
+    for folder in folders:
+        _read_archive(folder, space)
+
+
 def read_warm(folders: Sequence[Path], header: Mapping[str, Any]) -> Warm:
     """Reads the folders of earlier searches.
 

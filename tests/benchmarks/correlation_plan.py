@@ -50,7 +50,7 @@ class Unit:
         bins: Bins of latency.
         per_bin: Networks in each.
         family: What other sets it belongs to.
-        teacher: What networks are compared with, if not the largest one.
+        teacher: What networks are compared with.
         development: Whether the set was looked at while that was made.
         others: Units of sets of other families whose judgements are one more control.
     """
@@ -65,7 +65,7 @@ class Unit:
     bins: int
     per_bin: int
     family: str
-    teacher: str = ""
+    teacher: str = "max"
     development: bool = False
     others: tuple[str, ...] = ()
 

@@ -61,7 +61,7 @@ def units(plan: Plan) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         yield f"learned-{seed}", lambda seed=seed: run_alone(plan, *learned(plan, seed), seed)
     for at, subnet in enumerate(random_networks(plan)):
         yield f"random-{at}", lambda subnet=subnet, at=at: run_alone(plan, plan.space, subnet, at)
-    for teacher in ("max", "rank") if plan.chosen.supernet else ():
+    for teacher in ("max", "rank", "committee") if plan.chosen.supernet else ():
         yield (
             f"searched-{teacher}",
             lambda teacher=teacher: run_alone(plan, plan.space, searched(plan, teacher), 0),
