@@ -34,6 +34,9 @@ LATENCY = "latency of one call (ms)"
 MARKERS = ("o", "^", "v", "P", "X")
 """What tells the searches of a picture apart, in turn."""
 
+NEAR_ZERO = 0.4
+"""Share of the largest distance that the smallest one is below where the axis begins at 0."""
+
 SIZES = (20, 44)
 """Areas of the marker of a supernet's network and of a model of a catalogue, square points."""
 
@@ -117,13 +120,25 @@ def _draw(axes: Axes, panel: Panel, norm: LogNorm) -> np.ndarray:
     _draw_delivered(axes, panel.delivered)
     every = np.vstack(drawn)
     _scale(axes, every[:, 0])
-    axes.set_ylim(-0.04 * every[:, 1].max(), 1.12 * every[:, 1].max())
+    axes.set_ylim(*_ends_of_distance(every[:, 1]))
     axes.set_xlabel(LATENCY)
     axes.set_ylabel("distance to the teacher (lower is better)")
     named = [place for series in panel.series for place in series.models.values()]
     kept = np.vstack([ends, *named])
     kept, line = np.repeat(kept, NAMED, axis=0), np.repeat(_dense(front), 3, axis=0)
     return np.vstack([every, line, kept])
+
+
+def _ends_of_distance(distances: np.ndarray) -> tuple[float, float]:
+    """Returns an axis from 0, or where nothing is near 0, as beside a committee, around the points.
+
+    The page's plots do the same.
+    """
+    low, high = distances.min(), distances.max()
+    if low < NEAR_ZERO * high:
+        return -0.04 * high, 1.12 * high
+    room = 0.12 * (high - low) or 0.12 * high
+    return low - room, high + room
 
 
 def _draw_front(axes: Axes, panel: Panel) -> np.ndarray:

@@ -194,7 +194,8 @@ def _early_stop(inputs: SearchInputs) -> Callable[[Subnet, float], Estimate] | N
         return judge.estimate
     raise HwsearchError(
         f"--early-stop does not work with --distance {inputs.kind}, which is no mean over images",
-        fix="Leave it out, or use --distance dense or a projection head without batch norms",
+        fix="Leave it out, or use --teacher max with --distance dense or a projection head without "
+        "batch norms",
     )
 
 

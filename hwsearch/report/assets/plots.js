@@ -135,6 +135,15 @@ function logTicks(points) {
   return { type: "log", tickvals: values, ticktext: values.map(String) };
 }
 
+// From 0, or where nothing is near 0, as beside a committee, around the points; figure.py does the same.
+function endsOfDistance(points) {
+  const top = points.reduce((most, point) => Math.max(most, point.y), 0) || 1;
+  const low = points.reduce((least, point) => Math.min(least, point.y), top);
+  if (low < 0.4 * top) return [-0.04 * top, 1.08 * top];
+  const room = 0.1 * (top - low) || 0.1 * top;
+  return [low - room, top + room];
+}
+
 function drawFront(points, look) {
   const { theme } = look;
   const chosen = look.chosen ? [look.chosen] : [];
@@ -143,8 +152,7 @@ function drawFront(points, look) {
     { ...markers(chosen, "chosen", { size: 20, symbol: "circle-open", color: theme.knee, line: { width: 2 } }), showlegend: false, hoverinfo: "skip", hovertemplate: null },
   ];
   const x = axis(theme, "latency of one call (ms)", look.log ? logTicks(points) : {});
-  const top = points.reduce((most, point) => Math.max(most, point.y), 0) || 1;
-  const y = axis(theme, "distance to the teacher (lower is better)", { range: [-0.04 * top, 1.08 * top] });
+  const y = axis(theme, "distance to the teacher (lower is better)", { range: endsOfDistance(points) });
   const more = { ...limitShapes(look), uirevision: look.revision };
   return Plotly.react("front", traces, layout(theme, x, y, more), CONFIG);
 }
