@@ -44,7 +44,8 @@ class DeployOptions:
     """With --subnet: unlabelled images of the target domain, as search takes them."""
 
     teacher: str = ""
-    """With --subnet: what the network should be close to, as search takes it."""
+    """With --subnet: what the network should be close to, as search takes it; left out, the
+    checkpoint's largest network, which tells as well whether the engine is what the network is."""
 
     task: Task = "classification"
     """With --subnet: what the engine is for. For detection and segmentation it gives the feature
