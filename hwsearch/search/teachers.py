@@ -21,8 +21,8 @@ from hwsearch.spaces.timm import SCHEME
 BESIDE = "+"
 """Stands between the networks of a committee."""
 
-
 AUTO, LARGEST = "auto", "max"
+"""What leaves the choice to the program, and the supernet's largest network."""
 
 
 def what_fits(text: str, space: Space, task: Task, distance: str) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hwsearch.evaluate.verdict import ClassVerdict, from_text, to_text
+from hwsearch.evaluate.verdict import ClassVerdict, to_text
 from hwsearch.study.findings import find, told
 from hwsearch.study.networks import Network
 from hwsearch.study.options import StudyOptions
 from hwsearch.study.run import title_of
-from hwsearch.study.scores import Results
+from hwsearch.study.scores import MEASURES, Results
 from hwsearch.study.statistics import FEWEST
 
 KEPT = ("title", "seeds", "tasks", "pairs", "ceilings", "winners", "regrets", "depths")
@@ -23,18 +23,14 @@ KEPT = ("title", "seeds", "tasks", "pairs", "ceilings", "winners", "regrets", "d
 
 def pack(verdict: ClassVerdict) -> dict[str, Any]:
     """Returns what a row keeps of one task."""
-    return {
-        "accuracy": float(verdict.score("accuracy")),
-        "log_loss": float(verdict.score("log_loss")),
-        "images": len(verdict),
-        "correct": to_text(np.packbits(verdict.correct_N)),
-    }
+    means = {measure: float(verdict.score(measure)) for measure in MEASURES}
+    return verdict.packed() | means  # the mean takes the place of each image's log-loss
 
 
 def unpack(kept: Mapping[str, Any]) -> ClassVerdict:
     """Returns the verdict with every image's log-loss at the mean."""
-    bits = np.unpackbits(from_text(kept["correct"], np.uint8), count=kept["images"])
-    return ClassVerdict(bits.astype(bool), np.full(len(bits), kept["log_loss"], np.float32))
+    log_loss_N = np.full(kept["images"], kept["log_loss"], "<f4")
+    return ClassVerdict.unpacked({**kept, "log_loss": to_text(log_loss_N)})
 
 
 def results_of(rows: Sequence[Mapping[str, Any]], options: StudyOptions) -> Results | None:
