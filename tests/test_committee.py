@@ -7,6 +7,8 @@ import pytest
 import torch
 from searches import SPACE as SMALL
 from searches import made, options, write_checkpoint
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 from test_distance import IMAGES, SPACE, make_run
 
 from hwsearch.checkpoint import load_run
@@ -20,7 +22,7 @@ from hwsearch.distance import (
 from hwsearch.distance.best_teacher import teacher_by_rank
 from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.spectrum import Spectrum
-from hwsearch.distance.regression import Regression
+from hwsearch.distance.regression import SHRINKAGE, Regression
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.search.evaluations import Evaluations
@@ -61,6 +63,22 @@ def test_a_regression_knows_what_is_linear_and_gains_nothing_by_width_alone():
     other = unexplained(3 * mixed[:, channels] + 5, 2 * teacher - 1)
     assert other == pytest.approx(unexplained(mixed, teacher), rel=1e-6)
     assert np.isfinite(unexplained(np.ones((400, 3)), teacher))
+
+
+@pytest.mark.parametrize("width", [30, 300])  # fewer features than images, and more
+def test_a_regression_is_scikit_learns_ridge(width):
+    rng = np.random.default_rng(0)
+    student, teacher = rng.normal(size=(200, width)), rng.normal(size=(200, 12))
+    teacher += student[:, :12]
+    standard = StandardScaler().fit_transform(student)
+    errors, variances = np.empty(200), np.empty(200)
+    for known in (np.arange(200) % 2 == 0, np.arange(200) % 2 == 1):
+        centred = teacher - teacher[known].mean(0)
+        ridge = Ridge(SHRINKAGE * width, fit_intercept=False).fit(standard[known], centred[known])
+        errors[~known] = ((centred - ridge.predict(standard)) ** 2).sum(1)[~known]
+        variances[~known] = (centred**2).sum(1)[~known]
+    expected = errors.mean() / variances.mean()
+    assert unexplained(student, teacher) == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_committee_of_one_is_that_network(students):

@@ -179,8 +179,9 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         if self._pieces is None:
+            rows = _rows(self._order, self.epoch, self.step, self._rank, self._world)
             self._pieces = read_all(
-                self._reader, self._rows(), workers=self.workers, pinned=self._options.gpu
+                self._reader, rows, workers=self.workers, pinned=self._options.gpu
             )
         while self.step < self.steps_per_epoch:
             asked = time.perf_counter()
@@ -202,13 +203,6 @@ class Loader:
             self.times.reading_seconds + piece.seconds,
             self.times.waited_seconds + waited_seconds,
         )
-
-    def _rows(self) -> Iterator[np.ndarray]:
-        """Yields this process's images of each batch from here on, int64[B] each, without end."""
-        epoch, step = self.epoch, self.step
-        while True:
-            yield from self._order.rows(epoch)[step:, self._rank :: self._world]
-            epoch, step = epoch + 1, 0
 
     def state_dict(self) -> dict[str, object]:
         """Returns where the loader stands, fit for JSON, after the last batch handed out."""
@@ -238,3 +232,13 @@ class Loader:
             "side": options.side,
             "seed": options.seed,
         }
+
+
+def _rows(order: Order, epoch: int, step: int, rank: int, world: int) -> Iterator[np.ndarray]:
+    """Yields one process's images of each batch from a step on, int64[B] each, without end.
+
+    It knows nothing of the loader: in a cycle of references workers would end late, by timeout.
+    """
+    while True:
+        yield from order.rows(epoch)[step:, rank::world]
+        epoch, step = epoch + 1, 0
