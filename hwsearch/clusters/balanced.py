@@ -6,7 +6,6 @@ Shapes: N images, E features, G clusters.
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import kmeans_plusplus
 
 ROUNDS = 30
 """Most rounds of assigning images and moving centroids."""
@@ -54,6 +53,8 @@ def fit_partition(features_NE: np.ndarray, clusters: int, seed: int) -> Partitio
         clusters: How many.
         seed: Of the first centroids.
     """
+    from sklearn.cluster import kmeans_plusplus
+
     x_NE = features_NE.astype(np.float64)
     centroids_GE, _ = kmeans_plusplus(x_NE, clusters, random_state=seed)
     prices_G, before_N = np.zeros(clusters), np.full(len(x_NE), -1)

@@ -20,7 +20,6 @@ from hwsearch.distance.base import Outputs
 from hwsearch.errors import HwsearchError
 from hwsearch.export.calls import free_batch, take_bytes
 from hwsearch.export.onnx import INPUT_NAME, export_network
-from hwsearch.export.program import export_network_program
 from hwsearch.export.quantise import image_feeds
 from hwsearch.export.single import single_file
 from hwsearch.kinds import cost_of
@@ -139,6 +138,8 @@ def open_original(
     save_file(weights, folder / "weights.safetensors")
     model = export_network(net, folder / _FILE, batch=batch)
     if form == "program":
+        from hwsearch.export.program import export_network_program  # takes a second
+
         path = folder / _PROGRAM
         program = export_network_program(net, path, batch=batch, precision=precision).program
         model = replace(model, program=program)

@@ -1,7 +1,7 @@
 """When a network is hopeless: the first images show that the rest cannot save it."""
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 FIRST_LOOK = 64
 """Images after which the first decision is made; each later one is made after twice as many."""
@@ -27,7 +27,7 @@ def hopeless(rows: np.ndarray, total: int, limit: float) -> bool:
         return False
     left = (total - seen) / total
     deviation = np.std(rows, ddof=1) * np.sqrt(left / seen)
-    quantile = student_t.ppf(1 - ERROR / len(looks), seen - 1)
+    quantile = stdtrit(seen - 1, 1 - ERROR / len(looks))
     return bool(np.mean(rows) - quantile * deviation > limit)
 
 
