@@ -8,6 +8,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+# One process a core, each with one thread: small networks gain nothing from more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 STAMP := $(VENV)/.installed
 # What an installation depends on; where it lies, because scripts in a venv hold its path.
 STATE := $(CURDIR) $(shell cat pyproject.toml constraints.txt | cksum)
@@ -18,7 +20,7 @@ quickstart: setup
 	$(BIN)/hwsearch quickstart --out quickstart
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup
 	$(BIN)/ruff format --check
@@ -26,7 +28,7 @@ check: setup
 	$(BIN)/typos
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: setup
 	$(BIN)/python tests/benchmarks/latency.py

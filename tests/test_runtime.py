@@ -69,19 +69,31 @@ def write_onnx(path: Path, batch: int | str, side: int | str = SHAPE[3]) -> Path
     return path
 
 
+def is_here(name: str) -> bool:
+    try:
+        return "fp32" in get_runtime(name).precisions
+    except HwsearchError:
+        return False
+
+
+HERE = [name for name in runtime_names() if is_here(name)]
+ABSENT = sorted({*runtime_names()} - {*HERE})
+
+
 def marked(name: str) -> object:
     return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
 
 
-@pytest.fixture(scope="module", params=[marked(name) for name in runtime_names()])
+@pytest.fixture(scope="module", params=[marked(name) for name in HERE])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    try:
-        found = get_runtime(request.param)
-    except HwsearchError as error:
-        pytest.skip(error.what)
-    if "fp32" not in found.precisions:
-        pytest.skip(f"{found.name} has no fp32")
-    return found
+    return get_runtime(request.param)
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_a_runtime_that_is_not_here_says_what_it_wants(name: str) -> None:
+    with pytest.raises(HwsearchError, match=r"not installed|has no|finds no") as refused:
+        get_runtime(name)
+    assert refused.value.fix.startswith(("Run: ", "To get it: ", "Install "))
 
 
 @pytest.fixture(scope="module")
