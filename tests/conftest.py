@@ -25,7 +25,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            name = Path(nodeid.split("::")[0]).stem
+            name = Path(nodeid.partition("::")[0]).stem
             return "measured" if name in ONE_BY_ONE else name
 
     return ByFile(config, log)
