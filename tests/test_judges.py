@@ -78,6 +78,34 @@ def test_linear_classifiers_are_those_of_scikit_learn(monkeypatch):
     assert np.exp(found) == pytest.approx(expected, abs=5e-3)
 
 
+def test_the_penalty_is_between_those_tried():
+    parabola = [(place - 3.3) ** 2 for place in range(6)]
+    assert linear._penalty_of_least(parabola) == pytest.approx(10 ** (-3.3 / 2))
+    assert linear._penalty_of_least([1, 2]) == 1
+    assert linear._penalty_of_least([3, 2, 1]) == 0.1
+
+
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_a_linear_classifier_takes_about_the_best_penalty(monkeypatch, width):
+    """The best of a few penalties would suit one width and not another."""
+    features, labels = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    seen = features @ rng.normal(size=(64, width)) + rng.normal(scale=40, size=(1797, width))
+    first = np.arange(1797) < 400
+
+    def log_loss() -> float:
+        told = linear_head(seen[first], labels[first], seen[~first])
+        return -float(told[np.arange(len(told)), labels[~first]].mean())
+
+    found = log_loss()
+    every = []
+    for penalty in np.geomspace(1, 1e-3, 13):
+        monkeypatch.setattr(linear, "PENALTIES", (penalty,))
+        every.append(log_loss())
+    assert found < min(every) + 0.04
+    assert every[0] > found + 0.1 and every[-1] > found + 0.1
+
+
 def test_a_head_never_sees_the_image_it_is_asked_about():
     labels = np.arange(40) % 2
     features = np.eye(40)  # each image is like itself alone

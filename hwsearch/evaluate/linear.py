@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 
 from hwsearch.evaluate.folds import FOLDS, stratified_folds
 
-PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+PENALTIES = tuple(10 ** (-power / 2) for power in range(11))
 """Factors of half the squared weights that are tried, from the strongest on."""
 
 STEPS = 200
@@ -52,7 +52,9 @@ def fit_linear(features_ME: np.ndarray, labels_M: np.ndarray) -> LinearClassifie
 
     Features are standardised; the mean log-loss plus a penalty on all weights but the constant's
     is minimised by L-BFGS. A fifth of the images to learn from is held back to choose the penalty:
-    ever weaker ones are tried until the log-loss rises. All of them then give the weights.
+    ever weaker ones are tried until the log-loss rises, and the one is taken at which a parabola
+    through the least and its neighbours is least: the best of the tried ones would suit some widths
+    by luck, and that would tell networks apart. All images then give the weights.
 
     Args:
         features_ME: float[M, E].
@@ -139,14 +141,27 @@ class _Problem:
 
 
 def _choose(problem: _Problem, held_M: np.ndarray) -> tuple[float, np.ndarray]:
-    """Returns the penalty of the least log-loss on what is held back, and its weights."""
+    """Returns the penalty of the least log-loss on what is held back, and weights near its own."""
     kept, held = problem.part(~held_M), problem.part(held_M)
     weights_EC = np.zeros((problem.x_ME.shape[1], problem.labels_M.max() + 1))
-    best = (np.inf, PENALTIES[0], weights_EC)
+    nearest_EC, losses = weights_EC, []
     for penalty in PENALTIES:
         weights_EC = kept.solve(penalty, weights_EC, TOLERANCE_OF_CHOICE)
-        log_loss = held.log_loss(weights_EC)
-        if log_loss > best[0]:
+        losses.append(held.log_loss(weights_EC))
+        if losses[-1] > min(losses):
             break
-        best = (log_loss, penalty, weights_EC)
-    return best[1:]
+        nearest_EC = weights_EC
+    return _penalty_of_least(losses), nearest_EC
+
+
+def _penalty_of_least(losses: list[float]) -> float:
+    """Returns where a parabola through the least of the first losses and its neighbours is least.
+
+    It is one of the penalty's logarithm; at the ends, where a neighbour is missing, the end it is.
+    """
+    at = int(np.argmin(losses))
+    if not 0 < at < len(losses) - 1:
+        return PENALTIES[at]
+    stronger, least, weaker = losses[at - 1 : at + 2]
+    steps = (stronger - weaker) / (2 * (stronger - 2 * least + weaker))
+    return PENALTIES[at] * (PENALTIES[1] / PENALTIES[0]) ** steps

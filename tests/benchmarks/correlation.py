@@ -41,6 +41,7 @@ from hwsearch.correlation.options import CorrelateOptions, Ranked
 from hwsearch.correlation.run import correlate
 from hwsearch.correlation.show import CSV, finding_row
 from hwsearch.distance.kinds import Task
+from hwsearch.evaluate.linear import PENALTIES
 from hwsearch.train import TrainOptions, train
 
 DIGITS = "sklearn:digits"
@@ -142,6 +143,7 @@ def describe(unit: Unit) -> dict[str, Any]:
         "development": unit.development,
         "bins": unit.bins,
         "per_bin": unit.per_bin,
+        **({"penalties": len(PENALTIES)} if unit.judge == "linear" else {}),
         "space": header.space,
         "method": header.method,
         "steps": header.step,
