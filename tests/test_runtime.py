@@ -69,15 +69,16 @@ def write_onnx(path: Path, batch: int | str, side: int | str = SHAPE[3]) -> Path
     return path
 
 
-def is_here(name: str) -> bool:
+def opened(name: str) -> Runtime | None:
     try:
-        return "fp32" in get_runtime(name).precisions
+        return get_runtime(name)
     except HwsearchError:
-        return False
+        return None
 
 
-HERE = [name for name in runtime_names() if is_here(name)]
-ABSENT = sorted({*runtime_names()} - {*HERE})
+FOUND = {name: opened(name) for name in runtime_names()}
+HERE = [name for name, found in FOUND.items() if found and "fp32" in found.precisions]
+ABSENT = [name for name, found in FOUND.items() if found is None]
 
 
 def marked(name: str) -> object:
