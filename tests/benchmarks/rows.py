@@ -3,8 +3,9 @@
 import platform
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,24 @@ def open_results(benchmark: str) -> Journal:
 
 def add_row(journal: Journal, figures: Mapping[str, Any]) -> None:
     """Appends figures with what is needed to repeat them: command, device, versions, date."""
-    versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
     journal.append(
         {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join(map(_without_folder, sys.argv)),
             "device": detect().name,
-            "versions": versions,
+            "versions": _versions(),
             **figures,
         }
     )
+
+
+def _versions() -> dict[str, str]:
+    """Names what is installed: a machine that only trains needs no OpenVINO."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _without_folder(word: str) -> str:

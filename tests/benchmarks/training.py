@@ -7,7 +7,8 @@ takes ratios, all sides in turns in one run, and adds a row to results/training.
     elastic    the largest network through the supernet, over the same static network
     step       our MoCo v2 step with one network, over lightly's and over plain PyTorch's
     images     images a second from decoded image to taken step, ours over lightly's, which
-               augments image by image in 0 or 2 workers (training_peers.py says how to get it)
+               augments image by image, in no workers or one a core (training_peers.py says how to
+               get it)
     sandwich   one step with three networks, over three steps with one each
     loader     our loader alone, over a bare decode loop
     resnet50   with --resnet50 SIDE: a supervised step of our ResNet-50, alone and through the
@@ -37,6 +38,7 @@ from hwsearch.data.augment import augment
 from hwsearch.data.augment_options import AugmentOptions
 from hwsearch.data.loader import Loader, LoaderOptions
 from hwsearch.data.sources import open_source
+from hwsearch.device import usable_cores
 from hwsearch.kinds import total_macs
 from hwsearch.nn import StaticNet, Supernet
 from hwsearch.selfsup.base import Views
@@ -128,7 +130,7 @@ def time_images(setting: Setting, data: str) -> dict[str, Any]:
     sides = {"ours": steps_of_ours(setting, loader, ours)}
     width = Supernet(space).embedding_width
     photos = np.stack([np.asarray(source.image(index)) for index in range(4 * setting.batch)])
-    for workers in (0, 2):
+    for workers in (0, usable_cores()):
         net = setting.placed(StaticNet(space.lower(space.maximum)))
         peer = LightlyMoco(net, width, HIDDEN, QUEUE, setting.hardware.device)
         batches = lightly_batches(photos, setting.side, setting.batch, workers)

@@ -7,6 +7,7 @@ lightly is looked for where the environment variable HWSEARCH_LIGHTLY says, a fo
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -138,6 +139,10 @@ def load_lightly() -> None:
     if "lightly" in sys.modules:
         return
     sys.path.append(os.environ["HWSEARCH_LIGHTLY"])
+    with suppress(ImportError, RuntimeError):
+        import torchvision  # noqa: F401
+
+        return
     operators = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         operators.define(f"{name}(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor")
