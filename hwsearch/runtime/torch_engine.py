@@ -136,6 +136,7 @@ class CudaEngine(_Resident):
     def __init__(self, call: Call, border: Border) -> None:
         super().__init__(border, torch.device("cuda"))
         self.provider = f"CUDA {torch.cuda.get_device_name()}"
+        self._call = call  # a graph does not keep the weights that it reads
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         # By default convolutions round float32 to 19 bits.
