@@ -59,12 +59,17 @@ def take(
         return shared
     match name:
         case "weight_OIHW":
-            edge, side = (shared.shape[-1] - shape[-1]) // 2, shape[-1]
-            return shared[: shape[0], : shape[1], edge : edge + side, edge : edge + side]
+            edge = (shared.shape[-1] - shape[-1]) // 2
+            return _part(shared, shape, edge * sum(shared.stride()[2:]))
         case "weight_CHW":
             kept = shared[: shape[0]]
             if kept.shape == shape:
                 return kept
             return F.interpolate(kept[None], shape[1:], mode="bicubic", antialias=True)[0]
         case _:
-            return shared[tuple(slice(size) for size in shape)]
+            return _part(shared, shape)
+
+
+def _part(shared: Tensor, shape: tuple[int, ...], start: int = 0) -> Tensor:
+    # One view instead of one an axis, whose gradients would each be as large as the whole.
+    return shared.as_strided(shape, shared.stride(), shared.storage_offset() + start)
