@@ -20,7 +20,7 @@ def test_the_list_has_this_machine_and_counts_tables(tmp_path, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     counts = {cells[1]: cells[-2] for cells in rows if len(cells) > 2}
     assert counts["nvidia-t4"] == "1"
-    assert counts["nvidia-h200"] == "none"
+    assert counts["raspberry-pi-5-8gb"] == "none"
 
 
 def test_show_prints_all_of_a_profile_and_says_that_nothing_was_measured(capsys):

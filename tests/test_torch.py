@@ -91,6 +91,15 @@ def test_missing_compiler_gets_the_command_that_installs_it(tmp_path: Path) -> N
         get_runtime("torch-aoti").build(model, tmp_path / "out", BuildOptions())
 
 
+def test_compiled_engines_are_refused_where_there_is_a_gpu(tmp_path: Path, monkeypatch) -> None:
+    """Loading them there ended the process."""
+    gpu = torch.device("cuda")
+    monkeypatch.setattr("hwsearch.runtime.torch_aoti.device_for", lambda precision: gpu)
+    model = export_block_program(SPACE.lower(SPACE.minimum)[0], tmp_path / "block.pt2")
+    with pytest.raises(HwsearchError, match=r"CPUs only.*Use --runtime torch"):
+        get_runtime("torch-aoti").build(model, tmp_path / "out", BuildOptions())
+
+
 @pytest.mark.slow
 def test_slow_engines_are_built_at_once_and_found_again(tmp_path: Path) -> None:
     workshop, told = Workshop(tmp_path, "torch-aoti", "fp32", 1), []

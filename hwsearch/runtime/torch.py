@@ -20,7 +20,6 @@ from hwsearch.runtime.torch_engine import (
     CpuEngine,
     CudaEngine,
     device_for,
-    engine_on,
     keeping_threads,
 )
 from hwsearch.runtime.torch_program import border_of, call_of, read_program, require_precision
@@ -62,8 +61,11 @@ class Torch:
             require_precision(program, options.precision, engine)
             if device.type != "cpu":
                 program = move_to_device_pass(program, device)
-            border = border_of(program, engine)
-            loaded = engine_on(device, call_of(program, device), border, options.threads)
+            border, call = border_of(program, engine), call_of(program, device)
+            on_gpu = device.type == "cuda"
+            loaded = (
+                CudaEngine(call, border) if on_gpu else CpuEngine(call, border, options.threads)
+            )
         with keeping_threads():
             yield loaded
 

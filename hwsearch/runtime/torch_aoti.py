@@ -1,4 +1,4 @@
-"""AOTInductor: exported programs compiled to native code, on the CPU or in a CUDA graph."""
+"""AOTInductor: exported programs compiled to native code of the CPU."""
 
 import json
 import os
@@ -15,7 +15,6 @@ from torch._inductor import aoti_compile_and_package, aoti_load_package
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.export import ExportedProgram
-from torch.export.passes import move_to_device_pass
 
 from hwsearch.errors import HwsearchError
 from hwsearch.runtime.base import (
@@ -27,13 +26,7 @@ from hwsearch.runtime.base import (
     check_precision,
     readable,
 )
-from hwsearch.runtime.torch_engine import (
-    CpuEngine,
-    CudaEngine,
-    device_for,
-    engine_on,
-    keeping_threads,
-)
+from hwsearch.runtime.torch_engine import CpuEngine, device_for, keeping_threads
 from hwsearch.runtime.torch_program import Border, border_of, read_program, require_precision
 
 _NOTE = "hwsearch"
@@ -57,41 +50,47 @@ class TorchAoti:
         """Compiles the program into `out`/engine.pt2.
 
         Raises:
-            HwsearchError: Also if there is no C++ compiler.
+            HwsearchError: Also if there is no C++ compiler, or there is a GPU.
         """
         check_precision(self, options.precision)
-        device, source = device_for(options.precision), model.file(self.takes)
+        _require_cpu(options.precision)
+        source = model.file(self.takes)
         _require_compiler()
         with readable(source, self, "exported program"):
             program = read_program(source)
             require_precision(program, options.precision, source)
-            if device.type != "cpu":
-                program = move_to_device_pass(program, device)
             border = border_of(program, source)
             out.mkdir(parents=True, exist_ok=True)
-            note = {"precision": options.precision, "device": device.type, **asdict(border)}
+            note = {"precision": options.precision, **asdict(border)}
             with _compilers_cache(options.cache):
                 return _compile(program, out / "engine.pt2", options.precision, json.dumps(note))
 
     @contextmanager
-    def load(self, engine: Path, options: LoadOptions) -> Iterator[CpuEngine | CudaEngine]:
+    def load(self, engine: Path, options: LoadOptions) -> Iterator[CpuEngine]:
         """Loads a package; `options.threads` is the whole process's number until the end."""
         check_precision(self, options.precision)
-        device = device_for(options.precision)
+        _require_cpu(options.precision)
         with readable(engine, self, "engine"):
             package = aoti_load_package(str(engine), run_single_threaded=True)
             note = json.loads(package.get_metadata()[_NOTE])
-            _check(note, options.precision, device, engine)
+            _check(note, options.precision, engine)
             run = package.loader.boxed_run  # calling the package itself reads JSON every time
-            loaded = engine_on(
-                device, lambda *inputs: run(list(inputs)), _border(note), options.threads
-            )
+            loaded = CpuEngine(lambda *inputs: run(list(inputs)), _border(note), options.threads)
         with keeping_threads():
             yield loaded
 
     def files(self, engine: Path) -> tuple[Path, ...]:
         """An engine is one file."""
         return (engine,)
+
+
+def _require_cpu(precision: str) -> None:
+    if device_for(precision).type != "cpu":
+        raise HwsearchError(
+            "torch-aoti computes on CPUs only: loading its engines of a GPU ended the process "
+            "(torch 2.11, H200)",
+            fix="Use --runtime torch, or hide the GPU with CUDA_VISIBLE_DEVICES=",
+        )
 
 
 def _require_compiler() -> None:
@@ -134,13 +133,12 @@ def _compile(program: ExportedProgram, engine: Path, precision: str, note: str) 
     return engine
 
 
-def _check(note: dict[str, Any], precision: str, device: torch.device, engine: Path) -> None:
-    found, wanted = (note["precision"], note["device"]), (precision, device.type)
-    if found != wanted:
+def _check(note: dict[str, Any], precision: str, engine: Path) -> None:
+    if note["precision"] != precision:
         raise HwsearchError(
-            f"this engine computes in {found[0]} on {found[1]}, not in {wanted[0]} on {wanted[1]}",
+            f"this engine computes in {note['precision']}, not in {precision}",
             where=engine,
-            fix="Build it again on this machine",
+            fix="Build it again in the precision asked for",
         )
 
 

@@ -59,15 +59,6 @@ def keeping_threads() -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def engine_on(
-    device: torch.device, call: Call, border: Border, threads: int
-) -> "CpuEngine | CudaEngine":
-    """Makes an engine of a function that computes on a device."""
-    if device.type == "cuda":
-        return CudaEngine(call, border)
-    return CpuEngine(call, border, threads)
-
-
 class _Resident:
     """Inputs that stay where they are."""
 
