@@ -72,7 +72,7 @@ def title_of(results: Results, options: StudyOptions) -> str:
     data = Path(options.data).parent.name if "*" in options.data else Path(options.data).name
     return (
         f"{len(results.networks)} networks trained by {options.method} on {data}, "
-        f"{len(results.tasks)} tasks, {len(results.seeds)} seeds"
+        f"{len(results.tasks)} tasks, {results.told_seeds}"
     )
 
 

@@ -54,6 +54,11 @@ class Results:
         names = tuple(task.name for task in plan.tasks)
         return cls(networks, plan.options.seeds, names, verdicts, tuple(failed))
 
+    @property
+    def told_seeds(self) -> str:
+        """Says in words how many seeds there are."""
+        return "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+
     @cached_property
     def scores(self) -> Mapping[str, np.ndarray]:
         """How good networks are by each measure, higher is better, float[S, K, T]."""

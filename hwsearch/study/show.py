@@ -45,7 +45,7 @@ def _networks(findings: Findings, title: str) -> Table:
         title=title,
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption=f"accuracy in %, mean of {len(results.seeds)} seeds; label: family and "
+        caption=f"accuracy in %, mean of {results.told_seeds}; label: family and "
         "multiply-accumulates; sorted by mean rank; "
         f"{len(order)} of {len(ranks_S)} networks",
     )

@@ -10,8 +10,8 @@ and probed on eleven sets: 80 units, which take many hours of one core together 
 most each. A unit trains and probes one network with one seed, by the code of
 hwsearch study in one folder, and leaves one row in results/study.jsonl; units that have a row are
 not run again, and one that was stopped goes on. The last one, "findings", works out all statistics
-from the rows once the others are done, and leaves them in a row, too; until then those of the
-networks that are done are only printed. With --config FILE the whole is written as a config
+from the rows once the others are done, and leaves them in a row, too; those of the networks that
+are done so far are always printed. With --config FILE the whole is written as a config
 instead: hwsearch study --config FILE does the same work, and the units then find it done.
 
 The reduced form trains six networks on scikit-learn's digits for one pass and probes them on four
@@ -168,7 +168,7 @@ def make_tasks(folder: Path, count: int = 400) -> list[str]:
 
 
 def run_all(journal: Journal, options: StudyOptions, only: str) -> None:
-    """Runs the units that have no row, then tells the findings; complete ones leave a row."""
+    """Runs the units that have no row; when all have one, the findings leave a row, too."""
     units = list(units_of(options))
     for unit in units:
         if fnmatch(unit.name, only) and unit.name not in _done(journal):
@@ -178,7 +178,11 @@ def run_all(journal: Journal, options: StudyOptions, only: str) -> None:
     results = results_of(list(journal), options)
     if complete and results and FINDINGS not in _done(journal):
         add_row(journal, {"name": FINDINGS, **findings_of(results, options)})
-    elif results:
+
+
+def tell(journal: Journal, options: StudyOptions) -> None:
+    """Tells the findings so far."""
+    if results := results_of(list(journal), options):
         show_findings(find(results, {}, options), title_of(results, options), SOURCE)
 
 
@@ -230,6 +234,7 @@ def main() -> None:
         elif chosen.data:
             run_all(journal, options_of(Path(chosen.data), chosen.keep), chosen.only)
         report(list(journal))
+        tell(journal, options_of(Path(chosen.data or ""), chosen.keep))
 
 
 if __name__ == "__main__":

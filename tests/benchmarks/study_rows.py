@@ -36,18 +36,23 @@ def unpack(kept: Mapping[str, Any]) -> ClassVerdict:
 def results_of(rows: Sequence[Mapping[str, Any]], options: StudyOptions) -> Results | None:
     """Returns the results of the networks that have a row for every seed.
 
-    Before there are enough of them, those of the first seed; None before there are enough of these.
+    While these are fewer than half of those with a row for the first seed, the latter's for that
+    seed; None before there are enough of them.
     """
     done = {(row["network"], row["seed"]): row["scores"] for row in rows if "scores" in row}
-    for seeds in (options.seeds, options.seeds[:1]):
-        networks = tuple(
+    every, first = options.seeds, options.seeds[:1]
+    networks = {
+        seeds: tuple(
             one
             for one in options.read_networks()
             if all((one.name, seed) in done for seed in seeds)
         )
-        if len(networks) >= FEWEST:
-            return _results(networks, seeds, done)
-    return None
+        for seeds in (every, first)
+    }
+    seeds = every if 2 * len(networks[every]) >= len(networks[first]) else first
+    if len(networks[seeds]) < FEWEST:
+        return None
+    return _results(networks[seeds], seeds, done)
 
 
 def _results(
