@@ -45,7 +45,7 @@ def students() -> SupernetStudents:
 
 def unexplained(student: np.ndarray, teacher: np.ndarray) -> float:
     how = Regression()
-    return float(how.compare(how.describe(student), how.describe(teacher)).mean())
+    return float(how.compare(how.describe(student), how.describe_teacher(teacher)).mean())
 
 
 def test_a_regression_knows_what_is_linear_and_gains_nothing_by_width_alone():

@@ -15,6 +15,9 @@ from hwsearch.errors import HwsearchError
 BATCH = 64
 """Images looked at together, where nothing else is asked for."""
 
+HELD_MB = 64
+"""Floats of all images that are held for the next network if they take no more than this."""
+
 FEWEST = 8
 """Images below which neither a distance nor statistics of batch norms mean anything."""
 
@@ -36,6 +39,7 @@ class TargetImages:
     indices: np.ndarray
     batch: int = BATCH
     _prepared: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _held: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -72,6 +76,8 @@ class TargetImages:
     ) -> Iterator[np.ndarray]:
         """Yields the images as a network of that side takes them, float32[B, 3, side, side].
 
+        Small ones are held, for as many networks as there will be; do not write to them.
+
         Args:
             side: Height and width in pixels.
             mean: Subtracted from pixels scaled to 0 to 1, for all channels or for each.
@@ -79,9 +85,25 @@ class TargetImages:
             batch: Images at a time; `batch` of these images if None.
             limit: How many of the images, the first ones; all if None.
         """
-        images, batch = self.prepared(side)[:limit], batch or self.batch
-        for start in range(0, len(images), batch):
-            yield normalise_array(images[start : start + batch], mean=mean, std=std)
+        prepared, batch = self.prepared(side), batch or self.batch
+        asked = prepared[:limit]
+        held = self._all(prepared, mean, std)[:limit] if _can_hold(prepared) else None
+        for start in range(0, len(asked), batch):
+            rows = slice(start, start + batch)
+            yield normalise_array(asked[rows], mean, std) if held is None else held[rows]
+
+    def _all(
+        self, prepared: np.ndarray, mean: float | Sequence[float], std: float | Sequence[float]
+    ) -> np.ndarray:
+        """Returns all images as a network takes them, float32[N, 3, side, side]."""
+        key = prepared.shape, *np.ravel(mean), *np.ravel(std)
+        if key not in self._held:
+            self._held[key] = normalise_array(prepared, mean, std)
+        return self._held[key]
+
+
+def _can_hold(prepared: np.ndarray) -> bool:
+    return np.dtype(np.float32).itemsize * prepared.size <= HELD_MB * 1e6
 
 
 def load_target(source: str, side: int, *, limit: int | None = None) -> TargetImages:

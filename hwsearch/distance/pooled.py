@@ -5,13 +5,14 @@ Shapes: B images of a batch, N all target images, E pooled features, D what is c
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hwsearch.distance.base import DeliveredDistance, Outputs, one_thread
+from hwsearch.distance.compare import Description
 from hwsearch.distance.projection import Projection
 from hwsearch.distance.queue import QueueRelation
 from hwsearch.distance.regression import Regression
@@ -21,24 +22,6 @@ from hwsearch.distance.teacher import Teacher
 from hwsearch.space import Subnet
 
 PooledKind = Literal["projection", "relation", "regression", "queue"]
-
-
-class Description(Protocol):
-    """What is compared of two networks, told from their pooled features.
-
-    Attributes:
-        by_image: Whether the description of an image does not depend on the others.
-    """
-
-    by_image: bool
-
-    def describe(self, embeddings_BE: np.ndarray, /) -> Tensor:
-        """Returns what is compared, a row an image."""
-        ...
-
-    def compare(self, student_BD: Tensor, teacher_BD: Tensor, /) -> Tensor:
-        """Returns the distance of each image, [B]."""
-        ...
 
 
 class TeacherDistance(DeliveredDistance):
@@ -68,7 +51,8 @@ class TeacherDistance(DeliveredDistance):
         self.by_image = self._description.by_image
         with one_thread():
             embeddings_NE = teacher.embeddings(cache)
-            described = [self._describe(x) for x in self._batches(embeddings_NE)]
+            describe = self._description.describe_teacher
+            described = [describe(batch_BE) for batch_BE in self._batches(embeddings_NE)]
         self._teacher_rows = torch.cat(described)
 
     def __len__(self) -> int:
@@ -104,11 +88,9 @@ class TeacherDistance(DeliveredDistance):
         at = 0
         for embeddings_BE in batches:
             teacher_BD = self._teacher_rows[at : at + len(embeddings_BE)]
-            yield self._description.compare(self._describe(embeddings_BE), teacher_BD)
+            student_BD = self._description.describe(embeddings_BE)
+            yield self._description.compare(student_BD, teacher_BD)
             at += len(embeddings_BE)
-
-    def _describe(self, embeddings_BE: np.ndarray) -> Tensor:
-        return self._description.describe(embeddings_BE)
 
 
 def _description(kind: PooledKind, students: Students) -> Description:

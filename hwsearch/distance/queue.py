@@ -4,6 +4,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from hwsearch.distance.compare import Description
 from hwsearch.distance.students import SupernetStudents
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.queue import NOBODY, KeyQueue
@@ -12,7 +13,7 @@ MOST_KEYS = 4096
 """Keys that are used, evenly spaced over the queue: enough, and what memory can hold."""
 
 
-class QueueRelation:
+class QueueRelation(Description):
     """KL divergence of how two networks spread an image's likeness over the queue.
 
     ReSSL's relation (arXiv 2107.09282) at one temperature for both sides, so that equal
