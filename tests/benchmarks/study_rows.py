@@ -36,8 +36,8 @@ def unpack(kept: Mapping[str, Any]) -> ClassVerdict:
 def results_of(rows: Sequence[Mapping[str, Any]], options: StudyOptions) -> Results | None:
     """Returns the results of the networks that have a row for every seed.
 
-    While these are fewer than half of those with a row for the first seed, the latter's for that
-    seed; None before there are enough of them.
+    While these are fewer than three quarters of those with a row for the first seed, the latter's
+    for that seed; None before there are enough of them.
     """
     done = {(row["network"], row["seed"]): row["scores"] for row in rows if "scores" in row}
     every, first = options.seeds, options.seeds[:1]
@@ -49,7 +49,7 @@ def results_of(rows: Sequence[Mapping[str, Any]], options: StudyOptions) -> Resu
         )
         for seeds in (every, first)
     }
-    seeds = every if 2 * len(networks[every]) >= len(networks[first]) else first
+    seeds = every if 4 * len(networks[every]) >= 3 * len(networks[first]) else first
     if len(networks[seeds]) < FEWEST:
         return None
     return _results(networks[seeds], seeds, done)
