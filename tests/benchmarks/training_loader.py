@@ -25,7 +25,7 @@ def time_loader(setting: Setting, data: str) -> dict[str, Any]:
 
     def bare() -> None:
         picked = rng.permutation(len(blobs))[: setting.batch]
-        np.stack([np.asarray(Image.open(io.BytesIO(blobs[i])).convert("RGB")) for i in picked])
+        np.stack([decoded(blobs[i], setting.side) for i in picked])
 
     found = setting.time(loader=lambda: next(loader), bare=bare)
     rate = {name: setting.batch / float(np.median(seconds)) for name, seconds in found.items()}
@@ -33,6 +33,14 @@ def time_loader(setting: Setting, data: str) -> dict[str, Any]:
         "loader over bare loop": ratio(found, "loader", "bare"),
         "loader images per second": rate,
     }
+
+
+def decoded(blob: bytes, side: int) -> np.ndarray:
+    """Reads an image at a side in pixels, uint8[side, side, 3]."""
+    image = Image.open(io.BytesIO(blob)).convert("RGB")
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 def iter_for_ever(loader: Loader) -> Iterator[Any]:
