@@ -53,8 +53,7 @@ def take(
     """
     for axis, ranges in enumerate(runs):
         if ranges is not None:
-            parts = [shared.narrow(axis, start, stop - start) for start, stop in ranges]
-            shared = parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+            shared = _runs(shared, axis, ranges)
     if tuple(shared.shape) == shape:
         return shared
     match name:
@@ -68,6 +67,21 @@ def take(
             return F.interpolate(kept[None], shape[1:], mode="bicubic", antialias=True)[0]
         case _:
             return _part(shared, shape)
+
+
+def _runs(shared: Tensor, axis: int, ranges: Ranges) -> Tensor:
+    # Neighbours are taken as one: all groups of channels together are the tensor itself.
+    joined = [ranges[0]]
+    for start, stop in ranges[1:]:
+        before, end = joined[-1]
+        if start == end:
+            joined[-1] = (before, stop)
+        else:
+            joined.append((start, stop))
+    if joined == [(0, shared.shape[axis])]:
+        return shared
+    parts = [shared.narrow(axis, start, stop - start) for start, stop in joined]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 def _part(shared: Tensor, shape: tuple[int, ...], start: int = 0) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from hwsearch.nn.processes import gather_rows, own_rows
 from hwsearch.selfsup.base import Views
@@ -37,9 +38,8 @@ class EmaTeacher(nn.Module, Generic[M]):
     @torch.no_grad()
     def update(self, student: M, progress: float) -> None:
         """Moves the average towards the student's present weights."""
-        decay = self.decay_at(progress)
-        for mine, new in zip(self.module.parameters(), student.parameters(), strict=True):
-            mine.lerp_(new, 1.0 - decay)
+        move = get_ema_multi_avg_fn(self.decay_at(progress))
+        move(list(self.module.parameters()), list(student.parameters()), None)
 
 
 def shuffled(views: Views) -> tuple[Tensor, Tensor]:

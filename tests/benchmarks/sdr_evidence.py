@@ -264,9 +264,9 @@ def _interval(gains_TS: pd.DataFrame) -> tuple[float, float, float]:
 
 def _studies(given: argparse.Namespace) -> Iterator[Study]:
     if given.reduced:
-        yield reduced(given.keep)
+        yield reduced(given.keep, given.device)
     elif given.data:
-        yield from studies(given.data, given.keep)
+        yield from studies(given.data, given.keep, given.device)
 
 
 def main() -> None:
@@ -278,6 +278,7 @@ def main() -> None:
     parser.add_argument("--reduced", action="store_true", help="sklearn:digits, a few minutes")
     parser.add_argument("--keep", type=Path, default=Path("evidence"), help="folder for runs")
     parser.add_argument("--only", default="*", help="units to run, such as 'paths-0'")
+    parser.add_argument("--device", default="auto", help="where to train: auto, cpu or cuda")
     given = parser.parse_args()
     with open_results("sdr_evidence") as journal:
         done = {(row["unit"], row["reduced"]) for row in journal.rows}

@@ -47,6 +47,7 @@ class Study:
         start_epochs: Passes of the whole network over all images.
         epochs: Passes after that, of all leaves together.
         batch: Images a step.
+        device: Where runs train.
     """
 
     keep: Path
@@ -56,6 +57,7 @@ class Study:
     start_epochs: int = 15
     epochs: int = 20
     batch: int = 256
+    device: str = "auto"
 
     def folder(self, name: str) -> Path:
         """Returns where a run of this seed lies."""
@@ -83,7 +85,7 @@ class Study:
             residual_scale=1.0,
             projection_hidden=512,
             seed=self.seed,
-            device="cpu",
+            device=self.device,
             tensorboard=False,
             max_corrupt_share=0.01,
         )
@@ -95,18 +97,18 @@ class Study:
         phases = (self.epochs // LEVELS,) * LEVELS
         paths = replace(whole, space=SPACE, clusters=self.folder("tree"), phases=phases)
         leaf = path_of((0,) * LEVELS, LEVELS, get_space(SPACE))
-        alone = replace(start, epochs=self.start_epochs + self.epochs)
-        return {
+        known = {
             "paths": paths,
             "shuffled": replace(paths, shuffle_clusters=True),
             "untaught": replace(paths, follow_start=0.0),
             "at-once": replace(paths, phases=(*[0] * (LEVELS - 1), sum(phases))),
             "unified": replace(whole, checkpoint_steps=max(1, self.steps // CHILDREN**LEVELS)),
-            "equal": replace(alone, space=f"{SPACE}[{leaf}]"),
-            "half-one": replace(start, data=str(self.half(0))),
-            "half-other": replace(start, data=str(self.half(1))),
+            "equal": replace(
+                start, space=f"{SPACE}[{leaf}]", epochs=self.start_epochs + self.epochs
+            ),
             "half-all-steps": replace(start, epochs=ceil(self.start_epochs / 2)),
-        }[name]
+        }
+        return known.get(name) or replace(start, data=str(self.half(HALVES.index(name))))
 
     def half(self, side: int) -> Path:
         """Returns the images of one half of the tree's leaves, as files."""
@@ -136,18 +138,19 @@ class Study:
         return replace(options, data=source, batch=batch, epochs=epochs, warm_start=warm)
 
 
-def reduced(keep: Path) -> Study:
+def reduced(keep: Path, device: str) -> Study:
     """Returns a study of a few minutes, on images that everyone has."""
     digits = "sklearn:digits"
-    return Study(keep, digits, {"digits": digits}, 0, start_epochs=2, epochs=2, batch=64)
+    return Study(keep, digits, {"digits": digits}, 0, 2, 2, batch=64, device=device)
 
 
-def studies(data: Path, keep: Path) -> Iterator[Study]:
+def studies(data: Path, keep: Path, device: str) -> Iterator[Study]:
     """Yields the study of each seed.
 
     Args:
         data: Folder with one for each of `SOURCES` and `TASKS`.
         keep: Folder for runs.
+        device: Where runs train.
     """
     keep.mkdir(parents=True, exist_ok=True)
     together = keep / "pretraining"
@@ -159,4 +162,4 @@ def studies(data: Path, keep: Path) -> Iterator[Study]:
                 link.symlink_to(shard.resolve())
     tasks = {name: str(data / name / "train-*.tar.gz") for name in TASKS}
     for seed in SEEDS:
-        yield Study(keep, str(together / "*.tar.gz"), tasks, seed)
+        yield Study(keep, str(together / "*.tar.gz"), tasks, seed, device=device)
