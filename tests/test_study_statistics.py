@@ -16,6 +16,7 @@ from hwsearch.study.depths import depth_effects, late_to_early
 from hwsearch.study.findings import find
 from hwsearch.study.latencies import read_latencies
 from hwsearch.study.run import PAGE, give
+from hwsearch.study.sources import source_effects
 from hwsearch.study.statistics import (
     Draws,
     across_seeds,
@@ -153,6 +154,18 @@ def test_a_planted_effect_of_late_depth_is_found() -> None:
     (found,) = depth_effects(results, "accuracy", draws=100, seed=0)
     assert found.rho.low > 0.6
     assert found.networks == 40
+
+
+def test_what_the_source_task_tells_of_each_family() -> None:
+    source, rank = "task 0", np.linspace(0.3, 0.8, 16)
+    quality = np.stack([rank, rank, np.random.default_rng(0).permutation(rank)], axis=1)
+    results = invented(np.repeat(quality[:, None], 2, axis=1), images=2000)
+    alike, unlike = source_effects(results, "accuracy", source, draws=100, seed=0)
+    assert (alike.family, alike.networks, alike.task) == ("bottleneck-32", 16, "task 1")
+    assert alike.rho.low > 0.9 and unlike.rho.low < 0.5
+    few = invented(np.repeat(quality[:7, None], 2, axis=1))
+    assert not [*source_effects(few, "accuracy", source, draws=100, seed=0)]
+    assert not [*source_effects(results, "accuracy", "photos", draws=100, seed=0)]
 
 
 def test_latency_is_measured_where_a_table_has_the_network_else_predicted(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hwsearch.study.depths import DepthEffect, depth_effects
 from hwsearch.study.latencies import Latency
 from hwsearch.study.options import StudyOptions
 from hwsearch.study.scores import MEASURES, Results, sign
+from hwsearch.study.sources import SourceEffect, source_effects
 from hwsearch.study.statistics import FEWEST, Ceiling, Draws, Pair, correlate_tasks
 from hwsearch.study.winners import Regret, Winner, find_regrets, find_winners
 
@@ -32,6 +33,7 @@ class Findings:
         winners: Of each task.
         regrets: Of each way to choose.
         depths: Effects of late against early depth.
+        sources: How well the source task tells the others within each family.
     """
 
     results: Results
@@ -41,6 +43,7 @@ class Findings:
     winners: tuple[Winner, ...]
     regrets: tuple[Regret, ...]
     depths: tuple[DepthEffect, ...]
+    sources: tuple[SourceEffect, ...]
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -57,6 +60,7 @@ def find(
     winners: list[Winner] = []
     regrets: list[Regret] = []
     depths: list[DepthEffect] = []
+    sources: list[SourceEffect] = []
     count, seed = options.draws, options.seed
     enough = len(results.networks) >= FEWEST
     for measure in MEASURES if enough else ():
@@ -67,7 +71,8 @@ def find(
         winners += find_winners(results, measure, bins=options.bins, draws=count, seed=seed)
         regrets += find_regrets(results, measure, draws)
         depths += depth_effects(results, measure, draws=count, seed=seed)
-    every = (tuple(one) for one in (ceilings, pairs, winners, regrets, depths))
+        sources += source_effects(results, measure, options.source_task, draws=count, seed=seed)
+    every = (tuple(one) for one in (ceilings, pairs, winners, regrets, depths, sources))
     return Findings(results, latencies, *every)  # pyright: ignore[reportArgumentType]
 
 
@@ -133,6 +138,7 @@ def write_findings(findings: Findings, title: str, folder: Path) -> list[Path]:
         "winners": [row_of(one) for one in findings.winners],
         "regrets": [row_of(one) for one in findings.regrets],
         "depths": [row_of(one) for one in findings.depths],
+        "sources": [row_of(one) for one in findings.sources],
     }
     files = [write_rows(rows, folder / f"{name}.csv") for name, rows in kinds.items() if rows]
     write_atomic(folder / JSON, script_json(told(findings, title)) + "\n")
@@ -171,5 +177,6 @@ def told(findings: Findings, title: str) -> dict[str, Any]:
         "winners": [row_of(one) for one in findings.winners],
         "regrets": [row_of(one) for one in findings.regrets],
         "depths": [row_of(one) for one in findings.depths],
+        "sources": [row_of(one) for one in findings.sources],
         "failed": [{"unit": str(unit), "cause": cause} for unit, cause in results.failed],
     }

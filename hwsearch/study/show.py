@@ -123,17 +123,30 @@ def conclusions(findings: Findings) -> list[str]:
     lines = []
     if pairs:
         raw = [one.spearman.value for one in pairs]
-        lines.append(f"ρ between tasks: mean {_mean(raw)}, lowest {min(raw):.2f}.")
+        lines.append(f"ρ between tasks: {_spread(raw)}.")
     pure = [one.disattenuated.value for one in pairs if not isnan(one.disattenuated.value)]
     if pure:
-        lines[-1] += f" Without noise: mean {_mean(pure)}, lowest {min(pure):.2f}."
+        own = [one.retest.value for one in findings.ceilings if one.measure == MEASURES[0]]
+        lines[-1] += f" Of two seeds of a task: {_spread(own)}. Without noise: {_spread(pure)}."
     if len(findings.results.seeds) < 2:
         lines.append("One seed: how much of it is noise is not known. Add --seeds 0 1.")
     distinct = len({one.winner for one in winners})
     counting = sum(one.counts for one in winners)
     who = "one network wins" if distinct == 1 else f"{distinct} different networks win"
     lines.append(f"On {len(winners)} tasks {who}; {counting} of the leads are beyond the noise.")
-    return lines + _depth_lines(findings)
+    return lines + _source_lines(findings) + _depth_lines(findings)
+
+
+def _source_lines(findings: Findings) -> list[str]:
+    """Says for each family how alike the source task and the others order its networks."""
+    found = [one for one in findings.sources if one.measure == MEASURES[0]]
+    return [
+        f"{family}: {own[0].source} orders its {own[0].networks} networks as other tasks do by ρ "
+        f"{_spread([one.rho.value for one in own])}; above 0 beyond the noise on "
+        f"{sum(one.rho.low > 0 for one in own)} of {len(own)}."
+        for family in dict.fromkeys(one.family for one in found)
+        if (own := [one for one in found if one.family == family])
+    ]
 
 
 def _depth_lines(findings: Findings) -> list[str]:
@@ -152,6 +165,10 @@ def _depth_lines(findings: Findings) -> list[str]:
 
 def _mean(values: Sequence[float]) -> str:
     return f"{np.nanmean(values):.2f}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"median {np.nanmedian(values):.2f} ({np.nanmin(values):.2f} to {np.nanmax(values):.2f})"
 
 
 def _short(interval: Interval) -> str:

@@ -54,8 +54,8 @@ class Study:
     images: str
     tasks: Mapping[str, str]
     seed: int
-    start_epochs: int = 15
-    epochs: int = 20
+    start_epochs: int = 10
+    epochs: int = 16
     batch: int = 256
     device: str = "auto"
 

@@ -17,7 +17,7 @@ from hwsearch.study.run import title_of
 from hwsearch.study.scores import MEASURES, Results
 from hwsearch.study.statistics import FEWEST
 
-KEPT = ("title", "seeds", "tasks", "pairs", "ceilings", "winners", "regrets", "depths")
+KEPT = ("title", "seeds", "tasks", "pairs", "ceilings", "winners", "regrets", "depths", "sources")
 """What a row of findings has; the rest stands in other rows."""
 
 
