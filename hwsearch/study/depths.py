@@ -14,9 +14,6 @@ from hwsearch.study.networks import Network
 from hwsearch.study.scores import Results
 from hwsearch.study.statistics import Draws
 
-FEWEST = 8
-"""Networks of a family below which nothing is told of it."""
-
 
 @dataclass(frozen=True)
 class DepthEffect:
@@ -50,11 +47,10 @@ def depth_effects(
 ) -> Iterator[DepthEffect]:
     """Yields the effect in each family that has enough networks with different ratios."""
     scores_SKT = results.scores[measure]
-    for family in dict.fromkeys(one.family for one in results.networks):
-        places = [at for at, one in enumerate(results.networks) if one.family == family]
+    for family, places in results.families.items():
         networks = [results.networks[place] for place in places]
         ratio_S = np.array([late_to_early(one) for one in networks])
-        if len(networks) < FEWEST or len(set(ratio_S)) < 2:
+        if len(set(ratio_S)) < 2:
             continue
         drawn = Draws.make(len(networks), len(results.seeds), draws, seed)
         means_RST = drawn.means(scores_SKT[places])

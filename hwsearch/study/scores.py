@@ -17,6 +17,9 @@ from hwsearch.study.work import Unit
 MEASURES = ("accuracy", "log_loss")
 """What is told of every network and task, the main one first."""
 
+FEWEST_OF_FAMILY = 8
+"""Networks of a family below which nothing is told of it alone."""
+
 Verdicts = Mapping[tuple[str, int, str], ClassVerdict]
 """By network, seed and task."""
 
@@ -58,6 +61,14 @@ class Results:
     def told_seeds(self) -> str:
         """Says in words how many seeds there are."""
         return "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+
+    @property
+    def families(self) -> Mapping[str, list[int]]:
+        """Places of the networks of each family that has `FEWEST_OF_FAMILY` or more."""
+        found: dict[str, list[int]] = {}
+        for place, network in enumerate(self.networks):
+            found.setdefault(network.family, []).append(place)
+        return {name: own for name, own in found.items() if len(own) >= FEWEST_OF_FAMILY}
 
     @cached_property
     def scores(self) -> Mapping[str, np.ndarray]:

@@ -1,7 +1,8 @@
 """The findings of a study on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isnan
+from typing import TypeVar
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -10,10 +11,14 @@ from scipy.stats import rankdata
 
 from hwsearch.correlation.analysis import Interval
 from hwsearch.progress import console, say
+from hwsearch.study.depths import DepthEffect
 from hwsearch.study.findings import Findings
 from hwsearch.study.scores import MEASURES
+from hwsearch.study.sources import SourceEffect
 from hwsearch.study.statistics import FEWEST
 from hwsearch.study.winners import CHANCE, EVERYWHERE, LARGEST, MEAN_RANK
+
+E = TypeVar("E", DepthEffect, SourceEffect)
 
 SHOWN = 20
 """Networks in the table; all are in accuracy.csv."""
@@ -127,7 +132,9 @@ def conclusions(findings: Findings) -> list[str]:
     pure = [one.disattenuated.value for one in pairs if not isnan(one.disattenuated.value)]
     if pure:
         own = [one.retest.value for one in findings.ceilings if one.measure == MEASURES[0]]
-        lines[-1] += f" Of two seeds of a task: {_spread(own)}. Without noise: {_spread(pure)}."
+        lines[-1] += f" Of two seeds of a task: {_spread(own)}. Without noise: {_spread(pure)}, "
+        below = sum(one.disattenuated.high < 1 for one in pairs)
+        lines[-1] += f"surely below 1 for {below} of {len(pairs)}."
     if len(findings.results.seeds) < 2:
         lines.append("One seed: how much of it is noise is not known. Add --seeds 0 1.")
     distinct = len({one.winner for one in winners})
@@ -139,28 +146,32 @@ def conclusions(findings: Findings) -> list[str]:
 
 def _source_lines(findings: Findings) -> list[str]:
     """Says for each family how alike the source task and the others order its networks."""
-    found = [one for one in findings.sources if one.measure == MEASURES[0]]
     return [
         f"{family}: {own[0].source} orders its {own[0].networks} networks as other tasks do by ρ "
         f"{_spread([one.rho.value for one in own])}; above 0 beyond the noise on "
         f"{sum(one.rho.low > 0 for one in own)} of {len(own)}."
-        for family in dict.fromkeys(one.family for one in found)
-        if (own := [one for one in found if one.family == family])
+        for family, own in _by_family(findings.sources)
     ]
 
 
 def _depth_lines(findings: Findings) -> list[str]:
     """Says for each family on how many tasks late depth is better or worse at equal MACs."""
-    found = [one for one in findings.depths if one.measure == MEASURES[0]]
     lines = []
-    for family in dict.fromkeys(one.family for one in found):
-        own = [one.rho for one in found if one.family == family]
+    for family, effects in _by_family(findings.depths):
+        own = [one.rho for one in effects]
         better, worse = sum(rho.low > 0 for rho in own), sum(rho.high < 0 for rho in own)
         lines.append(
             f"{family}: late depth at equal multiply-accumulates is better on {better} and worse "
             f"on {worse} of {len(own)} tasks (mean partial ρ {_mean([r.value for r in own])})."
         )
     return lines
+
+
+def _by_family(effects: Sequence[E]) -> Iterator[tuple[str, list[E]]]:
+    """Yields each family with its effects by accuracy."""
+    found = [one for one in effects if one.measure == MEASURES[0]]
+    for family in dict.fromkeys(one.family for one in found):
+        yield family, [one for one in found if one.family == family]
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from hwsearch.correlation.analysis import Interval
 from hwsearch.correlation.ranks import spearman
-from hwsearch.study.depths import FEWEST
 from hwsearch.study.scores import Results
 from hwsearch.study.statistics import Draws
 
@@ -41,10 +40,7 @@ def source_effects(
     if source not in results.tasks:
         return
     own = results.tasks.index(source)
-    for family in dict.fromkeys(one.family for one in results.networks):
-        places = [at for at, one in enumerate(results.networks) if one.family == family]
-        if len(places) < FEWEST:
-            continue
+    for family, places in results.families.items():
         drawn = Draws.make(len(places), len(results.seeds), draws, seed)
         means_RST = drawn.means(results.scores[measure][places])
         for at, task in enumerate(results.tasks):

@@ -108,6 +108,7 @@ class Study:
             ),
             "half-all-steps": replace(start, epochs=ceil(self.start_epochs / 2)),
         }
+        # Only who trains on a half writes its images.
         return known.get(name) or replace(start, data=str(self.half(HALVES.index(name))))
 
     def half(self, side: int) -> Path:
