@@ -175,9 +175,17 @@ def test_a_control_can_choose(made: Path, tmp_path: Path) -> None:
     assert read_front(tmp_path / "out")[-1].subnet == SPACE.maximum
 
 
-def test_early_stop_needs_a_mean_over_images(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(HwsearchError, match="--early-stop does not work with --distance relation"):
-        search(options(made, tmp_path, early_stop=True, distance="relation"))
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [({"distance": "relation"}, "relation"), ({"teacher": "auto"}, "regression")],
+)
+def test_early_stop_needs_a_mean_over_images(
+    made: Path, tmp_path: Path, asked: dict[str, str], kind: str
+) -> None:
+    with pytest.raises(HwsearchError, match=f"--early-stop does not work with --distance {kind}"):
+        search(options(made, tmp_path, early_stop=True, **asked))
+    assert not list(tmp_path.rglob("evaluations.jsonl"))  # other options can take the folder
+    assert not (tmp_path / "out" / "teacher").exists()
 
 
 def test_early_stop_finds_the_same_front(made: Path, tmp_path: Path) -> None:

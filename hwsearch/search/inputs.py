@@ -12,7 +12,7 @@ from hwsearch.distance import (
     choose_stages,
     open_judge,
 )
-from hwsearch.distance.best_teacher import BY_RANK
+from hwsearch.distance.best_teacher import BY_RANK, COMMITTEE
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields, read_journal, sha256_of
 from hwsearch.latency.table import Table
@@ -94,12 +94,24 @@ def with_teacher(networks: SearchedNetworks) -> SearchInputs:
     """
     options, students = networks.options, networks.students
     named = what_fits(options.teacher, networks.space, options.task, options.distance)
+    by_image = options.distance == "dense" or options.task != "classification"
+    if options.early_stop and named in BY_RANK and not by_image:  # said before looking for it
+        raise no_mean_over_images("regression" if named == COMMITTEE else "relation")
     teacher = find_teacher(named, students, networks.supernet, options.out / "teacher")
     kind = choose_kind(options.distance, options.task, students, teacher)
     if named in BY_RANK:  # whoever opens the search need not find it again
         options = replace(options, teacher=name_of(teacher))
     options = replace(options, stages=choose_stages(options.stages, kind, options.task, students))
     return SearchInputs(options, networks.tables, students, networks.supernet, teacher, kind)
+
+
+def no_mean_over_images(kind: str) -> HwsearchError:
+    """Returns what is said where a distance cannot be told from some of the images."""
+    return HwsearchError(
+        f"--early-stop does not work with --distance {kind}, which is no mean over images",
+        fix="Leave it out, or use --teacher max with --distance dense or a projection head without "
+        "batch norms",
+    )
 
 
 def open_search(folder: Path, *, tables_dir: Path | None = None) -> SearchInputs:

@@ -20,6 +20,9 @@ Objective = Callable[[np.ndarray], np.ndarray]
 Score = Callable[[Sequence[Subnet]], Iterator[tuple[int, float]]]
 """From subnets to pairs of a place among them and its distance, in the order they are finished."""
 
+EarlyStop = Callable[[Subnet, float], "Estimate"]
+"""The distance of one network as far as images tell before it is surely above a limit."""
+
 _AHEAD = "search-ahead"
 """Kind of the journal of results whose turn has not come."""
 
@@ -59,7 +62,7 @@ class RememberedDistance:
         latencies: Mapping[str, Objective],
         advance: Callable[..., None],
         *,
-        early_stop: "Callable[[Subnet, float], Estimate] | None" = None,
+        early_stop: EarlyStop | None = None,
     ) -> None:
         self.space, self.journal, self.score = space, journal, score
         self.latencies, self.advance = latencies, advance

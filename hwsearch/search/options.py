@@ -99,7 +99,8 @@ class SearchOptions:
 
     early_stop: bool = False
     """Stop looking at a network as soon as the images so far show, at 99 % confidence, that
-    another one is closer to the teacher and no slower on any device."""
+    another one is closer to the teacher and no slower on any device. For distances that are means
+    over images: dense, and projection by a head without batch norms; not beside a committee."""
 
     weights: Weights = "online"
     """Which of the checkpoint's weights: as trained, or their slow average."""

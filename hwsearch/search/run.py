@@ -1,13 +1,12 @@
 """Search: evaluate networks, journal them, and write the front of every table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hwsearch.config import write_config
-from hwsearch.distance import CatalogueStudents, Distance, Estimate, SupernetStudents
-from hwsearch.errors import HwsearchError
+from hwsearch.distance import CatalogueStudents, Distance, SupernetStudents
 from hwsearch.journal import Journal
 from hwsearch.progress import console, track
 from hwsearch.search.aims import Aim, OneDevice, by_device
@@ -17,19 +16,18 @@ from hwsearch.search.evaluations import FILE, KIND, Evaluations
 from hwsearch.search.fleet import Fleet, find_fleet, write_fleet
 from hwsearch.search.front import FILE as FRONT_FILE
 from hwsearch.search.front import FrontPoint, find_front, write_front
-from hwsearch.search.inputs import SearchInputs, with_teacher
+from hwsearch.search.inputs import SearchInputs, no_mean_over_images, with_teacher
 from hwsearch.search.joint import FILE as JOINT_FILE
 from hwsearch.search.joint import joint_fronts, with_networks, write_joint
 from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.networks import SearchedNetworks, open_networks
-from hwsearch.search.objectives import RememberedDistance
+from hwsearch.search.objectives import EarlyStop, RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto_search import pareto_search
 from hwsearch.search.scoring import open_score
 from hwsearch.search.shown import joint_grid, table_grid
 from hwsearch.search.stop import ending_on_sigterm
 from hwsearch.search.warm import Warm, journal_known, read_warm, require_searches
-from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import Catalogue
 from hwsearch.spaces.precisions import PrecisionSpace
 
@@ -58,6 +56,7 @@ def search(options: SearchOptions) -> Path:
     inputs = with_teacher(networks)  # what can be refused has been: looking for it takes time
     header = inputs.header()
     warm = read_warm(inputs.options.warm, header)
+    early_stop = _early_stop(inputs)
     _tell_images(inputs)
     _tell_random_weights(inputs)
     with Journal.open(inputs.options.out / FILE, KIND, header) as journal:
@@ -65,7 +64,7 @@ def search(options: SearchOptions) -> Path:
             console.print(journal.repaired, markup=False)
         versions = ("torch", "numpy", "pymoo", "moocore")
         write_config(inputs.options.out / CONFIG, inputs.options, versions)
-        _evaluate(inputs, journal, devices, aims, warm)
+        _evaluate(inputs, journal, devices, aims, warm, early_stop=early_stop)
     _give_fronts(inputs, devices)
     shown = JOINT_FILE if inputs.options.joint else FRONT_FILE
     console.print(f"All of it: {inputs.options.out / shown}", markup=False)
@@ -141,6 +140,8 @@ def _evaluate(
     devices: Sequence[DeviceLimits],
     aims: Sequence[Aim],
     warm: Warm,
+    *,
+    early_stop: EarlyStop | None,
 ) -> None:
     options, space = inputs.options, inputs.space
     most = space.size if isinstance(space, Catalogue) else options.evaluations
@@ -150,7 +151,6 @@ def _evaluate(
         journal_known(journal, space, warm.known, latencies)
         console.print(f"{known} evaluations of an earlier search are taken over")
     total, done = min(most + known, space.size), len(journal.rows)
-    early_stop = _early_stop(inputs)
     limited = bool(inputs.limits) or isinstance(space, PrecisionSpace)
     with (
         track("search", max(total, done), start=done) as advance,
@@ -186,17 +186,13 @@ def _teacher_code(inputs: SearchInputs) -> np.ndarray | None:
     return inputs.space.encode(inputs.teacher.subnet)[None]
 
 
-def _early_stop(inputs: SearchInputs) -> Callable[[Subnet, float], Estimate] | None:
+def _early_stop(inputs: SearchInputs) -> EarlyStop | None:
     if not inputs.options.early_stop:
         return None
     judge = inputs.distance()
     if isinstance(judge, Distance) and judge.by_image:
         return judge.estimate
-    raise HwsearchError(
-        f"--early-stop does not work with --distance {inputs.kind}, which is no mean over images",
-        fix="Leave it out, or use --teacher max with --distance dense or a projection head without "
-        "batch norms",
-    )
+    raise no_mean_over_images(inputs.kind)
 
 
 def _fleet_words(fleet: Fleet | None) -> str:
