@@ -54,7 +54,7 @@ def test_the_commands_of_the_readme_leave_the_files_it_names(user_folder):
 def test_the_example_script_chooses_a_network(user_folder):
     script = readme.ROOT / "examples" / "choose_subnet.py"
     words = [sys.executable, "-W", "error", str(script), NAME]
-    readme.run([*words, "1000", "engines/photos", "photo.png"], user_folder)
+    readme.run([*words, "1000", "--engine", "engines/photos", "--photo", "photo.png"], user_folder)
 
 
 def test_the_other_commands_of_the_readme_exist():
@@ -65,10 +65,6 @@ def test_the_other_commands_of_the_readme_exist():
             assert rest[0] in targets
         else:
             assert program in ("hwsearch", "pip", "export", "python3")
-
-
-def test_the_readme_shows_the_example_of_an_own_family_as_it_is():
-    assert (readme.ROOT / readme.OWN_FAMILY).read_text() in readme.blocks("python")
 
 
 def test_the_readme_tells_the_size_of_every_family():
