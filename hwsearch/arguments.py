@@ -7,6 +7,7 @@ import textwrap
 import tomllib
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -54,15 +55,22 @@ class Option:
         """Turns what the user typed into one value.
 
         Raises:
-            HwsearchError: If it is not of the field's type.
+            HwsearchError: If it is not of the field's type, or cannot be written down as text.
         """
+        try:
+            text.encode()
+        except UnicodeEncodeError as cause:
+            raise HwsearchError(f"{self.flag} takes UTF-8, not {text!a}") from cause
         if self.choices and text not in self.choices:
             raise unknown_name(f"value of {self.flag}", text, self.choices)
         try:
-            return text if self.choices else self.kind(text)
+            value = text if self.choices else self.kind(text)
         except ValueError as cause:
             noun = {int: "a whole number", float: "a number"}[self.kind]
             raise HwsearchError(f"{self.flag} takes {noun}, not '{text}'") from cause
+        if isinstance(value, float) and not isfinite(value):  # a journal could not hold it
+            raise HwsearchError(f"{self.flag} takes a finite number, not '{text}'")
+        return value
 
     def describe(self) -> str:
         """Returns the help text with what happens if the flag is left out."""

@@ -28,6 +28,7 @@ FORMAT = "hwsearch-checkpoint"
 SCHEMA = 1
 """History: 1, the first."""
 _METHOD, _OPTIMISER = "method.", "optimiser."
+_OTHER_VERSION = "Use the hwsearch that wrote it, or train again"
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,14 @@ def _read_header(text: str | None, path: Path) -> Header:
     about: dict[str, Any] = json.loads(text) if text else {}
     found = (about.pop("format", "another safetensors file"), about.pop("schema", 0))
     if found != (FORMAT, SCHEMA):
-        raise HwsearchError(
-            f"this is {found[0]} version {found[1]}, not {FORMAT} version {SCHEMA}",
-            where=path,
-            fix="Use the hwsearch that wrote it, or train again",
-        )
-    about["settings"] = MethodSettings(**about["settings"])
-    return Header(**about)
+        what = f"this is {found[0]} version {found[1]}, not {FORMAT} version {SCHEMA}"
+        raise HwsearchError(what, where=path, fix=_OTHER_VERSION)
+    try:
+        about["settings"] = MethodSettings(**about["settings"])
+        return Header(**about)
+    except TypeError as cause:
+        what = f"the checkpoint says what this hwsearch does not know: {cause}"
+        raise HwsearchError(what, where=path, fix=_OTHER_VERSION) from cause
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def load_weights(method: Method[Any], checkpoint: Checkpoint, run: Path) -> None
         raise HwsearchError(
             f"the weights do not fit space '{checkpoint.header.space}' of this hwsearch",
             where=run / CHECKPOINT_NAME,
-            fix="Use the hwsearch that wrote it, or train again",
+            fix=_OTHER_VERSION,
         ) from cause
 
 

@@ -2,15 +2,19 @@
 
 import json
 import platform
+import tomllib
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwsearch.errors import HwsearchError
 from hwsearch.journal import write_atomic
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+_ELSEWHERE = "Use another --out"
 
 
 def write_config(
@@ -32,6 +36,26 @@ def write_config(
     write_atomic(path, "\n".join(lines) + "\n")
 
 
+def check_config(path: Path, options: "DataclassInstance") -> None:
+    """Refuses a file that is not of such options, before it is written anew.
+
+    Args:
+        path: A file of `write_config`, or whatever has its name.
+        options: What is to be written.
+
+    Raises:
+        HwsearchError: If it has a key that is none of their fields, or cannot be read.
+    """
+    try:
+        keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        what = f"cannot read the config file: {cause}"
+        raise HwsearchError(what, where=path, fix=_ELSEWHERE) from cause
+    if foreign := sorted(keys - {field.name for field in fields(options)}):
+        what = f"this is the config file of another command: {', '.join(foreign)}"
+        raise HwsearchError(what, where=path, fix=_ELSEWHERE)
+
+
 def note_change(path: Path, packages: tuple[str, ...], *, machine: str, step: int) -> None:
     """Adds a comment if a run goes on with other versions or elsewhere than it last did.
 
@@ -44,8 +68,8 @@ def note_change(path: Path, packages: tuple[str, ...], *, machine: str, step: in
     if not path.exists():  # the run does not need it
         return
     text, now = path.read_text(), _circumstances(packages, machine)
-    last = [line for line in text.splitlines() if line.startswith("# ")][-1]
-    if not last.endswith(now):
+    notes = [line for line in text.splitlines() if line.startswith("# ")]
+    if not notes or not notes[-1].endswith(now):
         write_atomic(path, f"{text}# from step {step} on: {now}\n")
 
 

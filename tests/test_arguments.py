@@ -72,6 +72,8 @@ def test_a_config_file_gives_options_and_flags_override_them(tmp_path):
         ("--steps 3", "--directory must be given"),
         ("here --steps many", "--steps takes a whole number, not 'many'"),
         ("here --budget-minutes soon", "--budget-minutes takes a number, not 'soon'"),
+        ("here --budget-minutes inf", "--budget-minutes takes a finite number, not 'inf'"),
+        ("caf\udce9", "--directory takes UTF-8, not 'caf\\udce9'"),
         ("here --precision int9", "Did you mean int8?"),
         ("here --steps", "expected one argument"),
         ("here --config missing.toml", "the config file does not exist (missing.toml)"),
@@ -90,6 +92,7 @@ def test_a_mistake_is_told_in_the_words_of_the_command_line(words, message):
         ("[steps]\nmany = 3", "steps is a table"),
         ("steps = ", "cannot read the config file"),
         ('steps = "many"', "--steps takes a whole number"),
+        ("budget_minutes = nan", "--budget-minutes takes a finite number"),
     ],
 )
 def test_a_mistake_in_a_config_file_names_the_key(text, message, tmp_path, monkeypatch):

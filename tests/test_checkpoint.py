@@ -1,12 +1,22 @@
 """Checkpoints: what is saved comes back, and what is damaged or foreign is refused."""
 
+import json
+
 import pytest
 import torch
 from full_disk import files_limited_to
 from safetensors.torch import save_file
 from tiny_space import NAME, TINY
 
-from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header, build_method, load_run
+from hwsearch.checkpoint import (
+    CHECKPOINT_NAME,
+    FORMAT,
+    SCHEMA,
+    Checkpoint,
+    Header,
+    build_method,
+    load_run,
+)
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.settings import MethodSettings
 
@@ -69,6 +79,14 @@ def test_a_truncated_checkpoint_is_refused(saved, tmp_path, kept):
 def test_another_safetensors_file_is_refused(tmp_path):
     save_file({"x": torch.ones(1)}, tmp_path / CHECKPOINT_NAME)
     with pytest.raises(HwsearchError, match="this is another safetensors file"):
+        load_run(tmp_path)
+
+
+def test_what_a_newer_hwsearch_says_is_refused(tmp_path):
+    about = {"format": FORMAT, "schema": SCHEMA, "settings": {"later": 1}}
+    text = {"hwsearch": json.dumps(about)}
+    save_file({"x": torch.ones(1)}, tmp_path / CHECKPOINT_NAME, text)
+    with pytest.raises(HwsearchError, match=r"does not know: .*'later'.*Use the hwsearch that"):
         load_run(tmp_path)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import files_limited_to
 from PIL import Image
 
 from hwsearch.data.prepare import normalise_array, prepare
@@ -48,15 +49,19 @@ def write_tar(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def test_folder_reads_images_and_labels_from_sub_folders(tmp_path):
-    for name in ("b/2.png", "a/1.png", "a/.hidden.png", "a/notes.txt", "loose.png"):
+    files = ("b/2.png", "a/1.png", "a/.hidden.png", "a/notes.txt", "loose.png", "../else/3.png")
+    for name in files:
         path = tmp_path / "set" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png())
+    (tmp_path / "set/c").symlink_to(tmp_path / "else")
+    for name in ("set/a/back", "else/round"):
+        (tmp_path / name).symlink_to(tmp_path / "set")
     source = open_source(tmp_path / "set")
     names = [source.sample_name(i) for i in range(len(source))]
-    assert names == ["a/1.png", "b/2.png", "loose.png"]
-    assert source.classes == ("a", "b")
-    assert [source.label(i) for i in range(3)] == [0, 1, None]
+    assert names == ["a/1.png", "b/2.png", "c/3.png", "loose.png"]
+    assert source.classes == ("a", "b", "c")
+    assert [source.label(i) for i in range(4)] == [0, 1, 2, None]
     np.testing.assert_array_equal(source.image(0), PHOTO)
     before = source.fingerprint()
     (tmp_path / "set/a/1.png").write_bytes(png() + b"more")
@@ -80,6 +85,13 @@ def test_shards_plain_and_compressed_are_the_same_source(tmp_path, cache):
     for file in cache.rglob("*.npz"):
         file.write_bytes(b"damaged")
     assert len(open_source(tmp_path / "plain")) == 2
+
+
+def test_an_index_that_cannot_be_kept_only_costs_time(tmp_path, cache):
+    shard = write_tar(tmp_path / "t.tar", {"a.png": png()})
+    with files_limited_to(100):
+        assert len(open_source(shard)) == 1
+    assert not [file for file in cache.rglob("*") if file.is_file()]
 
 
 def test_hostile_member_names_and_links_reach_no_path(tmp_path, cache):

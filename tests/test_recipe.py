@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from runs import small_options, write_images
+from selfsup_steps import make_method as make_taught
 from selfsup_steps import small_settings
 from tiny_space import TINY
 
@@ -14,7 +15,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.kinds import total_macs
 from hwsearch.nn.supernet import recompute_activations
 from hwsearch.selfsup.base import Views
-from hwsearch.selfsup.settings import DEFAULTS, LED_METHODS
+from hwsearch.selfsup.settings import DEFAULTS, LED_METHODS, PATH_METHODS
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions, hardware, train
@@ -54,9 +55,16 @@ def test_pieces_of_a_batch_add_up_to_the_whole_without_batch_norms():
         torch.testing.assert_close(pieces[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("name", ["byol", "densecl", "ressl", "simclr", "simsiam"])
-def test_every_method_takes_pieces(name):
-    found = gradients(make_method(TINY, name), TINY, accumulate=2)[1]
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        *[(name, {}) for name in (*DEFAULTS, "byol+relations", "simsiam+features")],
+        *[(name, {"follow_start": 1.0}) for name in PATH_METHODS],
+        ("simclr", {"max_target": True}),
+    ],
+)
+def test_every_method_takes_pieces(name, changes):
+    found = gradients(make_taught(name, **changes), TINY, accumulate=2)[1]
     assert all(np.isfinite(list(found.losses.values())))
 
 

@@ -242,10 +242,11 @@ def test_half_of_densecls_loss_is_of_images_and_half_of_positions():
 def test_simclr_can_take_the_maximum_for_its_target():
     method, views = make_method("simclr", max_target=True), make_views()
     targets = method.targets(views)
-    assert not targets.requires_grad
-    torch.testing.assert_close(targets, method.online(views.both_2BCHW, TINY.maximum))
+    keys = targets.both_2BD
+    assert not keys.requires_grad
+    torch.testing.assert_close(keys, method.online(views.both_2BCHW, TINY.maximum))
     anchors = method.online(views.both_2BCHW, TINY.minimum)
-    expected = nt_xent(anchors, targets, views.indices_B, 0.1)
+    expected = nt_xent(anchors, keys, views.indices_B, 0.1)
     torch.testing.assert_close(method(views, targets, TINY.minimum)["loss"], expected)
 
 

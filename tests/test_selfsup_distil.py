@@ -90,6 +90,11 @@ def teacher():
     torch.manual_seed({seed})
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(108, 5))
 """
+RETURNS = """
+import torch
+class teacher(torch.nn.Module):
+    def forward(self, x): return {}
+"""
 
 
 @pytest.fixture
@@ -137,6 +142,9 @@ def test_a_run_does_not_go_on_with_another_teacher(options, tmp_path):
         ("import nowhere", "file fails: ModuleNotFoundError: No module named 'nowhere'"),
         ("import torch\nteacher = torch.nn.Identity", "gives [2, 3, 8, 8] for 2 images"),
         ("import torch\nteacher = lambda: torch.nn.Linear(5, 5)", "takes no images of 8 pixels"),
+        (RETURNS.format("{'last_hidden_state': x}"), "gives dict for 2 images"),
+        (RETURNS.format("None"), "gives NoneType for 2 images"),
+        (RETURNS.format("(x, None)"), "gives tuple for 2 images"),
         ("import torch\nMEAN = (0, 1)\nteacher = torch.nn.Flatten", "have 3 channels, not 2"),
     ],
 )

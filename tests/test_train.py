@@ -135,6 +135,9 @@ def test_resuming_with_other_options_names_them(options, finished):
     other = dataclasses.replace(options, lr=0.5, seed=1, data="sklearn:digits", resume=True)
     with pytest.raises(HwsearchError, match=r"images: .*lr: 0\.00\d+, now 0\.5; .*seed: 0, now 1"):
         train(other)
+    elsewhere = dataclasses.replace(options, amp="bf16", resume=True)
+    with pytest.raises(HwsearchError, match=r"amp: fp32, now bf16.*--resume --amp fp32, or use"):
+        train(elsewhere)
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(options, tmp_path):
@@ -232,8 +235,10 @@ def test_learning_rate_rises_then_falls_to_zero():
         ({"method": "moco-v3"}, "unknown method 'moco-v3'. Did you mean moco-v2"),
         ({"epochs": 0}, "--epochs 0 is out of range. Use 1 or more"),
         ({"lr": float("nan")}, "--lr nan is out of range"),
+        ({"clip_norm": float("inf")}, "--clip-norm inf is out of range"),
         ({"crop_min": 1.5}, "--crop-min 1.5 is out of range. Use 1 or less"),
         ({"queue": 4}, "--queue 4 does not hold one batch of 8"),
+        ({"space": f"{NAME}[max]", "follow_max": 1.0}, "means nothing to a space of one network"),
     ],
 )
 def test_options_are_checked_in_flag_words(options, changes, message):

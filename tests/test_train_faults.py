@@ -110,10 +110,15 @@ def test_a_run_that_goes_on_with_other_versions_says_so(options, monkeypatch):
         with pytest.raises(HwsearchError, match="not finite"):
             train(dataclasses.replace(options, resume=True))
     notes = [line for line in config.read_text().splitlines() if line.startswith("#")]
-    assert notes[1:] == [f"# from step 5 on: {first.removeprefix('# ')}"]
+    note = f"# from step 5 on: {first.removeprefix('# ')}"
+    assert notes[1:] == [note]
     assert options == parse_options(
         TrainOptions, ["--config", str(config)], prog="train", summary="", example=""
     )
+    config.write_text("seed = 0\n")
+    with pytest.raises(HwsearchError, match="not finite"):
+        train(dataclasses.replace(options, resume=True))
+    assert config.read_text() == f"seed = 0\n{note}\n"
 
 
 def is_part(file):
@@ -169,6 +174,36 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(options, tmp_path):
         train(options)
 
 
+def test_input_that_is_refused_leaves_the_folder_free(options, capsys):
+    for changes, message in [
+        ({"batch": 48}, "--batch 40 or less"),
+        ({"monitor": options.data}, "a monitor needs labelled images"),
+    ]:
+        with pytest.raises(HwsearchError, match=message):
+            train(dataclasses.replace(options, **changes))
+    train(options)
+    assert "No checkpoint" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.toml", "tables = ['a']", "of another command: tables"),
+        ("config.toml", "tables = ", "cannot read the config file"),
+        ("metrics.jsonl", "{}\n", "this log is of no run here"),
+    ],
+)
+def test_files_of_something_else_are_left_alone(options, name, text, message, resume):
+    file = options.out / name
+    options.out.mkdir()
+    file.write_text(text)
+    refused = message if resume or name == "metrics.jsonl" else "holds a run already"
+    with pytest.raises(HwsearchError, match=refused):
+        train(dataclasses.replace(options, resume=resume))
+    assert file.read_text() == text and list(options.out.iterdir()) == [file]
+
+
 def test_a_full_disk_under_tensorboard_ends_the_run_in_one_line(options):
     pytest.importorskip("tensorboard")
     with files_limited_to(2000), pytest.raises(HwsearchError, match=r"cannot write.*Free some"):
@@ -209,6 +244,7 @@ def test_non_images_in_a_class_folder_are_named_or_stop_the_run(options, tmp_pat
     assert "\n" not in str(caught.value) and "notes.txt" not in str(caught.value)
     train(dataclasses.replace(pets, max_corrupt_share=0.05, resume=True))
     told = capsys.readouterr().out
+    assert "No checkpoint" in told and "yet: starting at step 0" in told
     assert "cats/text.jpg: not an image" in told and "cats/link.png: No such file" in told
 
 
@@ -234,7 +270,7 @@ def test_a_shard_that_vanishes_stops_the_run_in_one_line(
         with pytest.raises(HwsearchError, match=r"images cannot be read.*t-1\.tar/.*No such file"):
             train(sharded)
     again = dataclasses.replace(sharded, resume=True)
-    with pytest.raises(HwsearchError, match=r"started with other options \(images: "):
+    with pytest.raises(HwsearchError, match=r"options \(images: .* what was in --data then, or"):
         train(again)
     (tmp_path / "away.tar").rename(second)
     train(again)

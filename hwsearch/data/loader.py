@@ -206,32 +206,12 @@ class Loader:
 
     def state_dict(self) -> dict[str, object]:
         """Returns where the loader stands, fit for JSON, after the last batch handed out."""
-        return {**self._identity(), "epoch": self.epoch, "step": self.step}
+        return {"epoch": self.epoch, "step": self.step}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Goes to where another loader stood.
-
-        Raises:
-            HwsearchError: If that loader had other images or options that change the order.
-        """
-        changed = [name for name, value in self._identity().items() if state.get(name) != value]
-        if changed:
-            raise HwsearchError(
-                f"the checkpoint was made with other data or options: {', '.join(changed)}",
-                where=self._source.name,
-                fix="Resume with what the run was started with, or start a new run with --out",
-            )
+        """Goes to where another loader of the same images and options stood."""
         self.close()
         self.epoch, self.step = int(str(state["epoch"])), int(str(state["step"]))
-
-    def _identity(self) -> dict[str, object]:
-        options = self._options
-        return {
-            "images": self._source.fingerprint(),
-            "batch": options.batch,
-            "side": options.side,
-            "seed": options.seed,
-        }
 
 
 def _rows(order: Order, epoch: int, step: int, rank: int, world: int) -> Iterator[np.ndarray]:

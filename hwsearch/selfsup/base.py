@@ -48,6 +48,17 @@ class Views:
         return torch.cat([self.query_BCHW, self.key_BCHW])
 
 
+@dataclass(frozen=True)
+class Projections:
+    """What a network that others are compared with makes of both views.
+
+    Attributes:
+        both_2BD: L2-normalised projections, the query view's first.
+    """
+
+    both_2BD: Tensor
+
+
 T = TypeVar("T")
 
 
@@ -73,6 +84,8 @@ class Method(nn.Module, ABC, Generic[T]):
     @abstractmethod
     def targets(self, views: Views, leader: Subnet | None = None) -> T:
         """Computes, without gradients, what all subnets of the step are compared with.
+
+        It is a dataclass that `rows.rows_of` can take apart, or None.
 
         Args:
             views: This process's images.

@@ -6,7 +6,7 @@ Shapes: B batch, 2B two views of it, E embedding, D projection.
 from torch import Tensor
 
 from hwsearch.nn import Supernet
-from hwsearch.selfsup.base import Method, Views, Weights, outputs
+from hwsearch.selfsup.base import Method, Projections, Views, Weights, outputs
 from hwsearch.selfsup.heads import Encoder, MlpShape
 from hwsearch.selfsup.prediction import PredictingEncoder, project_both
 from hwsearch.selfsup.settings import MethodSettings
@@ -14,7 +14,7 @@ from hwsearch.selfsup.teacher import EmaTeacher
 from hwsearch.space import Subnet
 
 
-class Byol(Method[Tensor]):
+class Byol(Method[Projections]):
     """Prediction of the teacher's projection of the other view, without negatives.
 
     Args:
@@ -29,14 +29,14 @@ class Byol(Method[Tensor]):
         self.teacher = EmaTeacher(self.student.encoder, settings)
         self._progress = 0.0
 
-    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor:
-        """Computes the teacher's projections [2B, D] of both views, at the leader."""
+    def targets(self, views: Views, leader: Subnet | None = None) -> Projections:
+        """Computes the teacher's projections of both views, at the leader."""
         self._progress = views.progress
-        return project_both(self.teacher.module, views, leader)
+        return Projections(project_both(self.teacher.module, views, leader))
 
-    def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
+    def forward(self, views: Views, targets: Projections, subnet: Subnet) -> dict[str, Tensor]:
         """Computes 2 − 2 cos of one subnet's predictions, summed over both directions."""
-        cosine, projections_2BD, embedding_BE = self.student(views, targets, subnet)
+        cosine, projections_2BD, embedding_BE = self.student(views, targets.both_2BD, subnet)
         return outputs(2 * (2 - 2 * cosine), projections_2BD, embedding_BE)
 
     def after_step(self) -> None:

@@ -39,7 +39,20 @@ class TaughtMethod(Method[T]):
         return teacher(views.query_BCHW)
 
 
-class Distil(TaughtMethod[Tensor]):
+@dataclass(frozen=True)
+class DistilledTargets(Generic[T]):
+    """What every subnet of a step is compared with.
+
+    Attributes:
+        method: The targets of the method beside; None where there is none.
+        lesson_BT: Features of the external teacher.
+    """
+
+    method: T
+    lesson_BT: Tensor
+
+
+class Distil(TaughtMethod[DistilledTargets[None]]):
     """Learns from an external teacher alone.
 
     With `features` the projections are what a head makes of the teacher's features; with
@@ -56,36 +69,25 @@ class Distil(TaughtMethod[Tensor]):
         with_head = settings.distil == "features"
         self.online = Encoder(supernet, _shape(settings) if with_head else None)
 
-    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor:
-        """Computes the teacher's features [B, T]."""
-        return self.lesson(views)
+    def targets(self, views: Views, leader: Subnet | None = None) -> DistilledTargets[None]:
+        """Computes the teacher's features."""
+        return DistilledTargets(None, self.lesson(views))
 
-    def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
+    def forward(
+        self, views: Views, targets: DistilledTargets[None], subnet: Subnet
+    ) -> dict[str, Tensor]:
         """Computes how far one subnet is from the teacher."""
         projection_BD, embedding_BE = self.online.run(views.query_BCHW, subnet)
         loss = (
-            _feature_distance(projection_BD, targets)
+            _feature_distance(projection_BD, targets.lesson_BT)
             if self.settings.distil == "features"
-            else _relation_distance(embedding_BE, targets)
+            else _relation_distance(embedding_BE, targets.lesson_BT)
         )
         return outputs(loss, projection_BD, embedding_BE)
 
     def encoder(self, weights: Weights) -> Encoder:
         """Returns the trained encoder; there is no other."""
         return without_average("distil", weights, self.online)
-
-
-@dataclass(frozen=True)
-class DistilledTargets(Generic[T]):
-    """What every subnet of a step is compared with.
-
-    Attributes:
-        method: The targets of the method itself.
-        lesson_BT: Features of the external teacher.
-    """
-
-    method: T
-    lesson_BT: Tensor
 
 
 class Distilled(TaughtMethod[DistilledTargets[Any]]):

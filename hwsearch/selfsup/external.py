@@ -82,17 +82,7 @@ class ExternalTeacher(nn.Module):
             told = " ".join(f"{type(cause).__name__}: {cause}".split())
             what = f"the teacher takes no images of {self.side} pixels: {told[:200]}"
             raise HwsearchError(what, where=origin) from cause
-        levels = () if isinstance(given, Tensor) else given
-        maps, dims = ([given], 2) if isinstance(given, Tensor) else (given, 4)
-        shapes = [list(found.shape) for found in maps]
-        if not shapes or any(len(shape) != dims or shape[0] != 2 for shape in shapes):
-            told = ", ".join(map(str, shapes)) or "nothing"
-            raise HwsearchError(
-                f"the teacher gives {told} for 2 images, not [2, E] nor maps [2, C, H, W]",
-                where=origin,
-                fix="Pool its feature maps to one vector an image, or give them as a list",
-            )
-        return len(levels), shapes[-1][1]
+        return _sizes(given, origin)
 
     def fingerprint(self) -> str:
         """Names its weights and how images are prepared for it."""
@@ -101,6 +91,24 @@ class ExternalTeacher(nn.Module):
             digest.update(f"|{name}{list(value.shape)}{value.dtype}|".encode())
             digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+
+def _sizes(given: object, origin: str) -> tuple[int, int]:
+    """Returns how many maps a teacher gives for 2 images, and the width of its features."""
+    maps, dims = ([given], 2) if isinstance(given, Tensor) else (given, 4)
+    if not isinstance(maps, list | tuple) or not all(isinstance(found, Tensor) for found in maps):
+        fix = "Return one tensor of it, such as `.pooler_output`"
+        raise _useless(type(given).__name__, origin, fix)
+    shapes = [list(found.shape) for found in maps]
+    if not shapes or any(len(shape) != dims or shape[0] != 2 for shape in shapes):
+        fix = "Pool its feature maps to one vector an image, or give them as a list"
+        raise _useless(", ".join(map(str, shapes)) or "nothing", origin, fix)
+    return (len(maps) if dims == 4 else 0), shapes[-1][1]
+
+
+def _useless(given: str, origin: str, fix: str) -> HwsearchError:
+    what = f"the teacher gives {given} for 2 images, not [2, E] nor maps [2, C, H, W]"
+    return HwsearchError(what, where=origin, fix=fix)
 
 
 def _of_channels(value: float | Sequence[float], origin: str) -> Tensor:

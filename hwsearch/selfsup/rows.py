@@ -18,19 +18,17 @@ def rows_of(held: T, rows: slice, batch: int) -> T:
     """Returns what holds for some images.
 
     Args:
-        held: A dataclass of tensors, of others like it and of what is no tensor; or one tensor
-            with a row for each image, or for each of two views of each image.
+        held: A dataclass of tensors, of others like it and of what is no tensor; or what is none.
         rows: Which images.
         batch: How many images there are.
     """
-    if isinstance(held, Tensor):
-        return held.unflatten(0, (-1, batch))[:, rows].flatten(0, 1)  # pyright: ignore
     if not is_dataclass(held) or isinstance(held, type):
         return held
-    parts = {
-        field.name: rows_of(value, rows, batch)
-        for field in fields(held)
-        if not isinstance(value := getattr(held, field.name), Tensor)
-        or _PER_IMAGE.search(field.name)
-    }
+    parts = {}
+    for field in fields(held):
+        value = getattr(held, field.name)
+        if not isinstance(value, Tensor):
+            parts[field.name] = rows_of(value, rows, batch)
+        elif _PER_IMAGE.search(field.name):
+            parts[field.name] = value.unflatten(0, (-1, batch))[:, rows].flatten(0, 1)
     return replace(held, **parts)

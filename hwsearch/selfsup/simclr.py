@@ -8,14 +8,14 @@ from torch import Tensor
 
 from hwsearch.nn import Supernet
 from hwsearch.nn.processes import gather_rows
-from hwsearch.selfsup.base import Method, Views, Weights, outputs, without_average
+from hwsearch.selfsup.base import Method, Projections, Views, Weights, outputs, without_average
 from hwsearch.selfsup.heads import Encoder, MlpShape
 from hwsearch.selfsup.losses import nt_xent
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Subnet
 
 
-class SimClr(Method[Tensor | None]):
+class SimClr(Method[Projections | None]):
     """Contrast with the other images of the batch; there is no teacher.
 
     With `max_target` a subnet's views are told from those of the maximum, whose weights are the
@@ -36,16 +36,18 @@ class SimClr(Method[Tensor | None]):
         self.online = Encoder(supernet, shape)
 
     @torch.no_grad()
-    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor | None:
-        """Computes the leader's projections [2B, D] of both views, if they are the target."""
+    def targets(self, views: Views, leader: Subnet | None = None) -> Projections | None:
+        """Computes the leader's projections of both views, if they are the target."""
         if not self.settings.max_target:
             return None
-        return self.online(views.both_2BCHW, leader or self.maximum)
+        return Projections(self.online(views.both_2BCHW, leader or self.maximum))
 
-    def forward(self, views: Views, targets: Tensor | None, subnet: Subnet) -> dict[str, Tensor]:
+    def forward(
+        self, views: Views, targets: Projections | None, subnet: Subnet
+    ) -> dict[str, Tensor]:
         """Computes the contrastive loss of both views of one subnet."""
         anchors_2BD, embeddings_2BE = self.online.run(views.both_2BCHW, subnet)
-        keys_2BD = anchors_2BD if targets is None else targets
+        keys_2BD = anchors_2BD if targets is None else targets.both_2BD
         # All processes compute the loss of all: each needs the others' gradients of its rows.
         loss = nt_xent(
             _of_all(anchors_2BD),

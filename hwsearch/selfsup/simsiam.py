@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from hwsearch.nn import Supernet
-from hwsearch.selfsup.base import Method, Views, Weights, outputs, without_average
+from hwsearch.selfsup.base import Method, Projections, Views, Weights, outputs, without_average
 from hwsearch.selfsup.heads import Encoder, MlpShape
 from hwsearch.selfsup.prediction import PredictingEncoder, project_both
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.space import Subnet
 
 
-class SimSiam(Method[Tensor]):
+class SimSiam(Method[Projections]):
     """Prediction of the maximum's projection of the other view, whose gradient is stopped.
 
     Args:
@@ -29,13 +29,13 @@ class SimSiam(Method[Tensor]):
         shape = MlpShape(hidden, out, layers=3, hidden_norm=True, out_norm=True)
         self.student = PredictingEncoder(supernet, shape, settings.predictor_hidden)
 
-    def targets(self, views: Views, leader: Subnet | None = None) -> Tensor:
-        """Computes the leader's projections [2B, D] of both views."""
-        return project_both(self.student.encoder, views, leader)
+    def targets(self, views: Views, leader: Subnet | None = None) -> Projections:
+        """Computes the leader's projections of both views."""
+        return Projections(project_both(self.student.encoder, views, leader))
 
-    def forward(self, views: Views, targets: Tensor, subnet: Subnet) -> dict[str, Tensor]:
+    def forward(self, views: Views, targets: Projections, subnet: Subnet) -> dict[str, Tensor]:
         """Computes −cos of one subnet's predictions, the mean of both directions."""
-        cosine, projections_2BD, embedding_BE = self.student(views, targets, subnet)
+        cosine, projections_2BD, embedding_BE = self.student(views, targets.both_2BD, subnet)
         return outputs(-cosine, projections_2BD, embedding_BE)
 
     def steady_parameters(self) -> Iterable[nn.Parameter]:

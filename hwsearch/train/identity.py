@@ -27,6 +27,13 @@ RECIPE = (
     *("jitter", "jitter_hue", "grey", "blur"),
 )
 """Options that decide the result of any run, beside those resolved and those of the method."""
+_CONTENT = {
+    "images": "--data",
+    "teacher": "--teacher",
+    "start": "--warm-start",
+    "clusters": "--clusters",
+}
+"""Options that name files whose content decides the result, by its name in the recipe."""
 _OF_TRAIN = ("random_subnets", "sampling", "loss_weights", "follow_max", "own_target")
 
 
@@ -79,7 +86,7 @@ def header_of_training(
     given, epochs = options.method_options(), options.epochs
     settings = resolve(options.method, given, images=len(source), batch=options.batch)
     if start is not None:
-        settings = start.settings
+        settings = start.settings(settings)
         epochs = start.order.epochs if start.order else epochs
     if teacher is not None:
         settings = replace(
@@ -102,9 +109,14 @@ def check_same_recipe(old: Header, new: Header, out: Path) -> None:
         names = {"space": header.space, "method": header.method}
         return names | asdict(header.settings) | dict(header.recipe)
 
-    if changed := differing_fields(identity(old), identity(new)):
+    before, now = identity(old), identity(new)
+    if changed := differing_fields(before, now):
+        amp = f" --amp {before['amp']}" if before["amp"] != now["amp"] else ""
+        flags = [flag for name, flag in _CONTENT.items() if before.get(name) != now.get(name)]
+        files = f" and what was in {' and '.join(flags)} then" if flags else ""
+        how = f"--config {out / CONFIG_NAME} --resume{amp}{files}"
         raise HwsearchError(
             f"the run was started with other options ({'; '.join(changed)})",
             where=out,
-            fix=f"Resume with --config {out / CONFIG_NAME} --resume, or use another --out",
+            fix=f"Resume with {how}, or use another --out",
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, Header
-from hwsearch.config import note_change, write_config
+from hwsearch.config import check_config, note_change, write_config
 from hwsearch.data.sources import open_source
 from hwsearch.device import detect
 from hwsearch.errors import HwsearchError
@@ -85,18 +85,13 @@ def carry_out(
         HwsearchError: If the folder holds another run, or training fails.
         SystemExit: If a signal asked to stop, after a checkpoint.
     """
-    with _metrics(options, hardware) as metrics:
+    with _metrics(options) as metrics:
         checkpoint = _earlier(options, header)
         if checkpoint is not None and checkpoint.header.step == header.steps:
             return "finished"
-        if checkpoint is not None and metrics is not None:
-            note_change(
-                options.out / CONFIG_NAME,
-                _PACKAGES,
-                machine=_machine(hardware),
-                step=checkpoint.header.step,
-            )
         session = make(metrics)
+        if metrics is not None:
+            _describe(options, hardware, checkpoint)
         session.restore(checkpoint)
         session.train()
     return "trained"
@@ -121,7 +116,7 @@ def rehearse(options: TrainOptions, *, steps: int) -> float:
 
 
 @contextmanager
-def _metrics(options: RunOptions, hardware: Hardware) -> Iterator[Metrics | None]:
+def _metrics(options: RunOptions) -> Iterator[Metrics | None]:
     """Takes the folder for this run; of many processes the first does, and alone writes."""
     if rank() > 0:
         yield None
@@ -131,9 +126,6 @@ def _metrics(options: RunOptions, hardware: Hardware) -> Iterator[Metrics | None
     with Metrics(out / METRICS_NAME, tensorboard=options.writes_tensorboard()) as metrics:
         for leftover in out.glob(f".{CHECKPOINT_NAME}.*.part"):  # of a killed process
             leftover.unlink()
-        if not (out / CHECKPOINT_NAME).exists():
-            first = replace(options, resume=False)
-            write_config(out / CONFIG_NAME, first, _PACKAGES, machine=_machine(hardware))
         yield metrics
 
 
@@ -144,6 +136,17 @@ def _earlier(options: RunOptions, header: Header) -> Checkpoint | None:
     checkpoint = Checkpoint.load(options.out)
     check_same_recipe(checkpoint.header, header, options.out)
     return checkpoint
+
+
+def _describe(options: RunOptions, hardware: Hardware, checkpoint: Checkpoint | None) -> None:
+    """Writes the run's config.toml, or notes what has changed since the checkpoint."""
+    config, machine = options.out / CONFIG_NAME, _machine(hardware)
+    if checkpoint is not None:
+        note_change(config, _PACKAGES, machine=machine, step=checkpoint.header.step)
+        return
+    if options.resume:
+        say(f"No checkpoint in {options.out} yet: starting at step 0")
+    write_config(config, replace(options, resume=False), _PACKAGES, machine=machine)
 
 
 def open_monitor(options: RunOptions, hardware: Hardware) -> Monitor | None:
@@ -179,13 +182,20 @@ def _next(options: TrainOptions) -> str:
 
 
 def _check_folder(options: RunOptions) -> None:
-    used = [name for name in (CONFIG_NAME, CHECKPOINT_NAME) if (options.out / name).exists()]
-    if used and not options.resume:
+    """Refuses a folder with a run that is not to go on, or with files of something else."""
+    out = options.out
+    config, has_checkpoint = out / CONFIG_NAME, (out / CHECKPOINT_NAME).exists()
+    has_run, metrics = has_checkpoint or config.exists(), out / METRICS_NAME
+    if has_run and not options.resume:
         raise HwsearchError(
             "this folder holds a run already",
-            where=options.out,
+            where=out,
             fix="Go on with it by --resume, or use another --out",
         )
+    if has_run and not has_checkpoint:
+        check_config(config, options)
+    if not has_run and metrics.exists() and metrics.stat().st_size:
+        raise HwsearchError("this log is of no run here", where=metrics, fix="Use another --out")
 
 
 def _open_teacher(options: TrainOptions) -> ExternalTeacher | None:

@@ -7,6 +7,7 @@ from typing import Literal
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.settings import DEFAULTS, LED_METHODS, PATH_METHODS, Distil
 from hwsearch.space import Uniform
+from hwsearch.spaces import get_space
 from hwsearch.train.recipe import RunOptions, check_above_zero, check_least
 
 
@@ -62,6 +63,7 @@ class TrainOptions(RunOptions):
         check_least(self, 0, "random_subnets", "follow_max", "follow_start")
         check_above_zero(self, "distil_weight")
         self._check_teacher()
+        self._check_follow_max()
         self._check_own_target()
         self._check_paths()
 
@@ -70,14 +72,22 @@ class TrainOptions(RunOptions):
             raise HwsearchError("--method distil learns from a teacher", fix="Give --teacher")
         if self.teacher is None and (self.distil or self.distil_weight):
             raise HwsearchError("--distil and --distil-weight need a teacher", fix="Give --teacher")
-        if self.follow_max and self.distil == "relations" and self.method == "distil":
+        if self.distil_weight and self.method == "distil":
+            raise HwsearchError(
+                "--distil-weight means nothing to method 'distil'", fix="Leave it out"
+            )
+
+    def _check_follow_max(self) -> None:
+        if not self.follow_max:
+            return
+        if self.distil == "relations" and self.method == "distil":
             raise HwsearchError(
                 "--follow-max compares projections, and --distil relations has none",
                 fix="Leave it out, or use --distil features",
             )
-        if self.distil_weight and self.method == "distil":
+        if get_space(self.space).size == 1:
             raise HwsearchError(
-                "--distil-weight means nothing to method 'distil'", fix="Leave it out"
+                "--follow-max means nothing to a space of one network", fix="Leave it out"
             )
 
     def _check_own_target(self) -> None:

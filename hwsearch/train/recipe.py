@@ -1,6 +1,7 @@
 """What every run that trains shared weights can be told."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,7 +191,7 @@ def check_least(options: RunOptions, least: float, *names: str) -> None:
     """Refuses numbers below one."""
     for name in names:
         value = getattr(options, name)
-        if value is not None and not value >= least:
+        if value is not None and not least <= value < inf:
             raise _refusal(name, value, f"Use {least:g} or more")
 
 
@@ -206,7 +207,7 @@ def check_above_zero(options: RunOptions, *names: str) -> None:
     """Refuses 0 and less."""
     for name in names:
         value = getattr(options, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < inf:
             raise _refusal(name, value, "Use a number above 0")
 
 

@@ -33,15 +33,18 @@ class Start:
     follow_start: float
     shrinks: bool = False
 
-    @property
-    def settings(self) -> MethodSettings:
-        """What the method is told: as before, but paths compare images of one node only.
+    def settings(self, resolved: MethodSettings) -> MethodSettings:
+        """Returns what the method is told: as before, but its queue is new.
 
-        An older key would be of another path, and of images that the path is not trained on.
+        Paths have none, as they compare images of one node only: an older key would be of another
+        path, and of images that the path is not trained on.
+
+        Args:
+            resolved: What the options say without the earlier run.
         """
         found = self.run.header.settings
         if self.order is None:
-            return found
+            return replace(found, queue=resolved.queue)
         return replace(found, follow_start=self.follow_start, queue=0)
 
     @property

@@ -16,7 +16,7 @@ class FolderSource:
     """Images of a folder and its sub-folders, sorted by path; hidden files are passed over.
 
     The class of an image is the first folder on its way from the root; images that lie in the
-    root itself have none.
+    root itself have none. Links to folders are followed.
 
     Args:
         root: The folder.
@@ -87,10 +87,19 @@ def _refuse(cause: OSError) -> NoReturn:
     ) from cause
 
 
+def _leads_back(folder: Path, root: Path) -> bool:
+    """Says whether a folder is, by a link, one of those on the way to it from the root."""
+    return any(folder.samefile(above) for above in folder.parents if above.is_relative_to(root))
+
+
 def _image_paths(root: Path) -> list[str]:
     found = []
-    for folder, subfolders, files in os.walk(root, onerror=_refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    for folder, subfolders, files in os.walk(root, onerror=_refuse, followlinks=True):
+        subfolders[:] = [
+            name
+            for name in subfolders
+            if not name.startswith(".") and not _leads_back(Path(folder, name), root)
+        ]
         found += [
             Path(folder, name).relative_to(root).as_posix()
             for name in files

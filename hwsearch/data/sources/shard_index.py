@@ -127,9 +127,8 @@ def index_of(tar: Path, *, shown_as: Path) -> ShardIndex:
         index = _build_index(tar, shown_as)
     buffer = io.BytesIO()
     np.savez(buffer, keys=index.keys, offsets=index.offsets, sizes=index.sizes, labels=index.labels)
-    # A read-only cache only costs time: the index is made again the next time.
-    with contextlib.suppress(OSError):
-        cached.parent.mkdir(parents=True, exist_ok=True)
+    # A read-only or full cache only costs time: the index is made again the next time.
+    with contextlib.suppress(OSError, HwsearchError):
         write_atomic(cached, buffer.getvalue())
     return index
 
