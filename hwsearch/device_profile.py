@@ -144,12 +144,17 @@ def read_profile(path: Path) -> DeviceProfile:
     """Reads one profile.
 
     Raises:
-        HwsearchError: If the file is no TOML, lacks a field or has an unknown or ill-typed one.
+        HwsearchError: If the file cannot be read, is no TOML, lacks a field or has an unknown or
+            ill-typed one.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise HwsearchError("the device profile is no TOML", where=path, fix=str(cause)) from cause
+    except OSError as cause:
+        raise HwsearchError(
+            f"cannot read the device profile: {cause.strerror}", where=path
+        ) from cause
     parts = {name: values.pop(name, empty) for name, empty in _PARTS.items()}
     profile = DeviceProfile(
         device=_read(Device, values, path),

@@ -8,9 +8,9 @@ import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from hwsearch.errors import HwsearchError
@@ -28,6 +28,7 @@ class Busy(HwsearchError):
     """Another process writes the journal, or trains in the folder, now."""
 
 
+_ELSEWHERE = "Free some space or use another --out"
 _START = b'{"crc32":"'
 _BODY = len(_START) + 8 + len('","row":')
 
@@ -172,11 +173,15 @@ class Journal:
 
         Raises:
             Busy: If another process writes the file.
-            HwsearchError: If the headers differ, or a line before the last is damaged.
+            HwsearchError: If the headers differ, a line before the last is damaged, or the file
+                cannot be opened.
         """
         fresh: Json = json.loads(json.dumps(header, allow_nan=False))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as cause:
+            raise _unwritable(path, cause, _ELSEWHERE) from cause
         try:
             _lock(path, file)
             content = _parse(path, path.read_bytes(), kind)
@@ -215,11 +220,8 @@ class Journal:
             os.ftruncate(self._file, self._bytes)
             full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
             remedy = "Free some space" if full else "Check the disk"
-            raise HwsearchError(
-                f"cannot write: {cause.strerror}",
-                where=self.path,
-                fix=f"{remedy} and run the command again; it goes on from here",
-            ) from cause
+            fix = f"{remedy} and run the command again; it goes on from here"
+            raise _unwritable(self.path, cause, fix) from cause
         self._bytes += len(line)
 
     def close(self) -> None:
@@ -231,12 +233,7 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[Json]:
@@ -274,19 +271,23 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Raises:
         HwsearchError: If the disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as cause:
-        part.unlink(missing_ok=True)
-        fix = "Free some space or use another --out"
-        raise HwsearchError(f"cannot write: {cause.strerror}", where=path, fix=fix) from cause
+        with suppress(OSError):
+            part.unlink()
+        raise _unwritable(path, cause, _ELSEWHERE) from cause
     _sync_folder(path.parent)
+
+
+def _unwritable(path: Path, cause: OSError, fix: str) -> HwsearchError:
+    return HwsearchError(f"cannot write: {cause.strerror}", where=path, fix=fix)
 
 
 def sha256_of(path: Path) -> str:

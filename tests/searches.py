@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic_device import SyntheticDevice
 
 from hwsearch.checkpoint import Checkpoint, Header, build_method
 from hwsearch.latency.rows import Reference, Row, TableHeader
@@ -29,6 +30,7 @@ def write_table(
     batch: int = 1,
     threads: int = 2,
     space: Space = SPACE,
+    ships: tuple[str, ...] = (),
 ) -> Path:
     """Writes a table whose networks cost what their MACs and their depth cost together."""
     rng = np.random.default_rng(seed)
@@ -55,6 +57,7 @@ def write_table(
                 split="evidence",
             )
         )
+    rows += SyntheticDevice(space).extra_rows(ships)
     header = TableHeader(
         space=space.name,
         runtime=runtime,

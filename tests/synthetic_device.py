@@ -7,9 +7,11 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.device import fingerprint
+from hwsearch.heads import parse_extra
 from hwsearch.kinds import cost_of
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table
+from hwsearch.profiling.models import extra_models
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -75,6 +77,10 @@ class SyntheticDevice:
         blocks = self.space.blocks.items()
         return tuple(self.row("block", key, block_ms(block)) for key, block in blocks)
 
+    def extra_rows(self, ships: tuple[str, ...]) -> tuple[Row, ...]:
+        models = extra_models(self.space, map(parse_extra, ships))
+        return tuple(self.row("block", model.key, block_ms(model.blocks[0])) for model in models)
+
     def network_rows(self, count: int, split: str) -> tuple[Row, ...]:
         found: dict[str, Row] = {}
         while len(found) < count:
@@ -84,10 +90,17 @@ class SyntheticDevice:
         return tuple(found.values())
 
     def table(
-        self, evidence: int, heldout: int = 0, *, blocks: bool = True, folder: Path = Path()
+        self,
+        evidence: int,
+        heldout: int = 0,
+        *,
+        blocks: bool = True,
+        folder: Path = Path(),
+        ships: tuple[str, ...] = (),
     ) -> Table:
         header = replace(HEADER, space=self.space.name)
         rows = self.block_rows() if blocks else ()
         rows += self.network_rows(evidence, "evidence") + self.network_rows(heldout, "heldout")
+        rows += self.extra_rows(ships)
         path = folder / header.device / f"{header.name}.jsonl"
         return Table(path, header, tuple(sorted(rows, key=lambda row: (row.kind, row.key))))

@@ -1,7 +1,7 @@
 """Bad input of every kind ends in one clear line and status 2, or is repaired and said."""
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image
 from synthetic_device import SyntheticDevice
 
 from hwsearch.cli import main
+from hwsearch.latency.table import Table
 from hwsearch.spaces import get_space
 
 TABLE = "bottleneck-32-onnxruntime-fp32-b1-t2"
@@ -59,6 +60,7 @@ def refusal(words: str, capsys: pytest.CaptureFixture) -> str:
         (f"{TRAIN} --data truncated --method moco", "Did you mean moco-v2"),
         ("profile --space bottleneck-32 --runtime onnxrt", "Did you mean onnxruntime"),
         ("profile --space bottleneck-3 --runtime openvino", "Did you mean bottleneck-32"),
+        ("profile --space bottleneck-32 --runtime onnxruntime --out truncated/0.png/x", "write"),
         ("devices show raspberry-pi-6-8gb", "Did you mean raspberry-pi-5-8gb"),
         ("report nowhere", "nowhere"),
         ("deploy nowhere --out engine", "nowhere"),
@@ -88,10 +90,9 @@ def test_a_checkpoint_of_another_space_is_refused(used, capsys):
 @pytest.mark.slow
 def test_a_table_of_another_device_delivers_no_engine_here(used, capsys):
     (path,) = used.glob(f"latency_tables/*/{TABLE}.jsonl")
-    first, _, rest = path.read_text().partition("\n")
-    header = json.loads(first)
-    header["fingerprint"]["cpu"] = "another"
-    path.write_text(f"{json.dumps(header)}\n{rest}")
+    table = Table.read(path)
+    elsewhere = {**table.header.fingerprint, "cpu": "another"}
+    replace(table, header=replace(table.header, fingerprint=elsewhere)).write()
     assert main(f"{SEARCH} --tables {TABLE} --out new --max-images 8".split()) == 0
     capsys.readouterr()
     assert main(["deploy", "new", "--out", "engines/new"]) == 0

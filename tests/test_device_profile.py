@@ -57,6 +57,11 @@ def test_broken_profiles_are_told_in_one_line(tmp_path, text, message):
     assert "broken.toml" in str(error.value)
 
 
+def test_a_folder_is_no_profile(tmp_path):
+    with pytest.raises(HwsearchError, match="cannot read the device profile"):
+        read_profile(tmp_path)
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_profiles_name_runtimes_and_precisions_that_exist(path):
     profile = read_profile(path)

@@ -51,7 +51,14 @@ def test_show_names_the_nearest_known_devices():
 
 def test_detect_saves_a_profile_that_can_be_read(tmp_path):
     (profile,) = devices(DevicesOptions("detect", out=tmp_path))
-    assert read_profile(tmp_path / f"{profile.name}.toml") == profile == detected()
+    path = tmp_path / f"{profile.name}.toml"
+    assert read_profile(path) == profile == detected()
+    devices(DevicesOptions("detect", out=tmp_path))
+    edited = path.read_text().replace("Detected", "Edited")
+    path.write_text(edited)
+    with pytest.raises(HwsearchError, match="another profile is here"):
+        devices(DevicesOptions("detect", out=tmp_path))
+    assert path.read_text() == edited
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,17 @@ from bare import make_bare
 from kits import SMALL, Measured, imported, rows_of, start
 
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal, read_journal
+from hwsearch.export.onnx import export_block
+from hwsearch.journal import Journal
+from hwsearch.kit import builder
 from hwsearch.kit.cooling import PATIENCE_SECONDS, Cooling
+from hwsearch.kit.cores import cores_to_measure
+from hwsearch.kit.engines import Engines
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
-from hwsearch.kit.order import KIND
+from hwsearch.kit.order import KIND, BuildOrder
 from hwsearch.kit.program import BUSY
+from hwsearch.kit.site import Site
+from hwsearch.kit.talk import MISTAKE, fresh_note, note_beside
 from hwsearch.latency.table import Table
 from hwsearch.measurement.settings import Clock
 from hwsearch.profiling.options import ProfileOptions
@@ -25,6 +32,7 @@ from hwsearch.profiling.pack import KitOptions, kit
 from hwsearch.profiling.profile import profile
 from hwsearch.profiling.zipapp import travelling_files
 from hwsearch.runtime import form_of, get_runtime, runtime_names
+from hwsearch.spaces import get_space
 
 
 def test_power_cuts_lose_and_repeat_nothing(measured: Measured) -> None:
@@ -68,13 +76,52 @@ def test_a_finished_kit_says_so_at_once(bare: Path, measured: Measured) -> None:
 def test_a_second_run_in_the_same_folder_says_that_it_is_one(
     bare: Path, measured: Measured
 ) -> None:
-    header, _ = read_journal(measured.results, KIND)
-    with (
-        Journal.open(measured.results, KIND, header),
-        start(bare, measured.results.parent) as child,
-    ):
+    before = measured.results.read_bytes()
+    site = Site(measured.results, measured.results.parent / "work", {})
+    with site.alone(), start(bare, measured.results.parent, "--fresh") as child:
         _, wrong = child.communicate(timeout=60)
     assert child.returncode == BUSY and "another hwsearch writes it now" in wrong
+    assert measured.results.read_bytes() == before
+
+
+def test_a_run_that_still_builds_keeps_others_from_the_results(tmp_path: Path, capsys) -> None:
+    journal, held = tmp_path / RESULTS, []
+    order = BuildOrder(journal, {}, tmp_path, "onnxruntime", "fp32", {})
+    order.write(tmp_path / "order.json")
+    with Journal.open(journal, KIND, {}):
+        held.append(builder.main(tmp_path / "order.json"))
+    held.append(builder.main(tmp_path / "order.json"))
+    assert held == [MISTAKE, 0] and "another hwsearch writes it now" in capsys.readouterr().out
+
+
+def test_a_new_note_leaves_one_that_is_mapped(tmp_path: Path) -> None:
+    with note_beside(tmp_path / "order.json") as note:
+        fresh = fresh_note(tmp_path / "order.json")
+        note("a job")
+        assert fresh.read_text() == ""
+
+
+def test_a_file_that_is_no_result_is_never_removed(
+    bare: Path, kit_folder: Path, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("one of a kind")
+    with start(bare, kit_folder, "--out", str(precious), "--fresh") as child:
+        _, wrong = child.communicate(timeout=60)
+    assert child.returncode == 2 and "no file of results" in wrong
+    assert precious.read_text() == "one of a kind"
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data[:-1] + b"!"])
+def test_a_damaged_engine_is_built_again(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    space, model = get_space("basic-32"), tmp_path / "model.onnx"
+    export_block(space.lower(space.minimum)[1], model)
+    engines = Engines(tmp_path / "work", "onnxruntime", "fp32")
+    built = engines.build_file(model)
+    whole = built.engine.read_bytes()
+    built.engine.write_bytes(damage(whole))
+    assert engines.find_file(model) is None
+    assert engines.build_file(model) == built and built.engine.read_bytes() == whole
 
 
 def test_import_gives_the_table_that_local_profiling_derives(
@@ -100,10 +147,16 @@ def test_import_keeps_another_measurement_unless_told(
     shorter = tmp_path / RESULTS
     lines = measured.results.read_bytes().splitlines(keepends=True)
     shorter.write_bytes(b"".join(lines[:-3]))
+    assert imported(shorter, tmp_path) == 2
+    assert "Name the kit's folder with --kit" in capsys.readouterr().err
     words = ("--kit", str(measured.results.parent))
     assert imported(shorter, tmp_path, *words) == 2
     assert "--fresh" in capsys.readouterr().err
     assert imported(shorter, tmp_path, *words, "--fresh") == 0
+    for journal in tmp_path.rglob(".journal/*.jsonl"):
+        journal.unlink()
+    assert imported(shorter, tmp_path, *words) == 2
+    assert "another table is here" in capsys.readouterr().err
 
 
 def test_an_engine_that_cannot_be_built_fails_alone(
@@ -182,6 +235,19 @@ def test_what_travels_is_python_3_10() -> None:
         ast.parse(path.read_text(), str(path), feature_version=(3, 10))
 
 
+def test_fast_cores_are_measured_and_of_equal_ones_the_last(tmp_path: Path) -> None:
+    assert cores_to_measure(2, {0, 1, 2, 3}, tmp_path) == [2, 3]
+    # Two fast cores of two threads each, then two slow ones.
+    for cpu, (core, khz) in enumerate([(0, 5000), (0, 5000), (1, 5000), (1, 5000), (2, 1), (3, 1)]):
+        for name, value in (("topology/core_id", core), ("cpufreq/cpuinfo_max_freq", khz)):
+            path = tmp_path / f"sys/devices/system/cpu/cpu{cpu}" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{value}\n")
+    assert cores_to_measure(2, range(6), tmp_path) == [1, 3]
+    assert cores_to_measure(3, range(6), tmp_path) == [2, 1, 3]
+    assert cores_to_measure(1, {0, 4, 5}, tmp_path) == [0]
+
+
 class Thermometer:
     def __init__(self, *celsius: float | None) -> None:
         self.left = list(celsius)
@@ -197,7 +263,7 @@ def test_a_hot_machine_rests_until_it_is_cool() -> None:
     looks: list[float] = []
     cooling = Cooling(80.0, Thermometer(70, 85, 81, 79), clock)  # type: ignore[arg-type]
     cooling.wait(lambda: looks.append(now[0]))
-    assert looks == [0.0, 1.0] and now == [2.0]
+    assert looks == [0.0, 1.0] and now == [2.0] and cooling.rested == 2.0
     with pytest.raises(HwsearchError, match=r"still 90 degrees .*--max-temperature"):
         Cooling(80.0, Thermometer(90), clock).wait(lambda: None)  # type: ignore[arg-type]
     assert now[0] > PATIENCE_SECONDS

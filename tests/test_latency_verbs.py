@@ -64,7 +64,7 @@ def test_check_tells_the_table_of_another_machine(table, capsys):
     assert "cpu differ" in capsys.readouterr().out
 
 
-def test_what_ships_is_added_as_measured_or_as_estimated(table, capsys):
+def test_what_ships_is_added_as_measured_and_never_guessed(table, capsys):
     head = replace(table.blocks[0], key="classifier(in=512,out=10,k=1,s=1)@1", latency_ms=0.25)
     call = replace(head, key=CALL.key, latency_ms=0.0001)
     replace(table, rows=(head, call, *table.rows)).write()
@@ -73,11 +73,9 @@ def test_what_ships_is_added_as_measured_or_as_estimated(table, capsys):
     alone = predict(options).mean_ms[0]
     with_head = predict(replace(options, ships=("classifier:10",))).mean_ms[0]
     assert with_head == pytest.approx(alone + 0.25 - 0.0001)
-    whole = predict(replace(options, ships=("classifier:10", "camera:64"))).mean_ms[0]
-    assert whole > with_head
-    said = capsys.readouterr().out
-    assert "+ 0.2499 ms measured: classifier" in said
-    assert "estimated from other blocks: preprocess" in said
+    assert "+ 0.2499 ms: classifier" in capsys.readouterr().out
+    with pytest.raises(HwsearchError, match=r"no measurement of preprocess.*--ships"):
+        predict(replace(options, ships=("classifier:10", "camera:64")))
 
 
 def test_check_refuses_foreign_and_double_rows_and_too_little_evidence(table):
@@ -139,7 +137,12 @@ def test_a_csv_gets_predictions_on_and_off_the_grid(table, tmp_path):
         ("", "lacks the columns stem"),
         (
             "stem,width1,width2,width3,width4,depth1,depth2,depth3,depth4\n8,x,24,48,96,1,1,1,1\n",
-            "no whole number",
+            "width1 of network 1 is no whole number: x",
+        ),
+        (
+            "stem,width1,width2,width3,width4,depth1,depth2,depth3,depth4\n"
+            "8,99999999999999999999,24,48,96,1,1,1,1\n",
+            "width1=9+ is not possible",
         ),
         (
             "stem,width1,width2,width3,width4,depth1,depth2,depth3,depth4\n8,99,24,48,96,1,1,1,1\n",

@@ -81,11 +81,12 @@ def other_drift(seconds: float) -> float:
     return 1.0 + 0.2 * (1 + np.cos(seconds / 4.7))
 
 
-def run(machine: Machine, work: list[Job], settings: Settings) -> tuple[str, list[Visit]]:
+def run(
+    machine: Machine, work: list[Job], settings: Settings, rest: Callable[[], object] = lambda: None
+) -> tuple[str, list[Visit]]:
     visits: list[Visit] = []
-    end = measure(
-        work, REFERENCES, machine.load, visits.append, settings=settings, clock=machine.clock
-    )
+    how = {"settings": settings, "rest": rest, "clock": machine.clock}
+    end = measure(work, REFERENCES, machine.load, visits.append, **how)
     return end, visits
 
 
@@ -158,6 +159,16 @@ def test_loud_machine_keeps_to_its_budget() -> None:
     assert machine.seconds < 13
     counts = np.bincount([int(visit.job[3:]) for visit in visits])
     assert counts.max() - counts.min() <= 1
+
+
+def test_a_rest_takes_nothing_from_the_budget() -> None:
+    machine, settings = Machine(), Settings(budget_seconds=12, target_stderr=1e-9)
+    rests = iter([*[0.0] * 50, 100.0])
+    end, visits = run(machine, jobs(), settings, lambda: machine.sleep(next(rests, 0.0)))
+    _, restless = run(Machine(), jobs(), settings)
+    assert end == "budget" and machine.seconds > 100
+    assert len(visits) > 0.9 * len(restless)
+    assert max(visit.seconds for visit in visits) < 1
 
 
 def test_order_is_random_and_passes_are_spread() -> None:

@@ -8,21 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from catalogues import write_failing
 from full_disk import files_limited_to
 from moments import wait_for
 
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import is_extra
-from hwsearch.journal import Journal, read_journal
-from hwsearch.kinds import total_macs
+from hwsearch.journal import Busy, Journal, read_journal
 from hwsearch.kit import child
 from hwsearch.kit.child import measure_in_child
 from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.latency.table import Table
 from hwsearch.measurement import Job, Settings
-from hwsearch.profiling.models import block_models, network_models, reference_models
 from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.profile import profile
 from hwsearch.profiling.remeasure import remeasure
@@ -57,33 +55,6 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def order_of(table: Path) -> Order:
     return Order.read(table.parent / ".work" / table.stem / "order.json")
-
-
-def test_every_block_of_a_space_is_a_model_once() -> None:
-    models = block_models(SPACE, 1000)
-    rng = np.random.default_rng(0)
-    used = {block.key for _ in range(20) for block in SPACE.lower(SPACE.sample(rng))}
-    assert len(models) == len({model.key for model in models}) == 53
-    assert used <= {model.key for model in models}
-    assert len(block_models(SPACE, 10)) == 10
-
-
-def test_networks_cover_the_range_and_splits_share_none() -> None:
-    models = network_models(SPACE, 30, 10, seed=1)
-    assert models == network_models(SPACE, 30, 10, seed=1)
-    assert Counter(model.split for model in models) == {"evidence": 30, "heldout": 10}
-    assert len({model.key for model in models}) == 40
-    macs = np.log([total_macs(model.blocks) for model in models])
-    ends = np.log([total_macs(SPACE.lower(s)) for s in (SPACE.minimum, SPACE.maximum)])
-    assert (macs.min(), macs.max()) == pytest.approx(tuple(ends))
-    filled = np.unique(np.digitize(macs, np.linspace(*ends, 9)[1:-1]))
-    assert len(filled) == 8
-
-
-def test_references_are_always_the_same() -> None:
-    assert reference_models() == reference_models()
-    small, large = (total_macs(model.blocks) for model in reference_models())
-    assert large > 3 * small
 
 
 def test_table_holds_what_was_asked_for(profiled: Path) -> None:
@@ -126,6 +97,27 @@ def test_other_options_are_refused_with_their_names(profiled: Path) -> None:
     other = replace(options(profiled.parent.parent), seed=3, heldout=2)
     with pytest.raises(HwsearchError, match=r"heldout: 1, now 2; seed: 0, now 3.*--fresh"):
         profile(other)
+
+
+def test_a_table_is_not_replaced_by_another_measurement(profiled: Path, tmp_path: Path) -> None:
+    table = tmp_path / "bench" / profiled.name
+    table.parent.mkdir()
+    table.write_bytes(profiled.read_bytes())
+    plan = options(tmp_path).plan()
+    with pytest.raises(HwsearchError, match=r"are not here, and would.*--fresh"):
+        profile(options(tmp_path))
+    plan.journal.write_bytes(options(profiled.parents[1]).plan().journal.read_bytes()[:-4000])
+    with pytest.raises(HwsearchError, match=r"are not here, and would.*--fresh"):
+        profile(options(tmp_path))
+    assert table.read_bytes() == profiled.read_bytes()
+
+
+def test_a_budget_without_a_visit_is_told(tmp_path: Path) -> None:
+    plan = options(tmp_path).plan()
+    with Journal.open(plan.journal, KIND, plan.header) as journal:
+        journal.append({"ended": "budget", "budget_seconds": 1, "seconds": 1, "provider": ""})
+    with pytest.raises(HwsearchError, match=r"nothing was measured.*--budget-minutes"):
+        plan.write_table()
 
 
 def test_unknown_names_and_impossible_values_are_refused(tmp_path: Path) -> None:
@@ -212,15 +204,17 @@ def test_engine_that_cannot_run_fails_alone(profiled: Path, tmp_path: Path) -> N
     good = order_of(profiled)
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no engine")
+    failing = write_failing(tmp_path / "failing.onnx")
     order = replace(
         good,
         journal=tmp_path / "visits.jsonl",
-        jobs=(good.jobs[0], Job("broken", broken, 9)),
+        jobs=(good.jobs[0], Job("broken", broken, 9), Job("failing", failing, 9)),
         settings=Settings(3.0, min_passes=2, target_stderr=1.0),
     )
     measure_in_child(order, tmp_path, lambda visits: None, print)
     rows = read_journal(order.journal, KIND)[1]
     assert "cannot read this engine" in failures(rows)["broken"]
+    assert "a call failed" in failures(rows)["failing"]
     assert {row["visit"] for row in rows if "visit" in row} == {good.jobs[0].key}
 
 
@@ -256,27 +250,29 @@ def test_the_measuring_process_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
-def test_the_budget_decides_how_many_networks_are_measured(profiled: Path) -> None:
+def test_the_budget_decides_how_many_networks_are_measured(
+    profiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick, slow = Ends((0.1, 1.0), 0.1), Ends((30.0, 300.0), 1.0)
     assert networks_within(600, quick) == (120, 40)
     few, fewer = networks_within(60, quick), networks_within(20, quick)
     assert FEWEST_EVIDENCE <= fewer[0] < few[0] < 120
     assert FEWEST_EVIDENCE < networks_within(600, slow)[0] < 60
     assert networks_within(600, Ends((0.1, 1.0), 15.0)) == (30, 10)
+    assert networks_within(600, quick, pace_hz=1) == (FEWEST_EVIDENCE, FEWEST_EVIDENCE // 3)
     plan = replace(options(profiled.parents[1]), evidence=None, heldout=None).plan()
     assert decided(plan, None, None).evidence == 3  # as the earlier run
+    monkeypatch.setattr("hwsearch.profiling.split._PROBE_SECONDS", 1e-3)  # too short for a visit
     fresh = decided(replace(plan, seed=1, device="new"), None, 0)
     assert (fresh.evidence, fresh.heldout) == (FEWEST_EVIDENCE, 0)
 
 
 def test_a_second_profiler_of_the_same_table_is_refused(profiled: Path) -> None:
-    more = options(profiled.parents[1], seconds=4.0)
-    journal = more.plan().journal
-    with (
-        Journal.open(journal, KIND, read_journal(journal, KIND)[0]),
-        pytest.raises(HwsearchError, match="another hwsearch writes"),
-    ):
-        profile(more)
+    fresh = replace(options(profiled.parents[1]), fresh=True)
+    before = fresh.plan().journal.read_bytes()
+    with fresh.plan().alone(), pytest.raises(Busy, match="another hwsearch writes"):
+        profile(fresh)
+    assert fresh.plan().journal.read_bytes() == before
 
 
 def test_engines_that_the_disk_cannot_hold_are_not_built(tmp_path, monkeypatch) -> None:

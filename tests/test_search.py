@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searches import BUDGET, SPACE, made, options, write_checkpoint, write_table
+from searches import BUDGET, RUNTIMES, SPACE, made, options, write_checkpoint, write_table
 
 from hwsearch.distance import TeacherDistance
 from hwsearch.errors import HwsearchError
@@ -129,8 +129,11 @@ def test_other_inputs_are_refused_by_name(made: Path, found: Path, tmp_path: Pat
 def test_limited_search_finds_one_network_for_all(made: Path, tmp_path: Path) -> None:
     limits = ("weights_mb<=1", "onnxruntime-fp32-b1-t2:latency_ms<=0.5")
     limits = (limits[0], f"{SPACE.name}-{limits[1]}")
-    given = {"limit": limits, "ships": ("classifier:10",), "evaluations": 12}
-    out = search(options(made, tmp_path, **given))
+    ships, tables = ("classifier:10",), tmp_path / "tables"
+    for runtime in RUNTIMES:
+        write_table(tables, runtime, ships=ships)
+    given = {"limit": limits, "ships": ships, "evaluations": 12, "tables_dir": tables}
+    out = search(options(made, tmp_path / "shipped", **given))
     front = read_front(out)
     first = [point for point in front if "onnxruntime" in point.table]
     assert max(point.weight_bytes for point in front) <= 1e6

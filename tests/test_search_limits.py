@@ -21,13 +21,13 @@ from hwsearch.search.limits import DeviceLimits, Limit, read_limits
 from hwsearch.search.pareto_search import pareto_search
 from hwsearch.shipped import Shipped
 
-SHIPS = parse_ships(["classifier:100", "camera:48"])
+SHIPS = ("classifier:100", "camera:48")
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """Of a device that tells its energy: three times the milliseconds."""
-    found = SyntheticDevice().table(60, folder=tmp_path_factory.mktemp("tables"))
+    found = SyntheticDevice().table(60, folder=tmp_path_factory.mktemp("tables"), ships=SHIPS)
     rows = tuple(replace(row, sensors={"mj_a_call": 3 * row.latency_ms}) for row in found.rows)
     replace(found, rows=rows).write()
     return Table.read(found.path)
@@ -35,7 +35,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 @pytest.fixture(scope="module")
 def costs(table: Table) -> Costs:
-    return Costs.fit(table, Shipped(TWIN, SHIPS))
+    return Costs.fit(table, Shipped(TWIN, parse_ships(SHIPS)))
 
 
 def limited(costs: Costs, *texts: str) -> DeviceLimits:

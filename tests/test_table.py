@@ -1,6 +1,7 @@
 """Latency tables come back as they were written, and damage is named or said."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def test_torn_last_line_is_left_out_and_said(
         ('"latency_ms":0.1', '"latency_ms":0.2', "rows were changed by hand or damaged"),
         ('{"kind":"block"', '{"kind":block"', "line 2 is damaged"),
         ('"precision"', '"percision"', "line 1 is damaged"),
-        ('"schema":3', '"schema":9', "another version"),
+        ('"nominal_ms":0.4', '"nominal_ms":4.0', "line 1 is damaged"),
+        ('"schema":4', '"schema":9', "another version"),
         ('"format":"hw', '"format":"xx', "this is no latency table"),
         ('{"format"', "format", "this is no latency table"),
     ],
@@ -85,6 +87,31 @@ def test_torn_last_line_is_left_out_and_said(
 def test_damage_is_one_clear_error(table: Table, old: str, new: str, message: str) -> None:
     table.path.write_text(table.path.read_text().replace(old, new, 1))
     with pytest.raises(HwsearchError, match=message):
+        Table.read(table.path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ('"rows":3', '"rows":"x"'),
+        ('"rows":3,', ""),
+        ('"threads":2', '"threads":"2"'),
+        ('"numpy":"2"', '"numpy":2'),
+        ('"exponents":[0.4,0.5]', '"exponents":["a","b"]'),
+    ],
+)
+def test_tables_before_the_header_had_a_checksum_are_read_with_care(
+    table: Table, old: str, new: str
+) -> None:
+    first, rest = table.path.read_text().split("\n", 1)
+    first = re.sub(r',"header_crc32":"\w+"', "", first).replace('"schema":4', '"schema":3')
+    assert old in first
+    table.path.write_text(first.replace(old, new, 1) + "\n" + rest)
+    if old == new:
+        assert Table.read(table.path).header == HEADER
+        return
+    with pytest.raises(HwsearchError, match="line 1 is damaged"):
         Table.read(table.path)
 
 

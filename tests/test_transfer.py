@@ -60,8 +60,6 @@ def test_codes_and_subnets_are_predicted_alike(tmp_path: Path) -> None:
     one_by_one = [fitted.predict_subnet(SPACE.decode(code)).mean_ms[0] for code in codes]
     np.testing.assert_allclose(fitted.predict(codes).mean_ms, one_by_one)
     np.testing.assert_allclose(fitted.mean_ms(codes), one_by_one)
-    block = next(iter(SPACE.blocks.values()))
-    assert not fitted.block_time(block).measured
 
 
 def test_an_earlier_table_that_changed_or_is_gone_is_refused(tmp_path: Path) -> None:
@@ -85,6 +83,12 @@ def test_the_nearest_table_is_of_the_same_runtime(
     wanted = {name: getattr(table.header, name) for name in LIKENESS}
     found = earlier_table("auto", SPACE.name, {**wanted, "device": "lawful", "threads": 9})
     assert found.runtime == "onnxruntime"
+    away = Path("latency_tables").rename("elsewhere")
+    assert earlier_table(table.header.source, SPACE.name, wanted, away).device == "lawful"
+    assert earlier_table("auto", SPACE.name, wanted, away).device == "lawful"
+    with pytest.raises(HwsearchError, match="unknown latency table 'lawful"):
+        earlier_table(table.header.source, SPACE.name, wanted)
+    away.rename("latency_tables")
     with pytest.raises(HwsearchError, match="no other table of space 'basic-32'"):
         earlier_table("auto", "basic-32", wanted)
     with pytest.raises(HwsearchError, match="itself starts from"):

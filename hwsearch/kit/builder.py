@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import read_journal
+from hwsearch.journal import Journal
 from hwsearch.kit.engines import Engines
 from hwsearch.kit.order import KIND, BuildOrder, failures
 from hwsearch.kit.talk import EngineFailed, Telling, answer, note_beside
@@ -25,8 +25,9 @@ def main(path: Path) -> int:
 def _build(path: Path) -> None:
     order = BuildOrder.read(path)
     engines = Engines(order.folder, order.runtime, order.precision)
-    failed, telling = failures(read_journal(order.journal, KIND)[1]), Telling(0)
-    with note_beside(path) as note:
+    telling = Telling(0)
+    with Journal.open(order.journal, KIND, order.header) as journal, note_beside(path) as note:
+        failed = failures(journal.rows)
         for key, file in order.models.items():
             note(key)
             try:

@@ -13,7 +13,7 @@ import hwsearch
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.kit.order import KIND, BuildOrder, CheckOrder, Order
-from hwsearch.kit.talk import ENGINE_FAILED
+from hwsearch.kit.talk import ENGINE_FAILED, fresh_note
 from hwsearch.measurement import REFERENCES
 
 MOST_REASON = 1000
@@ -74,7 +74,7 @@ def _until_done(
 
 def _run(module: str, path: Path, on_news: OnNews, say: Say) -> str:
     """Runs the process once; returns why it died, or nothing if it did its work."""
-    path.with_name("at").write_bytes(b"")
+    fresh_note(path)
     reason, log = "", path.with_name("worker.log")
     with log.open("w") as file, _started(module, path, file) as child:
         assert child.stdout is not None

@@ -22,11 +22,13 @@ class Cooling:
         max_celsius: The highest temperature that is measured at; 0 means any.
         sensors: Where temperatures come from.
         clock: Where time comes from.
+        rested: Seconds that were waited so far.
     """
 
     max_celsius: float
     sensors: Sensors = field(default_factory=Sensors)
     clock: Clock = REAL_CLOCK
+    rested: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         if self.max_celsius and self._celsius() is None:
@@ -55,6 +57,7 @@ class Cooling:
                 )
             on_look()
             self.clock.sleep(LOOK_SECONDS)
+            self.rested += LOOK_SECONDS
 
     def _celsius(self) -> float | None:
         return self.sensors.readings(1, ()).celsius

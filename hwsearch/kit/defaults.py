@@ -1,8 +1,6 @@
 """What a machine decides about its own measuring unless the user does."""
 
-import os
-
-from hwsearch.device import usable_cores
+from hwsearch.device import free_memory, usable_cores
 
 MOST_THREADS = 4
 """At most so many threads unless asked: small networks gain little from more."""
@@ -15,8 +13,4 @@ def default_threads() -> int:
 
 def default_memory_bytes() -> int:
     """Returns a quarter of the free memory, at least 1 GiB, for loaded engines."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, AttributeError):  # not every system tells
-        free = 0
-    return max(1 << 30, free // 4)
+    return max(1 << 30, (free_memory() or 0) // 4)

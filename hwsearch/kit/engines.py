@@ -1,6 +1,7 @@
 """Engines on the machine that they are measured on: built once, found again by content."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,24 +49,36 @@ class Engines:
         return self.find_file(path) or self._build(path)
 
     def find_file(self, path: Path) -> Built | None:
-        """Returns the engine of a file if it has been built, by this version of hwsearch."""
+        """Returns the engine of a file if it has been built and is what it was."""
         note = self._folder_of(sha256_of(path)) / _DONE
         try:
             values = json.loads(note.read_text())
-            return Built(**{**values, "engine": note.parent / values["engine"]})
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            built = Built(**{**values, "engine": note.parent / values["engine"]})
+            now = self._size_bytes(built.engine), sha256_of(built.engine)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
+        return built if now == (built.size_bytes, built.engine_sha256) else None
 
     def _build(self, path: Path) -> Built:
         runtime, digest = get_runtime(self.runtime), sha256_of(path)
         folder, options = self._folder_of(digest), BuildOptions(self.precision, cache=self.folder)
         shutil.rmtree(folder, ignore_errors=True)
         engine = runtime.build(Portable(**{runtime.takes: path}), folder, options)
-        size = sum(file.stat().st_size for file in runtime.files(engine))
-        built = Built(engine, sha256_of(engine), size, digest)
+        for file in runtime.files(engine):
+            _sync(file)  # the note must not outlive a power cut that the engine did not
+        built = Built(engine, sha256_of(engine), self._size_bytes(engine), digest)
         write_atomic(folder / _DONE, json.dumps(asdict(built) | {"engine": engine.name}))
         return built
+
+    def _size_bytes(self, engine: Path) -> int:
+        files = get_runtime(self.runtime).files(engine)
+        return sum(file.stat().st_size for file in files)
 
     def _folder_of(self, digest: str) -> Path:
         version = get_runtime(self.runtime).version
         return self.folder / f"{self.runtime}-{version}-{self.precision}" / digest[:16]
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -48,7 +48,7 @@ class Place:
     def forget(self) -> None:
         """Removes what an earlier run found; what it built is found again."""
         (self.folder / MANIFEST).unlink(missing_ok=True)
-        self.site.out.unlink(missing_ok=True)
+        self.site.forget()
 
     def is_delivered(self, rows: Sequence[Mapping[str, Any]], seconds: float) -> bool:
         """Whether the engine was built, checked and measured, and lies in the folder."""
@@ -68,13 +68,18 @@ def _run(folder: Path, words: Sequence[str]) -> None:
     header = results_header(delivery.header, delivery.identity, delivery.threads)
     _require_device(delivery, header["fingerprint"])
     place = Place(folder, delivery, Site(folder / RESULTS, folder / "work", header))
-    if given.fresh:
-        place.forget()
-        shutil.rmtree(place.site.work, ignore_errors=True)
+    with place.site.alone():
+        if given.fresh:
+            place.forget()
+            shutil.rmtree(place.site.work, ignore_errors=True)
+        _go_on(place, given)
+
+
+def _go_on(place: Place, given: argparse.Namespace) -> None:
     with place.site.open(_AGAIN) as journal:
         delivered = place.is_delivered(journal.rows, given.measure_seconds)
     if not delivered:
-        (folder / MANIFEST).unlink(missing_ok=True)
+        (place.folder / MANIFEST).unlink(missing_ok=True)
         built = _checked(place, _built(place))
         _measure(place, built, given.measure_seconds, given.max_temperature)
         _copy(place, built)

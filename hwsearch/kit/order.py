@@ -12,6 +12,9 @@ from hwsearch.measurement import Job, Settings
 KIND = "profile"
 """Kind of the journal that visits are written to."""
 
+BEGINNING = b'{"crc32":"'
+"""How every such file begins."""
+
 MAX_CRASHES = 2
 """A job whose engine ends the process so often has failed."""
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from hwsearch.device import detect, fingerprint
+from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal, read_journal
 from hwsearch.kit.child import build_in_child, measure_in_child
 from hwsearch.kit.engines import Built, Engines
-from hwsearch.kit.order import KIND, BuildOrder, Order, failures
+from hwsearch.kit.order import BEGINNING, KIND, BuildOrder, Order, failures
 from hwsearch.kit.program import say
 from hwsearch.measurement import REFERENCES, Job, Settings
 from hwsearch.plain import PlainLines, Ticker
@@ -60,6 +61,30 @@ class Site:
     out: Path
     work: Path
     header: dict[str, Any]
+
+    def alone(self) -> Journal:
+        """Keeps other runs out of the folder until it is closed.
+
+        Raises:
+            Busy: If another run works there.
+        """
+        return Journal.open(self.work.with_name(f"{self.work.name}.lock"), "lock", {})
+
+    def forget(self) -> None:
+        """Removes the results of an earlier run.
+
+        Raises:
+            HwsearchError: If the file is something else.
+        """
+        if not self.out.is_file():
+            return
+        with self.out.open("rb") as file:
+            first = file.read(len(BEGINNING))
+        if not BEGINNING.startswith(first):  # a torn one may be shorter
+            raise HwsearchError(
+                "this is no file of results", where=self.out, fix="Name another --out"
+            )
+        self.out.unlink()
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns what the results hold by now."""

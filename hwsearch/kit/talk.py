@@ -71,6 +71,14 @@ class Telling:
             tell(done=self.done)
 
 
+def fresh_note(order: Path) -> Path:
+    """Makes an empty note of the job at work; an older one may still be mapped and is left."""
+    path = order.with_name("at")
+    path.unlink(missing_ok=True)
+    path.touch()
+    return path
+
+
 @contextmanager
 def note_beside(order: Path) -> Iterator[Callable[[str], None]]:
     """Yields what notes the job at work, for whoever finds this process dead.
@@ -80,7 +88,7 @@ def note_beside(order: Path) -> Iterator[Callable[[str], None]]:
     Args:
         order: The file `at` beside it takes the note.
     """
-    path = order.with_name("at")
+    path = fresh_note(order)
     path.write_bytes(b" " * KEY_BYTES)
 
     def write(job: str) -> None:

@@ -53,9 +53,7 @@ def _run(folder: Path, words: Sequence[str]) -> None:
         memory_bytes=given.memory_mb << 20 or default_memory_bytes(),
         out=given.out.absolute() if given.out else folder.absolute() / RESULTS,
     )
-    if given.fresh:
-        choices.out.unlink(missing_ok=True)
-    measure_kit(jobs, choices)
+    measure_kit(jobs, choices, fresh=given.fresh)
 
 
 def _parser(jobs: JobList) -> argparse.ArgumentParser:
@@ -77,19 +75,29 @@ def _parser(jobs: JobList) -> argparse.ArgumentParser:
     return parser
 
 
-def measure_kit(jobs: JobList, choices: Choices) -> None:
+def measure_kit(jobs: JobList, choices: Choices, *, fresh: bool = False) -> None:
     """Builds and measures what is not measured yet.
 
     Args:
         jobs: What to measure.
         choices: How, and where results go.
+        fresh: Forget an earlier run.
 
     Raises:
+        Busy: If another run works in the same folder.
         HwsearchError: If the runtime is missing, the references cannot be measured, or
             the file of results is of another kit, device or number of threads.
     """
     header = results_header(jobs.header, jobs.identity, choices.threads)
     site = Site(choices.out, choices.out.parent / "work", header)
+    with site.alone():
+        if fresh:
+            site.forget()
+        _go_on(jobs, choices, site)
+
+
+def _go_on(jobs: JobList, choices: Choices, site: Site) -> None:
+    header = site.header
     with site.open(_FIX) as journal:
         if jobs.ships and not any("ships" in row for row in journal):
             journal.append({"ships": list(jobs.ships)})

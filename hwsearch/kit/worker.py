@@ -5,17 +5,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.kit.cooling import Cooling
+from hwsearch.kit.cores import cores_to_measure
 from hwsearch.kit.order import KIND, Order, failures
 from hwsearch.kit.talk import EngineFailed, Telling, answer, note_beside, tell
 from hwsearch.measurement import Visit, measure
 from hwsearch.runtime import get_runtime
-from hwsearch.runtime.base import Engine, LoadOptions
+from hwsearch.runtime.base import Engine, Feed, LoadOptions, TensorSpec
 
 
 def main(path: Path) -> int:
@@ -48,7 +51,6 @@ def _measure(path: Path) -> None:
         def watch(key: str) -> None:
             note(key)
             telling.alive()
-            cooling.wait(telling.alive)
 
         began = time.monotonic()
         reason = measure(
@@ -59,12 +61,13 @@ def _measure(path: Path) -> None:
             settings=order.settings,
             visits=visits,
             watch=watch,
+            rest=lambda: cooling.wait(telling.alive),
         )
         journal.append(
             {
                 "ended": reason,
                 "budget_seconds": order.settings.budget_seconds,
-                "seconds": round(time.monotonic() - began, 3),
+                "seconds": round(time.monotonic() - began - cooling.rested, 3),
                 "provider": ",".join(sorted(loader.providers)),
             }
         )
@@ -82,7 +85,7 @@ class _Loader:
         self.providers: set[str] = set()
 
     @contextmanager
-    def load(self, engine: Path) -> Iterator[Engine]:
+    def load(self, engine: Path) -> Iterator["_Called"]:
         precision = self._precisions.get(engine, self._options.precision)
         try:
             context = self._runtime.load(engine, replace(self._options, precision=precision))
@@ -91,15 +94,31 @@ class _Loader:
             raise EngineFailed(str(error)) from error
         self.providers.add(loaded.provider)
         try:
-            yield loaded
+            yield _Called(loaded)
         finally:
             context.__exit__(None, None, None)
 
 
+@dataclass(frozen=True)
+class _Called:
+    """A loaded engine; what it raises in a call ends the work on it alone."""
+
+    engine: Engine
+
+    @property
+    def input_specs(self) -> tuple[TensorSpec, ...]:
+        return self.engine.input_specs
+
+    def window(self, feed: Feed, seconds: float) -> np.ndarray:
+        try:
+            return self.engine.window(feed, seconds)
+        except Exception as error:
+            raise EngineFailed(f"a call failed: {error}") from error
+
+
 def _pin(threads: int) -> None:
-    """Keeps to as many cores as threads, the last ones: the first serves interrupts."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        os.sched_setaffinity(0, cores_to_measure(threads, os.sched_getaffinity(0)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwsearch.block import Block
-from hwsearch.latency.features import BlockTime
 from hwsearch.latency.lookup import LatencyModel, Prediction
 from hwsearch.space import Subnet
 from hwsearch.spaces.precisions import PrecisionSpace, network_of
@@ -35,6 +34,6 @@ class AnyPrecision:
         """Predicts one network; arrays of length 1."""
         return self.plain.predict_subnet(network_of(self.space, subnet))
 
-    def block_time(self, block: Block) -> BlockTime:
+    def added_ms(self, block: Block) -> float:
         """Tells what a block adds to an engine that is called anyway."""
-        return self.plain.block_time(block)
+        return self.plain.added_ms(block)

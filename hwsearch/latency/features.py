@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -50,18 +50,6 @@ def fit_rates(costs: np.ndarray, latency_ms: np.ndarray) -> np.ndarray:
     return nnls(relative / scale, np.ones(len(latency_ms)))[0] / scale
 
 
-class BlockTime(NamedTuple):
-    """What a block adds to the latency of an engine.
-
-    Attributes:
-        latency_ms: Milliseconds.
-        measured: Whether it was measured; else it was estimated from other blocks.
-    """
-
-    latency_ms: float
-    measured: bool
-
-
 class Features(Protocol):
     """What a predictor sees of networks: totals float[N, T], and scaled features float[N, F]."""
 
@@ -71,10 +59,6 @@ class Features(Protocol):
 
     def of_subnet(self, subnet: Subnet) -> tuple[np.ndarray, np.ndarray]:
         """Sees one network, on the grid or off it; N = 1."""
-        ...
-
-    def block_time(self, block: Block) -> BlockTime:
-        """Tells what a block adds to an engine that is called anyway."""
         ...
 
 
@@ -165,15 +149,6 @@ class NetworkFeatures:
         values = subnet.as_dict()
         found = [_part_features(part.lower(values), self.times) for part in self.space.parts]
         return self._scaled(np.stack(found)[None])
-
-    def block_time(self, block: Block) -> BlockTime:
-        """Tells what a block adds to an engine: as measured, else by the rates of other blocks.
-
-        The fastest block tells what every call takes; that is left out.
-        """
-        call_ms = min(self.times.measured_ms.values(), default=0.0)
-        measured = block.key in self.times.measured_ms
-        return BlockTime(max(0.0, self.times(block) - call_ms), measured)
 
     def _scaled(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         totals = parts.sum(1, keepdims=True)

@@ -2,6 +2,7 @@
 
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.any_precision import AnyPrecision
+from hwsearch.latency.extras import AddedTimes
 from hwsearch.latency.lookup import LatencyModel, Lookup, measured_networks
 from hwsearch.latency.predictor import Predictor, check_space
 from hwsearch.latency.table import Table
@@ -29,7 +30,7 @@ def fit_latency(table: Table, space: Space) -> LatencyModel:
         return fit_predictor(table, space)
     rows = measured_networks(table, space)
     if len(rows) == space.size:
-        return Lookup.of(rows, space, {row.key: row.latency_ms for row in table.blocks})
+        return Lookup.of(rows, space, AddedTimes.of(table))
     if not isinstance(space, Catalogue):
         return fit_predictor(table, space)
     missing = [name for name, model in space.models.items() if model.block().key not in rows]

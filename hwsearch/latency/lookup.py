@@ -8,7 +8,7 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
-from hwsearch.latency.features import BlockTime
+from hwsearch.latency.extras import AddedTimes
 from hwsearch.latency.rows import Row
 from hwsearch.latency.table import Table
 from hwsearch.space import Space, Subnet
@@ -60,11 +60,11 @@ class LatencyModel(Protocol):
         """Predicts one network; arrays of length 1."""
         ...
 
-    def block_time(self, block: Block) -> BlockTime:
+    def added_ms(self, block: Block) -> float:
         """Tells what a block, such as a head, adds to an engine that is called anyway.
 
         Raises:
-            HwsearchError: If nothing tells it.
+            HwsearchError: If it was not measured.
         """
         ...
 
@@ -77,21 +77,21 @@ class Lookup:
         space: The networks.
         latency_ms: By code, float[choices of each dimension].
         stderr_rel: Their relative standard errors, likewise.
-        blocks_ms: Measured milliseconds of single blocks, such as heads, by key.
+        added: What heads and preprocessing add.
     """
 
     space: Space
     latency_ms: np.ndarray
     stderr_rel: np.ndarray
-    blocks_ms: Mapping[str, float]
+    added: AddedTimes
 
     @classmethod
-    def of(cls, rows: Mapping[str, Row], space: Space, blocks_ms: Mapping[str, float]) -> "Lookup":
+    def of(cls, rows: Mapping[str, Row], space: Space, added: AddedTimes) -> "Lookup":
         """Sorts the rows of all networks of a space, given by `Space.key`, by code."""
         found = [rows[space.key(space.decode(code))] for code in space.all_codes()]
         latency_ms = np.array([row.latency_ms for row in found]).reshape(space.shape)
         stderr_rel = np.array([row.stderr_rel for row in found]).reshape(space.shape)
-        return cls(space, latency_ms, stderr_rel, blocks_ms)
+        return cls(space, latency_ms, stderr_rel, added)
 
     def predict(self, codes: np.ndarray) -> Prediction:
         """Looks networks up by code int[N, D]."""
@@ -106,18 +106,9 @@ class Lookup:
         """Looks one network up; arrays of length 1."""
         return self.predict(self.space.encode(subnet)[None])
 
-    def block_time(self, block: Block) -> BlockTime:
-        """Looks a block up; what every call takes is left out.
-
-        Raises:
-            HwsearchError: If it was not measured.
-        """
-        if block.key not in self.blocks_ms:
-            raise HwsearchError(
-                f"the table holds no measurement of {block.key}",
-                fix="Measure it: hwsearch profile with the same --ships",
-            )
-        return BlockTime(self.blocks_ms[block.key] - min(self.blocks_ms.values()), True)
+    def added_ms(self, block: Block) -> float:
+        """Tells what a block adds to an engine that is called anyway; see `AddedTimes`."""
+        return self.added.ms(block)
 
 
 def of_measured(latency_ms: np.ndarray, stderr_rel: np.ndarray) -> Prediction:

@@ -19,6 +19,7 @@ from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import console
 from hwsearch.space import Dim, Space
 from hwsearch.spaces import get_space
+from hwsearch.subnet import Value
 
 COLUMNS = ("latency_ms", "low_ms", "high_ms")
 """Columns that are added to a CSV."""
@@ -63,14 +64,12 @@ def predict(options: PredictOptions) -> Prediction:
         return _predict_csv(options.csv, options.out, table, space)
     subnet, fitted = space.parse(options.subnet), fit_latency(table, space)
     extras = parse_ships(options.ships)
-    found = fitted.predict_subnet(subnet)
+    found, blocks = fitted.predict_subnet(subnet), space.lower(subnet)
+    added = [(block, fitted.added_ms(block)) for block in added_blocks(blocks, extras)]
     console.print(f"{_interval(found)} on {table.device} ({table.name})", markup=False)
-    blocks = space.lower(subnet)
-    for block in added_blocks(blocks, extras):
-        time = fitted.block_time(block)
-        found = Prediction(*(ms + time.latency_ms for ms in found))
-        how = "measured" if time.measured else "estimated from other blocks"
-        console.print(f"  + {time.latency_ms:.4g} ms {how}: {block.key}", markup=False)
+    for block, added_ms in added:
+        found = Prediction(*(ms + added_ms for ms in found))
+        console.print(f"  + {added_ms:.4g} ms: {block.key}", markup=False)
     if extras:
         console.print(f"  = {_interval(found)} for what ships", markup=False)
     for extra in extras:
@@ -132,13 +131,24 @@ def _read_csv(path: Path, space: Space) -> tuple[Sequence[str], list[dict[str, s
 
 def _values(path: Path, lines: Sequence[dict[str, str]], space: Space) -> list[np.ndarray]:
     """Returns the values of N networks, int[N] or str[N] for each dimension."""
+    return [
+        np.array(
+            [_value(path, number, line, dim) for number, line in enumerate(lines, 1)],
+            type(dim.choices[0]),
+        )
+        for dim in space.dims
+    ]
+
+
+def _value(path: Path, number: int, line: dict[str, str], dim: Dim) -> Value:
     try:
-        return [
-            np.array([dim.parse(line[dim.name]) for line in lines], type(dim.choices[0]))
-            for dim in space.dims
-        ]
+        value = dim.parse(line[dim.name])
     except (TypeError, ValueError) as cause:
-        raise HwsearchError("a value in the CSV is no whole number", where=path) from cause
+        raise HwsearchError(
+            f"{dim.name} of network {number} is no whole number: {line[dim.name]}", where=path
+        ) from cause
+    dim.check(value)
+    return value
 
 
 def _predict_values(columns: list[np.ndarray], fitted: LatencyModel, space: Space) -> Prediction:

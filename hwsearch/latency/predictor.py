@@ -9,8 +9,8 @@ from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.base import Evidence
 from hwsearch.latency.correction import Correction
+from hwsearch.latency.extras import AddedTimes
 from hwsearch.latency.features import (
-    BlockTime,
     BlockTimes,
     Features,
     NetworkFeatures,
@@ -51,10 +51,12 @@ class Predictor:
     Attributes:
         features: What is seen of networks, and their block times.
         correction: The base and what corrects it.
+        added: What heads and preprocessing add.
     """
 
     features: Features
     correction: Correction
+    added: AddedTimes
 
     @classmethod
     def fit(cls, table: Table, space: Space) -> "Predictor":
@@ -68,7 +70,7 @@ class Predictor:
         _check_evidence(table, len(rows), _own_blocks(table, space))
         features = NetworkFeatures.tabulate(space, _block_times(table, space, rows))
         evidence = evidence_of(rows, space, features)
-        return cls(features, Correction.best(evidence))
+        return cls(features, Correction.best(evidence), AddedTimes.of(table))
 
     def predict(self, codes: np.ndarray) -> Prediction:
         """Predicts networks by code.
@@ -99,9 +101,9 @@ class Predictor:
         """
         return Prediction(*self.correction.interval_ms(*self.features.of_subnet(subnet)))
 
-    def block_time(self, block: Block) -> BlockTime:
-        """Tells what a block, such as a head, adds to an engine that is called anyway."""
-        return self.features.block_time(block)
+    def added_ms(self, block: Block) -> float:
+        """Tells what a block adds to an engine that is called anyway; see `AddedTimes`."""
+        return self.added.ms(block)
 
 
 def evidence_of(rows: Sequence[Row], space: Space, features: Features) -> Evidence:

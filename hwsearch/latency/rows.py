@@ -3,9 +3,10 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 from hwsearch.subnet import Value
 
@@ -161,12 +162,35 @@ def row_as_dict(row: Row) -> dict[str, Any]:
 def row_from_dict(values: Mapping[str, Any]) -> Row:
     """Reads what `row_as_dict` gave; raises TypeError or KeyError for anything else."""
     tuples = {name: tuple(values[name]) for name in ("pass_ratios", "flags")}
-    return Row(**{**values, **tuples})
+    return _checked(Row(**{**values, **tuples}))
 
 
 def header_from_dict(values: Mapping[str, Any]) -> TableHeader:
     """Reads `asdict` of a header; raises TypeError, KeyError or ValueError for anything else."""
-    small, large = (Reference(**reference) for reference in values["references"])
+    small, large = (_checked(Reference(**reference)) for reference in values["references"])
     header = TableHeader(**{**values, "references": (small, large)})
     first, second = header.exponents
-    return replace(header, exponents=(first, second), failed=tuple(header.failed))
+    return _checked(replace(header, exponents=(first, second), failed=tuple(header.failed)))
+
+
+Part = TypeVar("Part", TableHeader, Reference, Row)
+
+
+def _checked(values: Part) -> Part:
+    """Returns a dataclass if its fields hold what they say; raises TypeError otherwise."""
+    for part in fields(values):
+        if not _fits(getattr(values, part.name), part.type):
+            raise TypeError(part.name)
+    return values
+
+
+def _fits(value: Any, declared: Any) -> bool:  # noqa: ANN401 - as JSON and annotations have it
+    kind, inner = get_origin(declared) or declared, get_args(declared)
+    if kind is float:
+        return type(value) in (int, float)
+    if not inner or kind is UnionType:
+        return isinstance(value, declared)
+    if not isinstance(value, kind):
+        return False
+    held = value.values() if isinstance(value, dict) else value
+    return all(_fits(one, inner[-1] if kind is dict else inner[0]) for one in held)

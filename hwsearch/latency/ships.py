@@ -8,7 +8,6 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.heads import added_blocks
-from hwsearch.latency.features import BlockTime
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.lookup import LatencyModel, Prediction
 from hwsearch.latency.table import Table
@@ -33,26 +32,26 @@ class ShippedLatency:
 
     def predict(self, codes: np.ndarray) -> Prediction:
         """Predicts networks by code int[N, D]."""
-        added_ms = self._added_ms(codes)
+        added_ms = self._all_added_ms(codes)
         return Prediction(*(ms + added_ms for ms in self.network.predict(codes)))
 
     def mean_ms(self, codes: np.ndarray) -> np.ndarray:
         """Predicts networks by code int[N, D] without intervals, float[N]."""
-        return self.network.mean_ms(codes) + self._added_ms(codes)
+        return self.network.mean_ms(codes) + self._all_added_ms(codes)
 
     def predict_subnet(self, subnet: Subnet) -> Prediction:
         """Predicts one network; arrays of length 1."""
         blocks = added_blocks(self.shipped.space.lower(subnet), self.shipped.extras)
-        added_ms = sum(self.network.block_time(block).latency_ms for block in blocks)
+        added_ms = sum(map(self.network.added_ms, blocks))
         return Prediction(*(ms + added_ms for ms in self.network.predict_subnet(subnet)))
 
-    def block_time(self, block: Block) -> BlockTime:
+    def added_ms(self, block: Block) -> float:
         """Tells what a block adds to an engine that is called anyway."""
-        return self.network.block_time(block)
+        return self.network.added_ms(block)
 
     @cached_property
-    def _added_ms(self) -> Callable[[np.ndarray], np.ndarray]:
-        return self.shipped.added(lambda block: self.network.block_time(block).latency_ms)
+    def _all_added_ms(self) -> Callable[[np.ndarray], np.ndarray]:
+        return self.shipped.added(self.network.added_ms)
 
 
 def fit_shipped(table: Table, shipped: Shipped) -> ShippedLatency:

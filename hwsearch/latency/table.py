@@ -15,8 +15,11 @@ from hwsearch.journal import write_atomic
 from hwsearch.latency.rows import Row, TableHeader, header_from_dict, row_as_dict, row_from_dict
 
 FORMAT = "hwsearch-latency-table"
-SCHEMA = 3
-"""Version 1: the first; 2: p99, pace and sensors; 3: tables that start from others."""
+SCHEMA = 4
+"""Version 1: the first; 2: p99, pace and sensors; 3: tables that start from others; 4: a checksum
+of the first line, too."""
+
+_READABLE = (3, SCHEMA)
 
 FOLDER = "latency_tables"
 
@@ -98,6 +101,7 @@ class Table:
             "rows": len(rows),
             "rows_crc32": _checksum(body),
         }
+        first["header_crc32"] = _checksum(_dumps(first))
         write_atomic(self.path, _dumps(first) + "\n" + body)
 
     @classmethod
@@ -105,23 +109,24 @@ class Table:
         """Reads a table; an unfinished end is left out and said on standard error.
 
         Raises:
-            HwsearchError: If there is no such file, it is no table, or a row was changed.
+            HwsearchError: If there is no such file, it is no table, or something was changed.
         """
         try:
             first, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             fields = json.loads(first)
-            if fields.pop("format") != FORMAT:
+            if fields["format"] != FORMAT:
                 raise ValueError
-            if fields.pop("schema") != SCHEMA:
-                raise HwsearchError(
-                    "the table is of another version", where=path, fix="Run hwsearch profile again"
-                )
+            schema = fields["schema"]
         except FileNotFoundError as cause:
             raise HwsearchError("there is no latency table here", where=path) from cause
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
             raise HwsearchError("this is no latency table", where=path) from cause
-        rows = _read_rows(path, lines, fields.pop("rows"), fields.pop("rows_crc32"))
-        return cls(path, _read_header(path, fields), rows)
+        if schema not in _READABLE:
+            raise HwsearchError(
+                "the table is of another version", where=path, fix="Run hwsearch profile again"
+            )
+        header, count, checksum = _read_first(path, fields)
+        return cls(path, header, _read_rows(path, lines, count, checksum))
 
 
 def in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -154,10 +159,17 @@ def _read_rows(path: Path, lines: Sequence[str], count: int, checksum: str) -> t
     return tuple(rows)
 
 
-def _read_header(path: Path, values: dict[str, Any]) -> TableHeader:
-    values.pop("units", None)
+def _read_first(path: Path, values: dict[str, Any]) -> tuple[TableHeader, int, str]:
+    """Returns the header, the number of rows and their checksum, as the first line has them."""
     try:
-        return header_from_dict(values)
+        if values["schema"] == SCHEMA:
+            checksum = values.pop("header_crc32")
+            if _checksum(_dumps(values)) != checksum:
+                raise ValueError
+        count, rows_checksum = int(values.pop("rows")), values.pop("rows_crc32")
+        for name in ("format", "schema", "units"):
+            del values[name]
+        return header_from_dict(values), count, rows_checksum
     except (TypeError, KeyError, ValueError) as cause:
         raise HwsearchError("line 1 is damaged", where=path, fix=_AGAIN) from cause
 
@@ -188,8 +200,6 @@ def _user_folder() -> Path:
     home = Path.home()
     if sys.platform == "darwin":
         return home / "Library/Application Support/hwsearch" / FOLDER
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home)) / "hwsearch" / FOLDER
     return Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share") / "hwsearch" / FOLDER
 
 

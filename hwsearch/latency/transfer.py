@@ -1,22 +1,21 @@
 """A new table from few measurements: an earlier table predicts, and what is measured corrects."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of
 from hwsearch.latency.correction import Correction
-from hwsearch.latency.features import BlockTime
+from hwsearch.latency.extras import AddedTimes
 from hwsearch.latency.predictor import (
     MIN_NETWORKS,
     Predictor,
     check_space,
     evidence_of,
-    subnet_of,
 )
 from hwsearch.latency.table import Table, find_table, table_folders
 from hwsearch.space import Space, Subnet
@@ -29,13 +28,9 @@ class SourceFeatures:
 
     Attributes:
         source: Predicts from the earlier table.
-        blocks_ms: Milliseconds of single blocks, such as heads, measured for the new table.
-        ratio: Typical ratio of measured to predicted.
     """
 
     source: Predictor
-    blocks_ms: dict[str, float]
-    ratio: float = 1.0
 
     def of_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns totals float[N, 1] and scaled features float[N, F] of code int[N, D]."""
@@ -44,12 +39,6 @@ class SourceFeatures:
     def of_subnet(self, subnet: Subnet) -> tuple[np.ndarray, np.ndarray]:
         """Walks one network, on the grid or off it; returns as `of_codes` with N = 1."""
         return self._predicted(*self.source.features.of_subnet(subnet))
-
-    def block_time(self, block: Block) -> BlockTime:
-        """Tells what a block adds: as measured, else the earlier table's time in proportion."""
-        if block.key in self.blocks_ms:
-            return BlockTime(self.blocks_ms[block.key] - min(self.blocks_ms.values()), True)
-        return BlockTime(self.ratio * self.source.block_time(block).latency_ms, False)
 
     def _predicted(self, totals: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self.source.correction.mean_ms(totals, inputs)[:, None], inputs
@@ -68,12 +57,9 @@ def fit_transfer(table: Table, space: Space, earlier: Table) -> Predictor:
             where=table.path,
             fix="Measure more: hwsearch profile with a larger --evidence",
         )
-    blocks_ms = {row.key: row.latency_ms for row in table.blocks}
-    features = SourceFeatures(Predictor.fit(earlier, space), blocks_ms)
+    features = SourceFeatures(Predictor.fit(earlier, space))
     correction = Correction.best(evidence_of(rows, space, features))
-    predicted = [features.of_subnet(subnet_of(row, space))[0][0, 0] for row in rows]
-    ratio = float(np.median([row.latency_ms for row in rows] / np.array(predicted)))
-    return Predictor(replace(features, ratio=ratio), correction)
+    return Predictor(features, correction, AddedTimes.of(table))
 
 
 def source_of(table: Table) -> Table:
@@ -101,19 +87,22 @@ LIKENESS = ("runtime", "precision", "device", "threads", "batch", "pace_hz")
 """What makes an earlier table a good start, the most important first."""
 
 
-def earlier_table(name: str, space: str, wanted: Mapping[str, Any]) -> Table:
+def earlier_table(
+    name: str, space: str, wanted: Mapping[str, Any], tables_dir: Path | None = None
+) -> Table:
     """Finds the table that a new one is to start from.
 
     Args:
         name: Of the table, or "auto" for the nearest.
         space: Of the new table.
         wanted: The new table's own values of `LIKENESS`.
+        tables_dir: Folder to look in first.
 
     Raises:
         HwsearchError: If there is none, or it cannot be started from.
     """
     if name != "auto":
-        found = Table.read(find_table(name))
+        found = Table.read(find_table(name, tables_dir))
         check_space(found, get_space(space))
         if found.header.source:
             raise HwsearchError(
@@ -121,7 +110,7 @@ def earlier_table(name: str, space: str, wanted: Mapping[str, Any]) -> Table:
                 fix="Start from a table whose blocks were measured",
             )
         return found
-    likeness = [(_likeness(table, wanted), table) for table in known_tables(space)]
+    likeness = [(_likeness(table, wanted), table) for table in known_tables(space, tables_dir)]
     others = [pair for pair in likeness if not all(pair[0])]
     if not others:
         raise HwsearchError(
@@ -135,9 +124,9 @@ def _likeness(table: Table, wanted: Mapping[str, Any]) -> tuple[bool, ...]:
     return tuple(getattr(table.header, name) == wanted[name] for name in LIKENESS)
 
 
-def known_tables(space: str) -> Iterator[Table]:
+def known_tables(space: str, tables_dir: Path | None = None) -> Iterator[Table]:
     """Yields the sound tables of a space that do not start from others, nearest folder first."""
-    for folder in table_folders():
+    for folder in table_folders(tables_dir):
         for path in sorted(folder.glob(f"*/{space}-*.jsonl")):
             try:
                 table = Table.read(path)

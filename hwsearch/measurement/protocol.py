@@ -37,6 +37,7 @@ def measure(
     settings: Settings,
     visits: Sequence[Visit] = (),
     watch: Callable[[str], None] = lambda key: None,
+    rest: Callable[[], object] = lambda: None,
     clock: Clock = REAL_CLOCK,
 ) -> str:
     """Visits all jobs again and again until each has settled or the time is over.
@@ -49,6 +50,7 @@ def measure(
         settings: How the time is spent.
         visits: Visits completed by earlier runs; none is repeated.
         watch: Called with a job's key before its engine is touched: the one to blame for a crash.
+        rest: Called before each visit; the time that it takes is beside the budget.
         clock: Where time comes from.
 
     Returns:
@@ -57,7 +59,9 @@ def measure(
     began = clock.seconds()  # loading the references is within the budget, too
     with LoadedEngines(load, watch, settings, clock) as engines:
         engines.open(references)
-        session = _Session(list(jobs), engines, record, settings, watch, clock, list(visits), began)
+        session = _Session(
+            list(jobs), engines, record, settings, watch, rest, clock, list(visits), began
+        )
         return session.run()
 
 
@@ -68,6 +72,7 @@ class _Session:
     record: Callable[[Visit], None]
     settings: Settings
     watch: Callable[[str], None]
+    rest: Callable[[], object]
     clock: Clock
     visits: list[Visit]
     began: float
@@ -98,6 +103,7 @@ class _Session:
             share = self._share()
             for cohort in cohorts:
                 for job in self._order(cohort, rounds, share):
+                    self._rest()
                     if self.clock.seconds() + self.took.get(job.key, 0.0) >= self.deadline:
                         return "budget"
                     if self.engines.hold(cohort):
@@ -107,6 +113,14 @@ class _Session:
             if len(self.visits) > visited:
                 active = self._active()
         return "settled"
+
+    def _rest(self) -> None:
+        """Rests if need be, as if no time had passed."""
+        began = self.clock.seconds()
+        self.rest()
+        rested = self.clock.seconds() - began
+        self.began += rested
+        self.deadline += rested
 
     def _active(self) -> list[Job]:
         if self.clock.seconds() < self.began + self.settings.min_seconds:

@@ -46,6 +46,11 @@ class Settings:
     memory_bytes: int = 1 << 30
     seed: int = 0
 
+    @property
+    def paced_seconds(self) -> float:
+        """Length of a window in the rhythm of `pace_hz`; 0 back to back."""
+        return (self.min_calls + 1) / self.pace_hz if self.pace_hz else 0.0
+
 
 @dataclass(frozen=True)
 class Clock:

@@ -126,6 +126,9 @@ def _detect(out: Path | None) -> DeviceProfile:
         console.print(profile.to_toml(), markup=False, end="")
         return profile
     path = out if out.suffix == ".toml" else out / f"{profile.name}.toml"
-    write_atomic(path, profile.to_toml())
+    text = profile.to_toml()
+    if path.is_file() and path.read_bytes() != text.encode():
+        raise HwsearchError("another profile is here", where=path, fix="Name another --out")
+    write_atomic(path, text)
     say(f"The profile of this machine is in {path}")
     return profile

@@ -42,7 +42,7 @@ def import_results(options: ImportOptions) -> Path:
         HwsearchError: If anything in the file is not what the kit would have written, or
             another measurement would be lost; nothing is written then.
     """
-    jobs = JobList.read((options.kit or options.results.parent) / JOBS)
+    jobs = _job_list(options)
     models = models_of(jobs)
     if {model.job for model in models} != set(jobs.jobs):
         raise HwsearchError(
@@ -59,15 +59,28 @@ def import_results(options: ImportOptions) -> Path:
     return path
 
 
+def _job_list(options: ImportOptions) -> JobList:
+    path = (options.kit or options.results.parent) / JOBS
+    if options.kit is None and not path.exists():
+        found = "the kit is not beside these" if options.results.is_file() else "there are no"
+        raise HwsearchError(
+            f"{found} results", where=options.results, fix="Name the kit's folder with --kit"
+        )
+    return JobList.read(path)
+
+
 def _keep(results: Results, table: Path, fresh: bool) -> None:
     """Writes the journal of a table unless another measurement would be lost.
 
     Raises:
-        HwsearchError: If there is a table or journal of another measurement.
+        HwsearchError: If there is a table or journal of another measurement, or a table whose
+            journal is not here.
     """
     journal = table.parent / ".journal" / table.name
     if not fresh:
         _check_fingerprint(results, table)
+        if table.exists() and not journal.exists():
+            raise HwsearchError("another table is here", where=table, fix=_ANOTHER)
         if journal.exists() and not results.data.startswith(journal.read_bytes()):
             raise HwsearchError(
                 "these results do not go on from what is here", where=journal, fix=_ANOTHER

@@ -8,7 +8,7 @@ import numpy as np
 from hwsearch.block import Block
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import CALL, Extra, parse_extra
-from hwsearch.measurement import REFERENCES
+from hwsearch.measurement import REFERENCES, Settings
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces.bottleneck import BOTTLENECK
 from hwsearch.spaces.catalogue import Catalogue, OnnxModel
@@ -18,9 +18,16 @@ SECONDS_A_BLOCK = 0.3
 """A block takes about this long to settle; of more blocks than fit the budget, every n-th is."""
 
 
-def max_blocks(budget_seconds: float) -> int:
-    """Returns how many blocks fit a budget, at least one."""
-    return max(1, int(budget_seconds / SECONDS_A_BLOCK))
+def max_blocks(budget_seconds: float, pace_hz: float) -> int:
+    """Returns how many blocks fit a budget, at least one.
+
+    Args:
+        budget_seconds: Time inside the measuring process.
+        pace_hz: Calls a second; 0 means back to back.
+    """
+    settings = Settings(budget_seconds, pace_hz=pace_hz)
+    seconds_a_block = SECONDS_A_BLOCK + settings.min_passes * settings.paced_seconds
+    return max(1, int(budget_seconds / seconds_a_block))
 
 
 @dataclass(frozen=True)

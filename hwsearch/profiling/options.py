@@ -91,6 +91,11 @@ class MeasureOptions:
         return completed(given)
 
     @property
+    def tables_dir(self) -> Path | None:
+        """Folder to look for the earlier table in first."""
+        return None
+
+    @property
     def whole(self) -> bool:
         """Whether every network of the space is measured, as those of a catalogue are."""
         return isinstance(get_space(self.space), Catalogue)
@@ -107,7 +112,7 @@ class MeasureOptions:
         """
         if not self.source:
             return "", ""
-        found = earlier_table(self.source, space, wanted)
+        found = earlier_table(self.source, space, wanted, self.tables_dir)
         return f"{found.device}/{found.name}", sha256_of(found.path)
 
     def ready_space(self) -> Space:
@@ -147,6 +152,11 @@ class ProfileOptions(MeasureOptions):
                 f"--threads {self.threads} is more than this machine has",
                 fix=f"Use 1 to {os.cpu_count()}",
             )
+
+    @property
+    def tables_dir(self) -> Path:
+        """The folder that the new table goes to."""
+        return self.out
 
     def plan(self) -> Plan:
         """Fills in what the machine decides, but for the number of networks.

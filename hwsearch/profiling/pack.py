@@ -119,7 +119,7 @@ def _wanted(options: MeasureOptions) -> JobList:
     """What the kit is to be, but for the files."""
     from hwsearch.export.precision import converter_versions
 
-    space, most = options.ready_space(), max_blocks(60 * options.budget_minutes)
+    space, most = options.ready_space(), max_blocks(60 * options.budget_minutes, options.pace)
     evidence, heldout = (0, 0) if options.whole else _networks(options)
     wanted = {name: getattr(options, name) for name in LIKENESS if name != "pace_hz"}
     source, source_sha256 = options.started_from(space.name, {**wanted, "pace_hz": options.pace})

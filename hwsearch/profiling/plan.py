@@ -12,7 +12,7 @@ from typing import Any
 from hwsearch.device import fingerprint
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_extra
-from hwsearch.journal import differing_fields, read_journal
+from hwsearch.journal import Journal, differing_fields, read_journal
 from hwsearch.kit.engines import Built
 from hwsearch.kit.order import KIND
 from hwsearch.latency.rows import table_name
@@ -95,6 +95,14 @@ class Plan:
         """The journal that the table summarises."""
         return self.table.parent / ".journal" / f"{self.name}.jsonl"
 
+    def alone(self) -> Journal:
+        """Keeps other runs from this table until it is closed.
+
+        Raises:
+            Busy: If another run measures it.
+        """
+        return Journal.open(self.journal.with_suffix(".lock"), "lock", {})
+
     @property
     def workshop(self) -> Workshop:
         """Where the engines are built."""
@@ -136,7 +144,7 @@ class Plan:
             heldout=self.heldout,
             seed=self.seed,
             ships=self._all_ships,
-            max_blocks=0 if self.source else max_blocks(self.budget_seconds),
+            max_blocks=0 if self.source else max_blocks(self.budget_seconds, self.pace_hz),
         )
 
     @cached_property
@@ -180,10 +188,35 @@ class Plan:
             )
         return Log.of(rows)
 
+    def require_own_table(self) -> None:
+        """Refuses a table that is not of the journal: the next one would replace it.
+
+        Raises:
+            HwsearchError: If there is a table, and more was measured for it than is known here.
+        """
+        known = len(self.log().visits)
+        if self.table.exists() and (not known or known < _visits_of(self.table)):
+            raise HwsearchError(
+                "this table comes from measurements that are not here, and would be replaced",
+                where=self.table,
+                fix="Use another --out, or replace it with --fresh",
+            )
+
     def write_table(self) -> Table:
-        """Derives the table from the journal and writes it, unless nothing has changed."""
+        """Derives the table from the journal and writes it, unless nothing has changed.
+
+        Raises:
+            HwsearchError: If nothing was measured.
+        """
         header, rows = read_journal(self.journal, KIND)
         log = Log.of(rows)
+        if not log.visits:
+            told = [f", {job}: {reason}" for job, reason in log.failed.items()]
+            raise HwsearchError(
+                f"nothing was measured before the end{''.join(told[:1])}",
+                where=self.journal,
+                fix="Go on with a larger --budget-minutes",
+            )
         try:
             old = Table.read(self.table)
             if old == table_of(self.table, header, log, self.models, date=old.header.date):
@@ -193,3 +226,11 @@ class Plan:
         table = table_of(self.table, header, log, self.models)
         table.write()
         return table
+
+
+def _visits_of(path: Path) -> int:
+    """Returns how many visits a table comes from, 0 if it is damaged."""
+    try:
+        return Table.read(path).header.visits
+    except HwsearchError:
+        return 0

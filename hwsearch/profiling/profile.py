@@ -36,18 +36,25 @@ def profile(options: ProfileOptions) -> Path:
         The path of the table.
 
     Raises:
+        Busy: If another run measures the same table.
         HwsearchError: If a name is unknown, an earlier run differs in its options, versions or
             device, or the budget ends before every network has been measured.
     """
     if options.host:
         return profile_host(options)
     plan = options.plan()
+    with plan.alone():
+        return _profile(plan, options)
+
+
+def _profile(plan: Plan, options: ProfileOptions) -> Path:
     if options.fresh:
         plan.journal.unlink(missing_ok=True)
     if not options.whole:
         plan = decided(plan, options.evidence, options.heldout)
-    log = plan.log()
-    if plan.is_measured(log):
+    if not options.fresh:
+        plan.require_own_table()
+    if plan.is_measured(plan.log()):
         console.print(f"{plan.name} on {plan.device} is already measured", markup=False)
     else:
         _measure(plan, _build(plan), options.max_temperature)
@@ -146,8 +153,8 @@ def _tell(table: Table, plan: Plan) -> None:
         raise HwsearchError(
             f"the budget ended when {len(networks)} of {wanted} networks were measured",
             where=table.path,
-            fix=f"Go on with --budget-minutes {max(needed, 0.1):.1f}, or ask for fewer with "
-            "--evidence and --heldout",
+            fix=f"Go on with --budget-minutes {max(needed, 0.1):.1f}, or begin anew with fewer: "
+            "--evidence, --heldout and --fresh",
         )
     console.print(
         f"{len(networks)} networks and {len(blocks)} blocks from {header.visits} visits; "

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields, read_journal
 from hwsearch.kit.jobs import RESULTS
-from hwsearch.kit.order import KIND
+from hwsearch.kit.order import BEGINNING, KIND
 from hwsearch.measurement import Visit
 from hwsearch.measurement.samples import MAX_RAW, Window
 
@@ -20,7 +20,6 @@ MAX_BYTES, MAX_ROWS = 256 << 20, 1_000_000
 MAX_MS = 1e7
 """No call takes almost three hours."""
 
-_BEGINNING = b'{"crc32":"'
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_TEXT, _MOST_FIELDS, _MOST_REASON = 2000, 50, 300
@@ -106,7 +105,7 @@ def _read(path: Path) -> bytes:
     if (size := path.stat().st_size) > MAX_BYTES:
         raise HwsearchError(f"{size >> 20} MiB are no results of a kit", where=path, fix=_FIX)
     data = path.read_bytes()
-    if not data.startswith(_BEGINNING):
+    if not data.startswith(BEGINNING):
         fix = f"Name the file {RESULTS} itself; archives are not opened"
         raise HwsearchError("these are no results of a kit", where=path, fix=fix)
     return data

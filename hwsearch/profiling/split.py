@@ -71,10 +71,12 @@ def decided(plan: Plan, evidence: int | None, heldout: int | None) -> Plan:
 
 
 def _chosen(plan: Plan) -> tuple[int, int]:
-    return TRANSFER if plan.source else networks_within(plan.budget_seconds, probe(plan))
+    if plan.source:
+        return TRANSFER
+    return networks_within(plan.budget_seconds, probe(plan), plan.pace_hz)
 
 
-def networks_within(budget_seconds: float, ends: Ends) -> tuple[int, int]:
+def networks_within(budget_seconds: float, ends: Ends, pace_hz: float = 0.0) -> tuple[int, int]:
     """Returns how many networks to learn from and to judge by fit a budget.
 
     They lie evenly over the logarithm of the multiply-accumulates, so their times lie about
@@ -83,10 +85,12 @@ def networks_within(budget_seconds: float, ends: Ends) -> tuple[int, int]:
     Args:
         budget_seconds: Time inside the measuring process.
         ends: What the smallest and the largest network take.
+        pace_hz: Calls a second; 0 means back to back.
     """
-    settings = Settings(budget_seconds)
+    settings = Settings(budget_seconds, pace_hz=pace_hz)
     calls_ms = np.geomspace(*ends.call_ms, 16)
-    windows = np.maximum(settings.window_seconds, (settings.min_calls + 0.5) * calls_ms / 1e3)
+    shortest = max(settings.window_seconds, settings.paced_seconds)
+    windows = np.maximum(shortest, (settings.min_calls + 0.5) * calls_ms / 1e3)
     visit = float((_VISIT_SECONDS + windows - settings.window_seconds).mean())
     measured = NETWORK_SHARE * budget_seconds / (settings.min_passes * visit)
     built = budget_seconds / max(ends.build_seconds, 1e-9)
@@ -120,7 +124,8 @@ def probe(plan: Plan) -> Ends:
         )
         measure_in_child(order, Path(folder), lambda visits: None, say)
         rows = read_journal(order.journal, KIND)[1]
-    times = sorted(Visit.from_row(row).window.p50_ms for row in rows if "visit" in row)
+    found = sorted(Visit.from_row(row).window.p50_ms for row in rows if "visit" in row)
+    times = found or [1e3 * _PROBE_SECONDS]  # loading alone took longer
     return Ends((times[0], times[-1]), build_seconds / at_once)
 
 

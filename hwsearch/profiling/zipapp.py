@@ -17,6 +17,8 @@ import sys
 
 if sys.version_info < (3, 10):
     sys.exit("{name}: error: this Python is older than 3.10")
+if sys.platform == "win32":
+    sys.exit("{name}: error: Windows is not supported")
 try:
     import numpy
 except ImportError:

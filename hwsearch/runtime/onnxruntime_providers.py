@@ -88,12 +88,6 @@ PROVIDERS: Mapping[str, Provider] = {
         ("fp32", "fp16"),
         options={"ModelFormat": "MLProgram", "RequireStaticInputShapes": "1"},
     ),
-    "onnxruntime-directml": Provider(
-        "DmlExecutionProvider",
-        "pip uninstall onnxruntime; pip install onnxruntime-directml",
-        ("fp32", "fp16"),
-        memory="dml",
-    ),
     "onnxruntime-openvino": Provider(
         "OpenVINOExecutionProvider",
         "pip uninstall onnxruntime; pip install onnxruntime-openvino",

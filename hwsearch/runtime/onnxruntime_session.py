@@ -96,7 +96,6 @@ def _tells() -> bool:
 
 def _settings(provider: Provider, compiled: Path | None) -> onnxruntime.SessionOptions:
     settings = session_settings(LoadOptions())
-    settings.enable_mem_pattern = provider.memory != "dml"  # DirectML cannot
     if compiled:
         settings.add_session_config_entry("ep.context_enable", "1")
         settings.add_session_config_entry("ep.context_embed_mode", "1")

@@ -9,7 +9,6 @@ import numpy as np
 
 from hwsearch.block import Block
 from hwsearch.journal import read_journal
-from hwsearch.latency.features import BlockTime
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.lookup import LatencyModel, Prediction, measured_networks, of_measured
 from hwsearch.latency.rows import Row
@@ -65,9 +64,9 @@ class ConfirmedLatency:
             return self.network.predict_subnet(subnet)
         return Prediction(*_interval(row)[:, None])
 
-    def block_time(self, block: Block) -> BlockTime:
+    def added_ms(self, block: Block) -> float:
         """Tells what a block adds to an engine that is called anyway."""
-        return self.network.block_time(block)
+        return self.network.added_ms(block)
 
 
 def _interval(row: Row) -> np.ndarray:

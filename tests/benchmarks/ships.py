@@ -34,7 +34,7 @@ def compare(
     fitted = fit_latency(table, space)
     for subnet in subnets:
         blocks = space.lower(subnet)
-        times = [fitted.block_time(block).latency_ms for block in added_blocks(blocks, extras)]
+        times = [fitted.added_ms(block) for block in added_blocks(blocks, extras)]
         alone[str(subnet)] = float(fitted.predict_subnet(subnet).mean_ms[0])
         predicted[str(subnet)] = alone[str(subnet)] + sum(times)
         for extra in extras:
