@@ -1,11 +1,13 @@
 """Cluster trees: equal sizes, the structure that is there, and the same tree after a kill."""
 
 import csv
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import files_limited_to
 from PIL import Image
 from runs import write_images
 from searches import write_checkpoint
@@ -50,7 +52,7 @@ def test_a_tree_finds_groups_of_groups():
 
 def test_sizes_are_equal_where_there_are_no_groups():
     features = np.random.default_rng(0).normal(size=(2000, 8))
-    partition = fit_partition(features, 5, seed=3)
+    partition = fit_partition(features, 5, seed=2**32 + 3)
     assert np.abs(np.bincount(partition.assign(features)) - 400).max() <= 4
 
 
@@ -118,12 +120,32 @@ def test_a_killed_run_goes_on_to_the_same_files(made, kept):
         assert (again / name).read_bytes() == (made / "out" / name).read_bytes(), name
 
 
+def test_features_that_were_removed_are_computed_again_past_a_stop_and_a_full_disk(
+    made, monkeypatch
+):
+    monkeypatch.setattr("hwsearch.routing.features.CHUNK", 60)
+    again = shutil.copytree(made / "out", made / "removed")
+    (again / FEATURES).unlink()
+    cluster(options(made, again.name))
+    lines = (again / "tree.jsonl").read_bytes().splitlines(keepends=True)
+    (again / "tree.jsonl").write_bytes(b"".join(lines[:-2]))  # of three chunks the first is done
+    found = np.load(again / FEATURES, mmap_mode="r+")
+    whole, found[60:] = found.copy(), 0
+    full = files_limited_to((again / FEATURES).stat().st_size // 2)
+    with full, pytest.raises(HwsearchError, match=rf"cannot write.*{FEATURES}.*goes on from here"):
+        cluster(options(made, again.name))
+    cluster(options(made, again.name))
+    assert np.array_equal(np.load(again / FEATURES), whole, equal_nan=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"levels": 4}, r"node 0\.0 has \d+ images, too few for 3 clusters.*--levels"),
         ({"levels": 9}, "make 19683 leaves, more than 4096"),
         ({"children": 1}, "--children 1 is less than 2"),
+        ({"seed": -1}, "--seed -1 is less than 0"),
+        ({"out": "out/tree.jsonl"}, "cannot write"),
         ({"out": "out", "seed": 7}, "seed: 0, now 7"),
     ],
 )

@@ -12,11 +12,13 @@ from sdr import KINDS, make, path_options, whole_options, write_kinds
 from searches import write_table
 
 from hwsearch.checkpoint import load_run
-from hwsearch.clusters.files import ASSIGNMENTS
+from hwsearch.clusters.files import ASSIGNMENTS, read_clusters
 from hwsearch.errors import HwsearchError
 from hwsearch.routing.cluster import ClusterOptions, cluster
-from hwsearch.routing.ranking import Scores
+from hwsearch.routing.networks import PathRun
+from hwsearch.routing.ranking import Scores, is_above_chance
 from hwsearch.routing.route import FILE, RouteOptions, route
+from hwsearch.routing.verdicts import Ranking, write_ranking
 from hwsearch.search.front import read_front
 from hwsearch.search.options import SearchOptions
 from hwsearch.search.run import search
@@ -90,6 +92,17 @@ def test_images_of_all_kinds_stay_with_the_whole_network(made, tmp_path):
     assert load_run(made / "whole").space.parse(pick.subnet)
 
 
+@pytest.mark.parametrize(("sizes", "judged"), [([40, 0, 0, 0], "ema"), ([10] * 4, "online")])
+def test_a_pick_names_the_weights_that_were_judged(made, tmp_path, capsys, sizes, judged):
+    paths = PathRun.of(load_run(made / "paths"), read_clusters(made / "tree"))
+    of_whole = "online" if judged == "ema" else "ema"
+    paths = replace(paths, clusters=replace(paths.clusters, weights=of_whole))
+    shares = Scores(np.hstack([np.eye(4), np.full((4, 1), 0.25)]), counts_N=np.array(sizes))
+    pick = write_ranking(Ranking(paths, judged, shares, None, None), tmp_path)
+    assert pick.weights == json.loads((tmp_path / "pick.json").read_text())["weights"] == "ema"
+    assert f"--subnet {pick.subnet} --weights ema --images" in capsys.readouterr().out
+
+
 def test_labels_decide_where_there_are_some(made, tmp_path, capsys):
     pick = route(options(made, tmp_path / "out", labelled=str(made / "task")))
     rows = ranking_of(tmp_path / "out")
@@ -133,6 +146,7 @@ def test_what_does_not_fit_is_refused(made, tmp_path):
         ({"clusters": tree.out}, "were trained on another tree"),
         ({"task": str(tmp_path / "few")}, "needs 8 images or more; there are 4"),
         ({"splits": 0}, "--splits 0 is less than 1"),
+        ({"seed": -1}, "--seed -1 is less than 0"),
         ({"labelled": str(made / "task" / "kind0")}, "have no label|one class"),
     ]:
         with pytest.raises(HwsearchError, match=message):
@@ -163,6 +177,13 @@ def test_the_best_of_many_equal_networks_is_not_called_better():
     assert (low < scores.means_C).all() and (scores.means_C < high).all()
 
 
+@pytest.mark.parametrize("leaves", [4, 16, 256])
+def test_a_leaf_is_hardly_ever_above_chance_by_chance(leaves):
+    rng, even = np.random.default_rng(0), np.full(leaves, 1 / leaves)
+    assert np.mean([is_above_chance(rng.multinomial(300, even)) for _ in range(400)]) < 0.05
+    assert is_above_chance(np.eye(leaves, dtype=int)[0] * 40 + round(260 / leaves))
+
+
 def test_images_that_say_the_same_are_counted():
     counts = np.array([70, 20, 10])
     one_by_one = Scores(np.repeat(np.eye(3), counts, axis=0))
@@ -176,6 +197,5 @@ def test_a_better_network_is_found():
     better = (rng.random((300, 3)) < [0.5, 0.5, 0.8]).astype(float)
     scores = Scores(better)
     assert scores.best_C[2] > 0.99
-    assert scores.above_2C(0)[0, 2] > 0.1
     choice, control = scores.of_choice(0)
     assert choice - control > 0.2

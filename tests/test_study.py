@@ -239,6 +239,7 @@ def test_networks_are_named_alone_by_grids_and_once() -> None:
         ("basic-32", "Write 'basic-32:12' for 12 of them"),
         ("basic-32~int8[max]", "without precisions"),
         ("basik-32:3", "unknown space 'basik-32'"),
+        ("basic-32[depth1=1+2", r"Write 'basic-32\[depth1=1\+2\]'"),
     ):
         with pytest.raises(HwsearchError, match=told):
             read_networks((text,), seed=0)
@@ -251,6 +252,7 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         ({"tasks": ("a=x", "a=y")}, "two tasks are named 'a'"),
         ({"source_task": "c"}, "unknown --source-task 'c'"),
         ({"seeds": (1, 1)}, "different whole numbers"),
+        ({"seed": -1}, "--seed -1 is too small"),
     ):
         with pytest.raises(HwsearchError, match=told):
             studies.options_of(tmp_path, **changes)

@@ -56,7 +56,8 @@ def fit_partition(features_NE: np.ndarray, clusters: int, seed: int) -> Partitio
     from sklearn.cluster import kmeans_plusplus
 
     x_NE = features_NE.astype(np.float64)
-    centroids_GE, _ = kmeans_plusplus(x_NE, clusters, random_state=seed)
+    first = seed % 2**32  # scikit-learn takes no larger one
+    centroids_GE, _ = kmeans_plusplus(x_NE, clusters, random_state=first)
     prices_G, before_N = np.zeros(clusters), np.full(len(x_NE), -1)
     for _ in range(ROUNDS):
         costs_NG = squared_distances(x_NE, centroids_GE)
@@ -83,14 +84,22 @@ def equal_prices(costs_NG: np.ndarray, prices_G: np.ndarray) -> np.ndarray:
         costs_NG: What each choice costs without prices.
         prices_G: Where to start.
     """
-    prices_G, share = prices_G.copy(), len(costs_NG) / costs_NG.shape[1]
+    prices_G, costs_GN = prices_G.copy(), np.ascontiguousarray(costs_NG.T)
+    clusters, images = costs_GN.shape
+    share = images / clusters
+    last = min(round(share), images - 1)
     for _ in range(SWEEPS):
-        sizes_G = np.bincount((costs_NG + prices_G).argmin(1), minlength=len(prices_G))
+        totals_GN = costs_GN + prices_G[:, None]
+        sizes_G = np.bincount(totals_GN.argmin(axis=0), minlength=clusters)
         if np.abs(sizes_G - share).max() <= max(1.0, _EQUAL * share):
             break
-        for cluster in range(len(prices_G)):
-            others_NG = np.delete(costs_NG + prices_G, cluster, axis=1)
-            margins_N = np.sort(others_NG.min(axis=1) - costs_NG[:, cluster])[::-1]
-            last = min(round(share), len(margins_N) - 1)
-            prices_G[cluster] = (margins_N[last - 1] + margins_N[last]) / 2
+        # The least of all others is that of those before, already moved, and of those after.
+        none_1N = np.full((1, images), np.inf)
+        after_GN = np.minimum.accumulate(np.concatenate([none_1N, totals_GN[:0:-1]]))[::-1]
+        before_N = none_1N[0]
+        for cluster, costs_N in enumerate(costs_GN):
+            margins_N = np.minimum(before_N, after_GN[cluster]) - costs_N
+            middle = (images - 1 - last, images - last)
+            prices_G[cluster] = np.partition(margins_N, middle)[list(middle)].sum() / 2
+            before_N = np.minimum(before_N, costs_N + prices_G[cluster])
     return prices_G - prices_G.mean()

@@ -66,7 +66,7 @@ class ClusterOptions:
 
     def __post_init__(self) -> None:
         """Refuses values that cannot work."""
-        for name, least in (("children", 2), ("levels", 1)):
+        for name, least in (("children", 2), ("levels", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise HwsearchError(f"--{name} {getattr(self, name)} is less than {least}")
         if self.children**self.levels > 4096:
@@ -90,7 +90,6 @@ def cluster(options: ClusterOptions) -> ClusterTree:
     source, run = open_source(options.images), load_run(options.checkpoint)
     subnet = run.space.parse(options.subnet)
     net = _network(run, subnet, options)
-    options.out.mkdir(parents=True, exist_ok=True)
     with Journal.open(options.out / FILE, KIND, _header(options, source, run, subnet)) as journal:
         if journal.repaired:
             say(journal.repaired)

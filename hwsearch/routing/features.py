@@ -4,6 +4,8 @@ Shapes: N images of a source, E features.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,35 +50,55 @@ def write_features(
         float32[N, E], a read-only memory map; NaN where an image cannot be read.
 
     Raises:
-        HwsearchError: If too many images are corrupt, or features are no numbers.
+        HwsearchError: If too many images are corrupt, features are no numbers, or the disk is
+            full.
     """
     shape, done = (len(source), net.embedding_width), _done(journal)
     path = folder / FILE
     if not done or not path.is_file():
+        if done:
+            journal.append({"features": 0})  # the file is gone, and a new one has none of them
         done = 0
-        np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
+        with _writing(path):
+            np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
     compute_repeatably(place)
     log, net = CorruptLog(source, max_corrupt), net.to(place)
     with track("features", shape[0], start=done) as advance:
         for start in range(done, shape[0], CHUNK):
             rows = np.arange(start, min(start + CHUNK, shape[0]))
-            _write(path, rows, _features(source, rows, net, log, place))
+            _write(path, start, _features(source, rows, net, log, place))
             journal.append({"features": int(rows[-1]) + 1})
             advance(len(rows))
     return np.load(path, mmap_mode="r")
 
 
 def _done(journal: Journal) -> int:
-    return max((row["features"] for row in journal.rows if "features" in row), default=0)
+    return next((row["features"] for row in reversed(journal.rows) if "features" in row), 0)
 
 
-def _write(path: Path, rows: np.ndarray, features_BE: np.ndarray) -> None:
-    """Writes rows so that they are on the disk when this returns."""
-    stored = np.load(path, mmap_mode="r+")
-    stored[rows] = features_BE
-    stored.flush()
-    with path.open("rb") as file:
+def _write(path: Path, start: int, features_BE: np.ndarray) -> None:
+    """Writes rows so that they are on the disk when this returns.
+
+    Through a memory map a full disk would end the process without a word.
+    """
+    stored = np.load(path, mmap_mode="r")
+    with _writing(path), path.open("r+b") as file:
+        file.seek(stored.offset + start * stored.strides[0])
+        file.write(features_BE.astype(stored.dtype).tobytes())
+        file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as cause:
+        raise HwsearchError(
+            f"cannot write: {cause.strerror}",
+            where=path,
+            fix="Free some space and run the command again; it goes on from here",
+        ) from cause
 
 
 @torch.inference_mode()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.stats import binom
 
 from hwsearch.evaluate.verdict import bootstrap_weights
 
@@ -61,11 +62,6 @@ class Scores:
         best_RC = self.drawn_RC >= self.drawn_RC.max(axis=1, keepdims=True)
         return (best_RC / best_RC.sum(axis=1, keepdims=True)).mean(axis=0)
 
-    def above_2C(self, control: int) -> np.ndarray:
-        """Returns the ends of the 95 % interval of each score minus that of one network."""
-        gains_RC = self.drawn_RC - self.drawn_RC[:, [control]]
-        return np.percentile(gains_RC, (_TAIL, 100 - _TAIL), axis=0)
-
     def of_choice(self, control: int) -> tuple[float, float]:
         """Tells what choosing the best is worth on images that did not choose.
 
@@ -86,3 +82,14 @@ class Scores:
         told_RC = left_RN @ self.each_NC / left_RN.sum(axis=1, keepdims=True)
         choice = told_RC[np.arange(len(told_RC)), chosen_R].mean()
         return float(choice), float(told_RC[:, control].mean())
+
+
+def is_above_chance(sizes_C: np.ndarray) -> bool:
+    """Tells whether the fullest leaf has more images than dealing them at random would give it.
+
+    Args:
+        sizes_C: Images of each leaf. The more leaves there are, the fuller the fullest is by
+            chance.
+    """
+    by_chance = binom.sf(sizes_C.max() - 1, sizes_C.sum(), 1 / len(sizes_C))
+    return bool(by_chance < _TAIL / 100 / len(sizes_C))

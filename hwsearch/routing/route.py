@@ -77,10 +77,10 @@ class RouteOptions:
 
     def __post_init__(self) -> None:
         """Refuses values that cannot work."""
-        for name in ("splits", "k", "max_labelled"):
-            if getattr(self, name) < 1:
+        for name, least in (("splits", 1), ("k", 1), ("max_labelled", 1), ("seed", 0)):
+            if getattr(self, name) < least:
                 flag = name.replace("_", "-")
-                raise HwsearchError(f"--{flag} {getattr(self, name)} is less than 1")
+                raise HwsearchError(f"--{flag} {getattr(self, name)} is less than {least}")
 
 
 def route(options: RouteOptions) -> Pick:
@@ -105,7 +105,6 @@ def rank(options: RouteOptions) -> Ranking:
     paths = PathRun.of(load_run(options.checkpoint), read_clusters(options.clusters))
     source = open_source(options.task)
     images = _load_labelled(options, paths)
-    options.out.mkdir(parents=True, exist_ok=True)
     header = _header(options, paths, source, images)
     with Journal.open(options.out / FILE, KIND, header) as journal:
         if journal.repaired:
@@ -116,7 +115,7 @@ def rank(options: RouteOptions) -> Ranking:
         if images is not None:
             verdicts = _judge(options, paths, images, journal)
             accuracies, losses_C = _summarise(verdicts, options.seed)
-    return Ranking(paths, shares, accuracies, losses_C)
+    return Ranking(paths, options.weights, shares, accuracies, losses_C)
 
 
 def _load_labelled(options: RouteOptions, paths: PathRun) -> LabelledImages | None:

@@ -15,7 +15,8 @@ from rich.table import Table
 from hwsearch.journal import write_atomic
 from hwsearch.progress import console, say
 from hwsearch.routing.networks import WHOLE, PathRun
-from hwsearch.routing.ranking import Scores
+from hwsearch.routing.ranking import Scores, is_above_chance
+from hwsearch.selfsup.base import Weights
 from hwsearch.spaces.paths import path_dims
 
 RANKING, PICK = "ranking.csv", "pick.json"
@@ -31,11 +32,13 @@ class Pick:
         network: Name of its leaf, or "whole".
         checkpoint: Run whose `--checkpoint` it is.
         subnet: Its `--subnet`.
+        weights: Its `--weights`.
     """
 
     network: str
     checkpoint: str
     subnet: str
+    weights: Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,7 @@ class Ranking:
 
     Attributes:
         paths: The networks.
+        weights: Which weights of the paths.
         shares: What share of the task's images reaches a leaf; of the whole network, what share
             reaches one by chance.
         accuracies: Of nearest neighbours, if there were labels.
@@ -51,6 +55,7 @@ class Ranking:
     """
 
     paths: PathRun
+    weights: Weights
     shares: Scores
     accuracies: Scores | None
     losses_C: np.ndarray | None
@@ -74,9 +79,9 @@ class Ranking:
     @property
     def by_images(self) -> int:
         """Returns the choice without labels: the fullest leaf, if it is above chance for sure."""
-        fullest = int(self.shares.means_C[:-1].argmax())
-        sure = self.shares.above_2C(-1)[0, fullest] > 0
-        return fullest if sure else len(self.names) - 1
+        sizes_C = self.shares.counts_N
+        assert sizes_C is not None
+        return int(sizes_C.argmax()) if is_above_chance(sizes_C) else len(self.names) - 1
 
     @property
     def chosen(self) -> int:
@@ -85,10 +90,10 @@ class Ranking:
 
     def pick(self) -> Pick:
         """Returns the network to take, as `hwsearch deploy` takes it."""
-        name = self.names[self.chosen]
+        name, paths = self.names[self.chosen], self.paths
         if name != WHOLE:
-            return Pick(name, str(self.paths.run.path), str(self.paths.subnets[name]))
-        return Pick(name, _whole_run(self.paths), "max")
+            return Pick(name, str(paths.run.path), str(paths.subnets[name]), self.weights)
+        return Pick(name, _whole_run(paths), "max", paths.clusters.weights)
 
 
 def write_ranking(ranking: Ranking, out: Path) -> Pick:
@@ -102,16 +107,17 @@ def write_ranking(ranking: Ranking, out: Path) -> Pick:
     why = ""
     if ranking.accuracies is None and pick.network == WHOLE:
         why = ", since no leaf gets more images than chance would give it, for sure"
+    weights = "" if pick.weights == "online" else f"--weights {pick.weights} "
     say(
         f"Pick: {pick.network}{why}. Deploy it: hwsearch deploy "
-        f"--checkpoint {quote(pick.checkpoint)} --subnet {pick.subnet} --images TASK "
+        f"--checkpoint {quote(pick.checkpoint)} --subnet {pick.subnet} {weights}--images TASK "
         "--table TABLE --out ENGINE"
     )
     if pick.network != WHOLE and ranking.paths.run.header.recipe.get("shrink_paths"):
         say(
             f"Or find what fits a budget: hwsearch search --checkpoint {quote(pick.checkpoint)} "
-            f"--fixed {_groups(ranking.paths, pick.network)} --images TASK --tables TABLE "
-            "--out SEARCH"
+            f"--fixed {_groups(ranking.paths, pick.network)} {weights}--images TASK "
+            "--tables TABLE --out SEARCH"
         )
     say(f"All of it: {out}")
     return pick

@@ -79,13 +79,14 @@ def _expand(text: str, seed: int) -> Iterator[tuple[str, Subnet]]:
         return
     family, bracket, inside = text.removesuffix("]").partition("[")
     space = _trainable(family)
-    if bracket and text.endswith("]"):
-        yield from ((family, space.parse(one)) for one in _combinations(inside))
-    else:
+    if not bracket:
         raise HwsearchError(
             f"'{text}' names a space of {space.size:,} networks",
             fix=f"Write '{text}:12' for 12 of them, or '{text}[min]' for one",
         )
+    if not text.endswith("]"):
+        raise HwsearchError(f"'{text}' does not end with a bracket", fix=f"Write '{text}]'")
+    yield from ((family, space.parse(one)) for one in _combinations(inside))
 
 
 def _trainable(family: str) -> Space:

@@ -173,7 +173,7 @@ class StudyOptions:
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
         least = {"epochs": 1, "steps": 1, "folds": 2, "limit": 20, "bins": 1, "draws": 100}
-        for name, fewest in (least | {"processes": 1, "cache_mb": 0}).items():
+        for name, fewest in (least | {"processes": 1, "cache_mb": 0, "seed": 0}).items():
             value = getattr(self, name)
             if value is not None and value < fewest:
                 flag = "--" + name.replace("_", "-")

@@ -3,12 +3,13 @@
     python tests/benchmarks/sdr_evidence.py --data DIR --keep FOLDER --only "*-0*"
     python tests/benchmarks/sdr_evidence.py --reduced --keep FOLDER
 
-DIR has a folder for each of `SOURCES`, whose images train, and of `TASKS`, whose labels judge, with
-train-*.tar.gz; --reduced takes sklearn:digits for both and a few minutes. Each unit trains one run
-by the code of `hwsearch train`, or judges all runs of a seed on one task, and leaves one row in
-results/sdr_evidence.jsonl; units that have a row are not run again. All runs of a seed but
-"equal" go on from the same whole network, for as many steps, by MoCo v2: SimSiam, which the paper
-takes, hardly beats random weights after as few (see supernet_evidence.py):
+DIR has a folder with train-*.tar.gz for each of `SOURCES`, whose images train, and of `TASKS`,
+whose labels judge, also those of test-*.tar.gz; --reduced takes sklearn:digits for both and a few
+minutes. Each unit trains one run by the code of `hwsearch train`, or judges all runs of a seed on
+one task, and leaves one row in results/sdr_evidence.jsonl; units that have a row are not run again.
+All runs of a seed but "equal" go on from the same whole network, for as many steps, by MoCo v2:
+SimSiam, which the paper takes, hardly beats random weights after as few (see
+supernet_evidence.py):
 
     paths       16 leaves, each on its cluster
     shuffled    the same on images dealt to the leaves at random, routed alike
@@ -16,33 +17,33 @@ takes, hardly beats random weights after as few (see supernet_evidence.py):
     at-once     without the phase before the last
     unified     the whole network, on all images; of 16 of its checkpoints one is chosen as well
     equal       one network of a leaf's shape from the start, on all images, for the steps of both
-    target      the whole network on the task's own images, for a leaf's share of the steps
+    target      the whole network on the task's train-*, for a leaf's share of the steps
     cluster     the whole network on the images of the task's leaf, for that share
     half        the whole network from the start on each half of the tree, and on all images in as
                 many steps; "whole" has all images in as many epochs
 
-Whatever chooses by labels chooses by one half of the images and is told by the other. Without
---data or --reduced the script only prints what the journal holds: gains over the unified network
-in points of accuracy, as means over tasks and seeds with 95 % intervals over both.
+Whatever chooses by labels chooses by one half of the images and is told by the other; without
+labels a task goes to the leaf that most of its train-* reach. Without --data or --reduced the
+script only prints what the journal holds, see sdr_report.py.
 """
 
 import argparse
-import os
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 from rows import add_row, open_results
-from sdr_study import CHILDREN, HALVES, LEVELS, RUNS, SPACE, TASKS, Study, reduced, studies
+from sdr_report import report
+from sdr_study import CHILDREN, HALVES, LEAVES, LEVELS, RUNS, SPACE, Study, reduced, studies
 
-from hwsearch.checkpoint import CHECKPOINT_NAME, load_run
+from hwsearch.checkpoint import Checkpoint, load_run
 from hwsearch.choice.regret import choose_all
-from hwsearch.choice.selectors import ORACLE, Prefer, values
+from hwsearch.choice.selectors import ORACLE, Prefer
 from hwsearch.clusters.files import read_clusters
 from hwsearch.distance import SupernetStudents
 from hwsearch.evaluate.frozen import FrozenFeatures
@@ -50,14 +51,14 @@ from hwsearch.evaluate.heads import cross_fit
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.linear import linear_head
 from hwsearch.evaluate.neighbours import NeighbourHead
-from hwsearch.evaluate.verdict import ClassVerdict
+from hwsearch.evaluate.verdict import ClassVerdict, values
 from hwsearch.routing.cluster import ClusterOptions, cluster
 from hwsearch.routing.networks import WHOLE, PathRun
 from hwsearch.routing.route import RouteOptions, rank
 from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions, train
 
-FOLDS, NEIGHBOURS, DRAWS, LIMIT = 5, 5, 100, 1000
+FOLDS, NEIGHBOURS, LIMIT, KEPT = 5, 5, 1000, "kept"
 
 
 def plan(study: Study) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -65,21 +66,15 @@ def plan(study: Study) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     yield f"whole-{study.seed}", lambda: trained(study.start(study.folder("whole")))
     yield f"tree-{study.seed}", lambda: clustered(study)
     for name in (*RUNS, *HALVES):
-        yield f"{name}-{study.seed}", lambda name=name: trained(study.run(name))
+        work = trained_and_kept if name == "unified" else trained
+        yield f"{name}-{study.seed}", lambda name=name, work=work: work(study.run(name))
     for task in study.tasks:
         yield f"judge-{study.seed}-{task}", lambda task=task: judged(study, task)
 
 
 def trained(options: TrainOptions) -> dict[str, Any]:
-    """Trains a run and says what it did; hard links keep every checkpoint of the unified one."""
-    ended = threading.Event()
-    keeper = threading.Thread(target=_keep_checkpoints, args=(options.out, ended))
-    if options.checkpoint_steps and options.out.name.startswith("unified"):
-        keeper.start()
+    """Trains a run and says what it did."""
     train(options)
-    ended.set()
-    if keeper.is_alive():
-        keeper.join()
     log = pd.read_json(options.out / "metrics.jsonl", lines=True)
     steps = int(log["step"].iloc[-1])
     return {
@@ -90,15 +85,22 @@ def trained(options: TrainOptions) -> dict[str, Any]:
     }
 
 
-def _keep_checkpoints(out: Path, ended: threading.Event) -> None:
-    path, seen = out / CHECKPOINT_NAME, set()
-    while not ended.wait(0.1):
-        if path.exists() and (inode := path.stat().st_ino) not in seen:
-            kept = out / "kept" / f"{len(seen):02d}" / CHECKPOINT_NAME
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.unlink(missing_ok=True)
-            os.link(path, kept)
-            seen.add(inode)
+def trained_and_kept(options: TrainOptions) -> dict[str, Any]:
+    """Trains a run and keeps as many of its checkpoints as a tree has leaves, the last is one."""
+    save, every, kept = Checkpoint.save, options.checkpoint_steps, options.out / KEPT
+    assert every is not None
+
+    def keep(checkpoint: Checkpoint, run: Path) -> None:
+        step = checkpoint.header.step
+        if step in {every * count for count in range(1, LEAVES)} | {checkpoint.header.steps}:
+            save(checkpoint, kept / f"{step:06d}")
+        save(checkpoint, run)  # last: a run that is killed between the two takes the step again
+
+    with patch.object(Checkpoint, "save", keep):
+        row = trained(options)
+    count = len(list(kept.iterdir()))
+    assert count == LEAVES, f"{kept} has {count} checkpoints"
+    return row | {"checkpoints": count}
 
 
 def clustered(study: Study) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def clustered(study: Study) -> dict[str, Any]:
     )
     cluster(options)
     leaves = read_clusters(study.folder("tree")).leaves_N
-    sizes = np.bincount(leaves[leaves >= 0], minlength=CHILDREN**LEVELS)
+    sizes = np.bincount(leaves[leaves >= 0], minlength=LEAVES)
     return {"leaves": len(sizes), "fewest": int(sizes.min()), "most": int(sizes.max())}
 
 
@@ -175,9 +177,9 @@ def _single_runs(study: Study, task: str, leaf: int) -> Iterator[tuple[str, Path
     """Yields runs of one network, training those that are of this task."""
     for name in ("whole", "unified", "equal", *HALVES):
         yield name, study.folder(name)
-    for path in sorted((study.folder("unified") / "kept").iterdir()):
+    for path in sorted((study.folder("unified") / KEPT).iterdir()):
         yield "checkpoints", path
-    own = {"target": study.tasks[task], "cluster": str(study.subset(f"leaf{leaf}", [leaf]))}
+    own = {"target": study.unlabelled[task], "cluster": str(study.subset(f"leaf{leaf}", [leaf]))}
     for name, source in own.items():
         key = f"target-{task}" if name == "target" else f"cluster{leaf}"
         options = study.share(key, source)
@@ -191,7 +193,7 @@ def _route(study: Study, task: str) -> dict[str, float]:
         RouteOptions(
             checkpoint=study.folder("paths"),
             clusters=study.folder("tree"),
-            task=study.tasks[task],
+            task=study.unlabelled[task],
             out=study.folder("routes") / task,
             seed=study.seed,
         )
@@ -203,6 +205,7 @@ def _route(study: Study, task: str) -> dict[str, float]:
 def _figures(found: Judged, shares: list[float]) -> dict[str, Any]:
     """Returns the accuracy of what each way chooses, on images that did not choose."""
     ways: dict[str, Prefer] = {ORACLE: _by(found, found.linear, "paths")}
+    ways["half, labels"] = _by(found, found.nearest, *HALVES[:2])
     for name in ("paths", "shuffled", "untaught", "at-once", "checkpoints"):
         ways[f"{name}, labels"] = _by(found, found.nearest, name)
         ways[f"{name}, any"] = _fixed(np.where(found.of(name), 0.0, -np.inf))
@@ -212,7 +215,7 @@ def _figures(found: Judged, shares: list[float]) -> dict[str, Any]:
     for name in ("whole", "unified", "equal", "target", "cluster", *HALVES):
         ways[name] = _fixed(np.where(found.of(name), 0.0, -np.inf))
     every = np.ones(len(found.sets), dtype=bool)
-    chosen = choose_all(found.linear, ways, every, draws=DRAWS, seed=0)
+    chosen = choose_all(found.linear, ways, every, draws=0, seed=0)
     least = {one.selector: float(one.regret["accuracy"][0]) for one in chosen}
     linear = np.array([one.score("accuracy") for (one,) in found.linear])
     return {
@@ -225,41 +228,11 @@ def _fixed(liked_C: np.ndarray) -> Prefer:
     return lambda weights_RN, within_C: liked_C[None]
 
 
-def _by(found: Judged, verdicts: list[tuple[ClassVerdict, ...]], name: str) -> Prefer:
-    """Prefers the most accurate network of a set."""
+def _by(found: Judged, verdicts: list[tuple[ClassVerdict, ...]], *names: str) -> Prefer:
+    """Prefers the most accurate network of some sets."""
     return lambda weights_RN, within_C: np.where(
-        found.of(name), values(verdicts, "accuracy", weights_RN), -np.inf
+        found.of(*names), values(verdicts, "accuracy", weights_RN), -np.inf
     )
-
-
-def report(rows: list[dict[str, Any]], *, reduced: bool) -> None:
-    """Prints gains over the unified network, and what is still to be run."""
-    rows = [row for row in rows if row["reduced"] == reduced]
-    told = [row for row in rows if "below the oracle" in row]
-    print(f"{len(rows)} units done, {len(told)} of them judge")
-    if not told:
-        return
-    below = pd.DataFrame(
-        [{"task": row["task"], "seed": row["seed"], **row["below the oracle"]} for row in told]
-    ).set_index(["task", "seed"])
-    gains = 100 * below.rsub(below["unified"], axis=0)
-    print("points of accuracy above the unified network, mean over tasks and seeds:")
-    for name in gains:
-        mean, low, high = _interval(gains[name].unstack())
-        tasks = int((gains[name].groupby("task").mean() > 0).sum())
-        print(f"{name:22} {mean:+.2f} ({low:+.2f} to {high:+.2f}), above on {tasks} tasks")
-
-
-def _interval(gains_TS: pd.DataFrame) -> tuple[float, float, float]:
-    """Returns the mean over families of tasks and seeds, and a bootstrap over both."""
-    families = gains_TS.groupby(lambda task: TASKS.get(task, task)).mean().to_numpy()
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(5000):
-        rows = rng.integers(len(families), size=len(families))
-        columns = rng.integers(families.shape[1], size=families.shape[1])
-        drawn.append(np.nanmean(families[np.ix_(rows, columns)]))
-    return float(np.nanmean(families)), *np.nanquantile(drawn, (0.025, 0.975)).tolist()
 
 
 def _studies(given: argparse.Namespace) -> Iterator[Study]:

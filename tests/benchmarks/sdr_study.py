@@ -15,6 +15,7 @@ from hwsearch.spaces import get_space
 from hwsearch.train import TrainOptions
 
 SPACE, CHILDREN, LEVELS, SEEDS = "bottleneck-32^4", 4, 2, (0, 1, 2)
+LEAVES = CHILDREN**LEVELS
 SOURCES = ("cifar10", "tiny_imagenet")
 TASKS = {
     "mnist": "characters",
@@ -43,6 +44,7 @@ class Study:
         keep: Folder for runs.
         images: What trains.
         tasks: What judges, by name.
+        unlabelled: Images of each task that can be learned from without labels.
         seed: Of everything.
         start_epochs: Passes of the whole network over all images.
         epochs: Passes after that, of all leaves together.
@@ -53,6 +55,7 @@ class Study:
     keep: Path
     images: str
     tasks: Mapping[str, str]
+    unlabelled: Mapping[str, str]
     seed: int
     start_epochs: int = 10
     epochs: int = 16
@@ -102,7 +105,7 @@ class Study:
             "shuffled": replace(paths, shuffle_clusters=True),
             "untaught": replace(paths, follow_start=0.0),
             "at-once": replace(paths, phases=(*[0] * (LEVELS - 1), sum(phases))),
-            "unified": replace(whole, checkpoint_steps=max(1, self.steps // CHILDREN**LEVELS)),
+            "unified": replace(whole, checkpoint_steps=max(1, self.steps // LEAVES)),
             "equal": replace(
                 start, space=f"{SPACE}[{leaf}]", epochs=self.start_epochs + self.epochs
             ),
@@ -113,8 +116,7 @@ class Study:
 
     def half(self, side: int) -> Path:
         """Returns the images of one half of the tree's leaves, as files."""
-        leaves = CHILDREN**LEVELS
-        return self.subset(f"half{side}", range(side * leaves // 2, (side + 1) * leaves // 2))
+        return self.subset(f"half{side}", range(side * LEAVES // 2, (side + 1) * LEAVES // 2))
 
     def subset(self, name: str, leaves: Iterable[int]) -> Path:
         """Writes the images of some leaves as files, once."""
@@ -130,7 +132,7 @@ class Study:
 
     def share(self, name: str, source: str) -> TrainOptions:
         """Options of the whole network on other images, for a leaf's share of the steps."""
-        share = self.steps // CHILDREN**LEVELS
+        share = self.steps // LEAVES
         images = len(open_source(source))
         batch = min(self.batch, images // 2)
         options = self.start(self.folder(name))
@@ -142,7 +144,8 @@ class Study:
 def reduced(keep: Path, device: str) -> Study:
     """Returns a study of a few minutes, on images that everyone has."""
     digits = "sklearn:digits"
-    return Study(keep, digits, {"digits": digits}, 0, 2, 2, batch=64, device=device)
+    tasks = {"digits": digits}
+    return Study(keep, digits, tasks, tasks, 0, 2, 2, batch=64, device=device)
 
 
 def studies(data: Path, keep: Path, device: str) -> Iterator[Study]:
@@ -161,6 +164,7 @@ def studies(data: Path, keep: Path, device: str) -> Iterator[Study]:
             link = together / f"{source}-{shard.name}"
             if not link.exists():
                 link.symlink_to(shard.resolve())
-    tasks = {name: str(data / name / "train-*.tar.gz") for name in TASKS}
+    tasks = {name: str(data / name / "t*-*.tar.gz") for name in TASKS}
+    unlabelled = {name: str(data / name / "train-*.tar.gz") for name in TASKS}
     for seed in SEEDS:
-        yield Study(keep, str(together / "*.tar.gz"), tasks, seed, device=device)
+        yield Study(keep, str(together / "*.tar.gz"), tasks, unlabelled, seed, device=device)
