@@ -1,6 +1,7 @@
 """A network of the supernet itself as the teacher: named, or found by its effective rank."""
 
 import csv
+import json
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,14 @@ from hwsearch.search.run import search
 from hwsearch.spaces.precisions import FULL, precision_of, with_precisions
 
 __all__ = ["made"]
+
+TEACHER = """
+import torch
+
+def teacher():
+    torch.manual_seed({seed})
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 8))
+"""
 
 
 def test_no_network_that_was_looked_at_has_a_higher_rank(made, tmp_path, capsys) -> None:
@@ -90,3 +99,39 @@ def test_studies_compare_the_teacher_with_the_largest_network(tmp_path, monkeypa
     with (tmp_path / "choices" / "choices.csv").open() as file:
         selectors = {row["selector"] for row in csv.DictReader(file)}
     assert {"relation to rank", "regression to max+min"} <= selectors
+
+
+@pytest.mark.parametrize(
+    ("verb", "journal", "named"),
+    [
+        (
+            "correlate --bins 1 --per-bin 4 --distances relation parameters --table",
+            "study.jsonl",
+            "distance",
+        ),
+        (
+            "choose --tasks digits=sklearn:digits --networks 4 --selectors dense relation --tables",
+            "tasks/digits/scores.jsonl",
+            "selector",
+        ),
+    ],
+)
+def test_a_teacher_whose_file_has_changed_is_asked_again(
+    tmp_path, monkeypatch, verb, journal, named
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "run")
+    words = f"{verb} {write_table(tmp_path / 'tables', 'onnxruntime')} --checkpoint run --out out "
+    words += "--max-images 16 --limit 60 --folds 2 --judge knn --draws 100 --teacher other.py"
+    words += " --images sklearn:digits --data sklearn:digits" * verb.startswith("correlate")
+    for seed in (0, 10):
+        Path("other.py").write_text(TEACHER.format(seed=seed))
+        assert main(words.split()) == 0
+    rows = [json.loads(line)["row"] for line in Path("out", journal).read_text().splitlines()]
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if named in row:
+            values.setdefault(row[named], []).append(row["value"])
+    to_file = values.pop("relation to other.py")
+    assert len(to_file) == 8 and not set(to_file[:4]) & set(to_file[4:])
+    assert [len(told) for told in values.values()] == [4, 4]

@@ -9,6 +9,7 @@ from browsers import EVIL, browser, opened
 from sdr import make, path_options, write_kinds
 from searches import SPACE, write_checkpoint, write_table
 
+from hwsearch.checkpoint import Run, load_run
 from hwsearch.choice.answers import CSV, MEAN, Answer
 from hwsearch.choice.options import ChooseOptions
 from hwsearch.choice.page import choice_page
@@ -162,7 +163,7 @@ def _only(images: int):
     return head
 
 
-def test_paths_and_learned_networks_are_chosen_among_too(tmp_path):
+def test_paths_and_learned_networks_are_chosen_among_too(tmp_path, monkeypatch):
     whole = make(tmp_path)
     train(path_options(whole, tmp_path / "tree", tmp_path / "paths"))
     write_kinds(tmp_path / "task", 12, seed=7)
@@ -173,7 +174,7 @@ def test_paths_and_learned_networks_are_chosen_among_too(tmp_path):
     given = {"checkpoint": tmp_path / "run", "tasks": (str(tmp_path / "task"),), "networks": 6}
     given |= {"learned": (tmp_path / "alone",), "draws": 100, "folds": 2, "out": tmp_path / "out"}
     given |= {"paths": tmp_path / "paths", "clusters": tmp_path / "tree", "budgets_ms": (100.0,)}
-    given |= {"teacher": ()}
+    given |= {"teacher": (), "device": "cpu"}
     found = choose(ChooseOptions(**given, tables=tuple(map(str, tables))))
     told = {one.selector: one for one in found if one.task == "task"}
     assert {"route-centroids", "route-knn", "learned", ORACLE, RANDOM} <= set(told)
@@ -181,8 +182,19 @@ def test_paths_and_learned_networks_are_chosen_among_too(tmp_path):
     assert told["route-centroids"].network.startswith("paths ")
     assert [one.labels for one in map(told.get, ("route-knn", "route-centroids"))] == [True, False]
     assert told[RANDOM].within == 6 + 5 + 1
+    assert 'device = "cpu"' in (tmp_path / "out/tasks/task/route/config.toml").read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr("hwsearch.choice.pools.load_run", lambda path: _shuffled(load_run(path)))
+        found = choose(ChooseOptions(**given, tables=tuple(map(str, tables))))
+    assert {one.selector for one in found} == set(told) - {"route-centroids"}
     with pytest.raises(HwsearchError, match=r"space 'tiny-8\^2', which has no table"):
         choose(ChooseOptions(**given, tables=(str(tables[0]),)))
+
+
+def _shuffled(run: Run) -> Run:
+    """A run as if its images had been dealt to the leaves at random."""
+    run.header.recipe["shuffle_clusters"] = True
+    return run
 
 
 def test_tasks_have_names_that_folders_can_have():
@@ -205,6 +217,7 @@ def test_tasks_have_names_that_folders_can_have():
         ("--tables nowhere", "nowhere"),
         ("--selectors naswto", "Did you mean naswot"),
         ("--networks 2", "--networks 2 is too small"),
+        ("--seed -1", "--seed must be 0 or more, not -1"),
         ("--folds 40", "fewer than 40 folds"),
     ],
 )

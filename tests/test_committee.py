@@ -18,7 +18,9 @@ from hwsearch.distance import (
     SupernetStudents,
     Teacher,
     TeacherDistance,
+    open_judge,
 )
+from hwsearch.distance.base import DeliveredDistance
 from hwsearch.distance.best_teacher import teacher_by_rank
 from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.spectrum import Spectrum
@@ -30,8 +32,10 @@ from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
 from hwsearch.search.run import search
 from hwsearch.search.teachers import find_teacher, name_of, what_fits
+from hwsearch.space import Subnet
 from hwsearch.spaces import get_space
 from hwsearch.spaces.catalogue import Catalogue
+from hwsearch.spaces.precisions import with_precisions
 
 __all__ = ["made", "write_checkpoint"]
 
@@ -63,6 +67,8 @@ def test_a_regression_knows_what_is_linear_and_gains_nothing_by_width_alone():
     other = unexplained(3 * mixed[:, channels] + 5, 2 * teacher - 1)
     assert other == pytest.approx(unexplained(mixed, teacher), rel=1e-6)
     assert np.isfinite(unexplained(np.ones((400, 3)), teacher))
+    mixed[3, 2] = np.inf
+    assert np.isnan(unexplained(mixed, teacher))
 
 
 @pytest.mark.parametrize("width", [30, 300])  # fewer features than images, and more
@@ -91,6 +97,39 @@ def test_a_committee_of_one_is_that_network(students):
     expected, found = (DenseDistance(students, teacher, (2, 4)) for teacher in (alone, one))
     for subnet in SOME:
         assert found(subnet) == pytest.approx(expected(subnet), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["relation", "regression", "dense"])
+def test_a_member_is_compared_with_the_other_members(students, kind):
+    def to(members: list[Subnet]) -> DeliveredDistance:
+        teacher = Teacher(Committee(students, members), SPACE.maximum)
+        judge = open_judge(kind, students, teacher, stages=(2, 4) if kind == "dense" else ())
+        assert isinstance(judge, DeliveredDistance)
+        return judge
+
+    first, *others = SOME
+    beside = SPACE.subnet(width3=64)
+    whole, left = to(SOME), to(others)
+    assert whole(first) == pytest.approx(left(first))
+    assert whole(beside) != pytest.approx(left(beside), rel=1e-3)
+    assert whole.for_network(first).of_outputs(outputs(students, kind, first)) == whole(first)
+
+
+def outputs(students: SupernetStudents, kind: str, subnet: Subnet) -> list[list[np.ndarray]]:
+    """What an engine of a network gives."""
+    if kind != "dense":
+        return [[students.embeddings(subnet)]]
+    seen = students.observe(subnet)
+    return [[level.numpy() for level in features.levels] for features in seen]
+
+
+def test_a_member_is_one_in_any_precision(students):
+    space = with_precisions(SPACE, ["int8"])
+    several = SupernetStudents(students.run, IMAGES, space=space)
+    committee = Committee(several, [space.subnet(side=24), space.maximum])
+    left = committee.without(space.subnet(side=24, precision="int8"))
+    assert left.members == (space.maximum,)
+    assert committee.without(space.subnet(width4=96)) is committee
 
 
 def test_all_members_count_alike(students):

@@ -1,6 +1,7 @@
 """hwsearch correlate: rank statistics, narrow bins, planted answers, exact resuming."""
 
 import csv
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from scipy.stats import spearmanr
 from searches import SPACE, write_checkpoint, write_table
 
 from hwsearch.cli import main
-from hwsearch.correlation.analysis import MEAN, Finding, analyse
+from hwsearch.correlation.analysis import MEAN, Finding, _left_out_ridge, analyse
 from hwsearch.correlation.bins import Bin, draw_bins
 from hwsearch.correlation.plan import FILE, KIND
 from hwsearch.correlation.ranks import (
@@ -23,6 +24,7 @@ from hwsearch.correlation.ranks import (
 from hwsearch.correlation.show import BLUNT, CSV, show_findings
 from hwsearch.correlation.study import Group, Study
 from hwsearch.errors import HwsearchError
+from hwsearch.evaluate.remembered import unpack
 from hwsearch.evaluate.verdict import ClassVerdict
 from hwsearch.journal import read_journal
 
@@ -82,7 +84,7 @@ def planted(images: int, spread: float) -> tuple[Study, list[np.ndarray]]:
         correct = rng.random((80, images)) < truth[:, None]
         log_loss = np.where(correct, 0.2, 2.0).astype(np.float32)
         verdicts = tuple((ClassVerdict(*told),) for told in zip(correct, log_loss, strict=True))
-        distances = {"projection": -truth, "random": rng.random(80), "parameters": rng.random(80)}
+        distances = {"projection": -truth, "random": rng.random(80), "two": np.arange(80.0) % 2}
         groups.append(Group(group, distances, verdicts))
         truths.append(truth)
     return Study(SPACE, "projection", tuple(groups)), truths
@@ -109,7 +111,7 @@ def test_a_ranking_that_knows_the_truth_reaches_the_ceiling_and_beats_chance():
     assert chance.ahead.value == pytest.approx(first.rho.value - chance.rho.value)
     assert chance.ahead.low > 0.4 and chance.p_holm < 0.05
     assert ridge.ahead.low > 0  # sizes say nothing here
-    assert 0 <= first.regret.value < chance.regret.value
+    assert first.regret.value < 0.01 < chance.regret.value
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.05])
@@ -117,9 +119,39 @@ def test_where_networks_do_not_differ_the_ceiling_is_low_and_that_is_said(spread
     study, _ = planted(images=400, spread=spread)
     findings = analyse(study, ridge=False, draws=100)
     assert (of(findings, "projection").ceiling.value < BLUNT) == (not spread)
+    chance = of(findings, "random").regret
+    assert (chance.low < 0 < chance.high) == (not spread)
     show_findings(findings, "planted")
     said = capsys.readouterr().out
     assert ("By accuracy these images hardly tell networks" in said) == (not spread)
+
+
+def test_equally_liked_networks_count_alike_in_whatever_order_they_are_listed():
+    study, _ = planted(images=400, spread=0.05)
+    turned = [
+        Group(
+            replace(one.bin, subnets=one.bin.subnets[::-1], latency_ms=one.bin.latency_ms[::-1]),
+            {name: values_S[::-1] for name, values_S in one.distances.items()},
+            one.verdicts[::-1],
+        )
+        for one in study.groups
+    ]
+    found, again = (
+        of(analyse(one, ridge=False, draws=100), "two").regret
+        for one in (study, replace(study, groups=tuple(turned)))
+    )
+    assert found.value == pytest.approx(again.value)
+    assert found.low < found.value < found.high
+
+
+def test_a_ridge_that_learned_from_chance_prefers_nothing():
+    (group,) = bins(1, 12)
+    rng, rho = np.random.default_rng(0), []
+    for _ in range(40):
+        results_S = rng.normal(size=12)
+        told_S = _left_out_ridge(SPACE, Group(group, {}, ()), results_S)
+        rho.append(spearman(-told_S[None], results_S[None])[0])
+    assert abs(np.mean(rho)) < 0.2  # with the mean of what it learned from: -0.38
 
 
 @pytest.fixture
@@ -168,6 +200,7 @@ def _unit(row: dict) -> dict:
         ("--per-bin 4000", "Use --per-bin"),
         ("--bin-width 0.2", "--bin-width 0.2 is not above 0 and up to 0.1"),
         ("--per-bin 2", "--per-bin 2 is too small"),
+        ("--seed -1", "--seed must be 0 or more, not -1"),
         ("--data nowhere", "nowhere"),
         ("--images nowhere", "nowhere"),
         ("--table nowhere", "nowhere"),
@@ -182,17 +215,32 @@ def test_what_cannot_be_studied_is_refused_in_one_line(folder, capsys, change, m
 
 
 def test_results_on_another_domain_are_a_control(folder, capsys):
-    words = [*WORDS.split(), "--out"]
-    assert main([*words, "first"]) == 0
-    found = ["--foreign", "sklearn:digits", "--others", "first"]
-    assert main([*words, "second", *found]) == 0
-    with (folder / "second" / CSV).open() as file:
-        rho = {
-            row["distance"].split()[0]: float(row["rho"])
-            for row in csv.DictReader(file)
-            if (row["measure"], row["where"]) == ("log_loss", MEAN)
-        }
-    assert rho["other"] == 1  # the same images, here
+    words = [*WORDS.split(), "--bins", "1", "--out"]
+    elsewhere = [*words, "elsewhere", "--limit", "50"]
+    assert main([*elsewhere, "--seeds", "0", "1"]) == 0
+    lines = (folder / "elsewhere" / FILE).read_bytes().splitlines(keepends=True)
+    (folder / "elsewhere" / FILE).write_bytes(b"".join(lines[:-1]))  # one lacks the second seed
+    assert main([*elsewhere, "--judge", "linear"]) == 0
+    found = ["--foreign", "sklearn:digits", "--others", "elsewhere"]
+    assert main([*words, "study", *found]) == 0
+    with (folder / "study" / CSV).open() as file:
+        rows = [row for row in csv.DictReader(file) if row["measure"] == "log_loss"]
+    rho = {row["distance"].split()[0]: float(row["rho"]) for row in rows}
     assert rho["foreign"] == rho["projection"]
-    assert main([*words, "third", "--seed", "1", *found]) == 2
-    assert "of other networks" in capsys.readouterr().err
+    expected = spearmanr(*(log_losses(folder / name) for name in ("study", "elsewhere"))).statistic
+    assert rho["other"] == pytest.approx(expected, rel=1e-5)
+    for change, message in (
+        ("--seed 1", "of other networks"),
+        ("--judge finetune", "lacks verdicts of --judge finetune"),
+        ("--others study", "of the same labelled images"),
+    ):
+        assert main([*words, message, *found, *change.split()]) == 2
+        assert message in capsys.readouterr().err
+
+
+def log_losses(study: Path) -> list[float]:
+    """Returns what the judge of both studies said by the seed of both."""
+    _, rows = read_journal(study / FILE, KIND)
+    unit = ("knn", 0)
+    told = [row["verdict"] for row in rows if (row.get("judge"), row.get("seed")) == unit]
+    return [unpack(one).score("log_loss") for one in told]

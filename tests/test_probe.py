@@ -81,7 +81,10 @@ def test_every_verdict_is_journaled_once_and_a_killed_run_goes_on(folder, capsys
         ("--folds 40", "fewer than 40 folds"),
         ("--folds 1", "--folds 1 is too small"),
         ("--engine engine", "means nothing beside --engine"),
-        ("--test labelled", "means nothing beside --checkpoint"),
+        ("--test labelled", "--test means nothing beside --checkpoint"),
+        ("--seed 1", "--seed means nothing beside --checkpoint"),
+        ("--max-corrupt-share 0.5", "--max-corrupt-share means nothing beside --checkpoint"),
+        ("--seeds -1", "--seeds must be 0 or more, not -1"),
         ("--judge cnn", "unknown value of --judge 'cnn'"),
         ("--lr 0", "--lr 0.0 is not above 0"),
         ("--images nowhere", "nowhere"),
@@ -93,6 +96,16 @@ def test_what_cannot_be_judged_is_refused_in_one_line(folder, capsys, change, me
     assert main([*WORDS.split(), *change.split()]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "change", ["--judge knn", "--task detection", "--folds 3", "--flip", "--seeds 0 1"]
+)
+def test_an_engine_takes_no_options_of_networks(capsys, change):
+    words = "probe --engine engine --train sklearn:digits --test sklearn:digits"
+    assert main([*words.split(), *change.split()]) == 2
+    said = capsys.readouterr().err
+    assert f"{change.split()[0]} means nothing beside --engine" in said and said.count("\n") == 1
 
 
 def test_a_journal_of_other_options_is_refused_with_the_fields(folder, capsys):

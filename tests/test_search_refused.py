@@ -26,6 +26,8 @@ __all__ = ["made"]
         ({"evaluations": 1}, "--evaluations 1 is too small"),
         ({"batch": 0}, "--batch 0 is too small"),
         ({"stop_gain": 1.0}, "--stop-gain 1.0 is not a share"),
+        ({"seed": -1}, "--seed must be 0 or more, not -1"),
+        ({"early_stop": True, "against": ("macs",)}, "--early-stop compares .* latency alone"),
     ],
 )
 def test_impossible_options_are_refused(

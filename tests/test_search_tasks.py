@@ -1,5 +1,7 @@
 """What networks of a search are judged by: tasks, other teachers, controls, the first images."""
 
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from hwsearch.journal import read_journal
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.front import read_front
 from hwsearch.search.inputs import open_search
+from hwsearch.search.objectives import EarlyStop
 from hwsearch.search.run import search
 
 __all__ = ["made"]
@@ -124,7 +127,6 @@ def test_one_network_can_be_delivered_without_a_search(
     [
         ({}, "--search or --subnet"),
         ({"search": Path("s"), "subnet": "max"}, "--search or --subnet"),
-        ({"search": Path("s"), "images": "photos"}, "--images means nothing beside --search"),
         ({"subnet": "max", "table": "t"}, "--subnet needs --images"),
     ],
 )
@@ -186,6 +188,21 @@ def test_early_stop_needs_a_mean_over_images(
         search(options(made, tmp_path, early_stop=True, **asked))
     assert not list(tmp_path.rglob("evaluations.jsonl"))  # other options can take the folder
     assert not (tmp_path / "out" / "teacher").exists()
+
+
+def test_what_breaks_a_limit_makes_nothing_hopeless() -> None:
+    fast, slow = SPACE.minimum, SPACE.maximum
+    rows = [{"subnet": fast.as_dict(), "distance": 0.1, "latency_ms": {"a": 1.0, "b": 1.0}}]
+    latency_ms = {"a": 2.0, "b": 2.0}
+
+    def limit(a: Sequence[float], b: Sequence[float]) -> float:
+        excess = {"a": lambda codes: np.array(a), "b": lambda codes: np.array(b)}
+        return EarlyStop(pytest.fail, excess).limit(SPACE, rows, slow, latency_ms)
+
+    assert limit((-1, -1), (-1, -1)) == 0.1
+    assert limit((-1, 1), (-1, -1)) == inf  # the faster one is not on the front of a
+    assert limit((1, 1), (-1, -1)) == 0.1  # nor is the slower one
+    assert limit((1, 1), (1, -1)) == inf
 
 
 def test_early_stop_finds_the_same_front(made: Path, tmp_path: Path) -> None:

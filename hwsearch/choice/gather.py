@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hwsearch.choice.options import ChooseOptions, FrozenJudge
 from hwsearch.choice.pools import PATHS, SUPERNET, Pool
-from hwsearch.distance import Judge, SupernetStudents, choose_kind, open_judge
+from hwsearch.distance import SupernetStudents
 from hwsearch.distance.images import load_target
 from hwsearch.evaluate.heads import Head, cross_fit
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
@@ -22,7 +21,7 @@ from hwsearch.journal import Journal
 from hwsearch.nn.place import find_place
 from hwsearch.progress import say, track
 from hwsearch.routing.route import RouteOptions, rank
-from hwsearch.search.teachers import find_teacher
+from hwsearch.search.ranking import Ranking, open_ranking
 
 KIND = "choice"
 CENTROIDS = "route-centroids"
@@ -63,9 +62,10 @@ def gather(options: ChooseOptions, task: NamedTask, pools: Sequence[Pool]) -> To
         name: _among(values, pools, SUPERNET, count)
         for name, values in _distances(options, task, pools[0], folder).items()
     }
-    if paths := [pool for pool in pools if pool.name == PATHS]:
-        values = _shares(options, task, paths[0], folder)
-        scores[CENTROIDS] = _among(values, pools, PATHS, count)
+    for pool in pools:
+        # Leaves whose images were dealt at random tell nothing of a task.
+        if pool.name == PATHS and not pool.run.header.recipe.get("shuffle_clusters"):
+            scores[CENTROIDS] = _among(_shares(options, task, pool, folder), pools, PATHS, count)
     return Told(task.name, {name: tuple(found) for name, found in verdicts.items()}, scores)
 
 
@@ -85,7 +85,6 @@ def _journal(folder: Path, pool: Pool, images: LabelledImages, options: ChooseOp
         "folds": options.folds,
         "k": options.k,
         "penalties": PENALTIES,
-        "max_images": options.max_images,
         "seed": options.seed,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,10 +142,11 @@ def _distances(
     target = load_target(task.source, pool.space.input_shape[1], limit=options.max_images)
     students = pool.students(target, options)
     students.remembers = True
-    opened = dict(_open(name, students, folder, options.seed) for name in options.selectors)
-    for teacher in options.teacher:
-        name, judge = _open("auto", students, folder, options.seed, teacher)
-        opened[f"{name} to {teacher}"] = judge
+    asked = [(name, "") for name in options.selectors]
+    asked += [("auto", teacher) for teacher in options.teacher]
+    opened = {
+        one.name: one for one in (_open(options, students, folder, *which) for which in asked)
+    }
     header = {
         **pool.origin,
         "weights": options.weights,
@@ -158,15 +158,22 @@ def _distances(
     with Journal.open(folder / "scores.jsonl", KIND, header) as journal:
         if journal.repaired:
             say(journal.repaired)
-        known = {(row["network"], row["selector"]): row["value"] for row in journal.rows}
+        known = {
+            (row["network"], name): row["value"]
+            for name, ranking in opened.items()
+            for row in journal.rows
+            if row["selector"] == name and ranking.gave(row)
+        }
         # Network by network: several selectors look at the same features, which are then kept.
         units = [(name, selector) for name in pool.networks for selector in opened]
         left = [unit for unit in units if unit not in known]
         done = len(units) - len(left)
         with track(f"{task.name}: rank", len(units), start=done, quiet=not left) as advance:
             for name, selector in left:
-                value = _finite(opened[selector](pool.networks[name]))
-                journal.append({"network": name, "selector": selector, "value": value})
+                ranking = opened[selector]
+                value = _finite(ranking.judge(pool.networks[name]))
+                row = {"network": name, "selector": selector, "value": value}
+                journal.append(row | ranking.told())
                 known[name, selector] = value
                 advance(note=selector)
     return {
@@ -176,16 +183,16 @@ def _distances(
 
 
 def _open(
-    asked: Any,  # noqa: ANN401
-    students: SupernetStudents,
-    folder: Path,
-    seed: int,
-    teacher_text: str = "",
-) -> tuple[str, Judge]:
-    cache = folder / "teacher"
-    teacher = find_teacher(teacher_text, students, students, cache)
-    kind = choose_kind(asked, "classification", students, teacher)
-    return kind, open_judge(kind, students, teacher, cache=cache, seed=seed)
+    options: ChooseOptions, students: SupernetStudents, folder: Path, asked: str, teacher: str
+) -> Ranking:
+    return open_ranking(
+        asked,
+        "classification",
+        students,
+        teacher=teacher,
+        cache=folder / "teacher",
+        seed=options.seed,
+    )
 
 
 def _shares(options: ChooseOptions, task: NamedTask, pool: Pool, folder: Path) -> np.ndarray:
@@ -198,6 +205,7 @@ def _shares(options: ChooseOptions, task: NamedTask, pool: Pool, folder: Path) -
             task=task.source,
             out=folder / "route",
             weights=options.weights,
+            device=options.device,
             seed=options.seed,
         )
     )

@@ -12,6 +12,7 @@ from hwsearch.evaluate.folds import FOLDS
 from hwsearch.evaluate.named import NamedTask, read_tasks
 from hwsearch.evaluate.options import NEIGHBOURS
 from hwsearch.nn.place import Device
+from hwsearch.search.options import check_seeds
 from hwsearch.selfsup.base import Weights
 
 FrozenJudge = Literal["knn", "linear"]
@@ -130,6 +131,8 @@ class ChooseOptions:
         for name in ("tasks", "tables", "selectors", "seeds"):
             if not getattr(self, name):
                 raise HwsearchError(f"--{name} needs a value")
+        check_seeds("--seed", self.seed)
+        check_seeds("--seeds", *self.seeds)
         if any(limit <= 0 for limit in self.budgets_ms):
             raise HwsearchError("--budgets-ms must be above 0")
         if (self.paths is None) != (self.clusters is None):

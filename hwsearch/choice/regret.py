@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwsearch.choice.selectors import ORACLE, Prefer, values
+from hwsearch.choice.selectors import ORACLE, Prefer
 from hwsearch.correlation.analysis import Interval
 from hwsearch.correlation.ranks import spearman
-from hwsearch.data.draws import permutation
-from hwsearch.evaluate.verdict import ClassVerdict, bootstrap_weights
+from hwsearch.correlation.regret import halves, shares
+from hwsearch.evaluate.verdict import ClassVerdict, bootstrap_weights, values
 
 SPLITS = 10
 """Random splits of the images into halves that each draw is the mean of."""
@@ -66,7 +66,8 @@ def choose_all(
     weights_DN = np.concatenate(
         [np.ones((1, images), "f4"), bootstrap_weights(images, draws, seed)]
     )
-    halves = _halves(images)
+    one_HN = halves(images, SPLITS)
+    both_HN = np.concatenate([one_HN, 1 - one_HN])
     gained: dict[str, dict[str, list[float]]] = {}
     rho: dict[str, list[float]] = {}
     usable = {
@@ -75,12 +76,12 @@ def choose_all(
         if np.isfinite(prefer(weights_DN[:1], within_C)[:, within_C]).any()
     }
     for weights_N in weights_DN:
-        choosing_HN = weights_N * halves
-        telling_HN = weights_N * (1 - halves)
+        choosing_HN = weights_N * both_HN
+        telling_HN = weights_N * (1 - both_HN)
         told = {measure: values(verdicts, measure, telling_HN) for measure in MEASURES}
         for name, prefer in usable.items():
             liked_HC = np.where(within_C, prefer(choosing_HN, within_C), -np.inf)
-            shares_HC = _choice(liked_HC)
+            shares_HC = shares(liked_HC)
             gained.setdefault(name, {measure: [] for measure in MEASURES})
             for measure, good_HC in told.items():
                 gained[name][measure].append(float((shares_HC * good_HC).sum(1).mean()))
@@ -95,18 +96,6 @@ def choose_all(
         )
         for name, prefer in usable.items()
     )
-
-
-def _halves(images: int) -> np.ndarray:
-    """Returns halves of the images and their complements, float32[H, N]."""
-    first = [permutation(images, split) % 2 for split in range(SPLITS)]
-    return np.stack([half for one in first for half in (one, 1 - one)]).astype("f4")
-
-
-def _choice(liked_HC: np.ndarray) -> np.ndarray:
-    """Returns how often each network is chosen, equally liked ones as often, float[H, C]."""
-    best_HC = liked_HC == liked_HC.max(1, keepdims=True)
-    return best_HC / best_HC.sum(1, keepdims=True)
 
 
 def _rho(liked_HC: np.ndarray, good_HC: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from hwsearch.choice.gather import Told
 from hwsearch.choice.options import FrozenJudge
 from hwsearch.choice.pools import LEARNED, PATHS, SUPERNET, Pool
-from hwsearch.evaluate.verdict import LOWER_IS_BETTER, ClassVerdict
+from hwsearch.evaluate.verdict import ClassVerdict, values
 
 ORACLE, RANDOM, ELSEWHERE, NEIGHBOURS = "oracle", "random", "best elsewhere", "route-knn"
 LABELLED = (ORACLE, NEIGHBOURS)
@@ -47,17 +47,6 @@ class Networks:
     def among(self, pool: str) -> np.ndarray:
         """Tells which networks are of a pool; the learned ones are of one, bool[C]."""
         return np.array([name.startswith(pool) for name in self.pools])
-
-
-def values(
-    verdicts: Sequence[Sequence[ClassVerdict]], measure: str, weights_RN: np.ndarray
-) -> np.ndarray:
-    """Returns how good each network is for each set of weights, higher is better, float[R, C]."""
-    sign = -1 if measure in LOWER_IS_BETTER else 1
-    found = [
-        np.mean([one.scores(measure, weights_RN) for one in told], axis=0) for told in verdicts
-    ]
-    return sign * np.stack(found, axis=1)
 
 
 def selectors_of(

@@ -15,15 +15,16 @@ from hwsearch.correlation.ranks import (
     spearman,
     spearman_brown,
 )
+from hwsearch.correlation.regret import halves, regret
 from hwsearch.correlation.study import RIDGE, Group, Study
 from hwsearch.data.draws import permutation
 from hwsearch.distance.controls.ridge import LogLinearRidge, size_features
-from hwsearch.evaluate.verdict import LOWER_IS_BETTER, bootstrap_weights
+from hwsearch.evaluate.verdict import bootstrap_weights, values
 from hwsearch.kinds import total_macs, total_params
 from hwsearch.space import Space, Subnet
 
 HALVES = 100
-"""Random splits of the images into halves that the noise ceiling is averaged over."""
+"""Random splits of the images into halves that noise ceiling and regret are averaged over."""
 
 RIDGE_FOLDS = 5
 
@@ -76,7 +77,8 @@ class Finding:
         rho: Spearman's correlation with the result; positive where it prefers what is better.
         ceiling: The most that a ranking without any noise can reach.
         partial: The correlation given parameters, MACs and depth.
-        regret: How far the network it prefers is below the best one, in the measure's unit.
+        regret: How far the network it prefers is below the one that labels of half the images
+            choose, on the other half, in the measure's unit; below 0 where it chooses better.
         ahead: The first ranking's correlation less this one's.
         p_holm: p-value of that difference, corrected for all rankings compared.
     """
@@ -145,16 +147,6 @@ def analyse(
     )
 
 
-def results(group: Group, measure: str, weights_RN: np.ndarray) -> np.ndarray:
-    """Returns how good each network is for each set of weights, higher is better, float[R, S]."""
-    sign = -1 if measure in LOWER_IS_BETTER else 1
-    found = [
-        np.mean([verdict.scores(measure, weights_RN) for verdict in verdicts], axis=0)
-        for verdicts in group.verdicts
-    ]
-    return sign * np.stack(found, axis=1)
-
-
 def _draw(
     study: Study,
     group: Group,
@@ -167,20 +159,37 @@ def _draw(
     count = len(group.bin.subnets)
     rows_RS = np.random.default_rng(seed).integers(count, size=(len(weights_RN), count))
     rows_RS[0] = np.arange(count)
-    all_RS = results(group, measure, weights_RN)
+    all_RS = values(group.verdicts, measure, weights_RN)
     found_RS = np.take_along_axis(all_RS, rows_RS, axis=1)
+    halves_HN = halves(study.images, HALVES, seed)
+    halves_HS = _by_half(group, measure, halves_HN)
+    halves_RN = halves_HN[np.arange(len(weights_RN)) % HALVES]  # each draw takes one split
+    halves_RS = [
+        np.take_along_axis(half_RS, rows_RS, axis=1)
+        for half_RS in _by_half(group, measure, halves_RN, weights_RN)
+    ]
     axes_RSK = covariate_axes(_sizes(study.space, group.bin.subnets)[rows_RS])
     distances = dict(group.distances)
     if ridge:
         distances[RIDGE] = _left_out_ridge(study.space, group, all_RS[0])
-    rho, partial, regret = {}, {}, {}
+    rho, partial, lost = {}, {}, {}
     for name, values_S in distances.items():
         better_RS = -values_S[rows_RS]
         rho[name] = spearman(better_RS, found_RS)
         partial[name] = partial_spearman(better_RS, found_RS, axes_RSK)
-        chosen_R1 = better_RS.argmax(1)[:, None]
-        regret[name] = found_RS.max(1) - np.take_along_axis(found_RS, chosen_R1, axis=1)[:, 0]
-    return _Drawn(rho, partial, regret, _ceiling(group, measure, rows_RS, seed))
+        lost[name] = regret(better_RS, *halves_RS)
+        lost[name][0] = regret(better_RS[:1], *halves_HS).mean()
+    return _Drawn(rho, partial, lost, _ceiling(*halves_HS, rows_RS))
+
+
+def _by_half(
+    group: Group, measure: str, halves_RN: np.ndarray, weights_RN: float | np.ndarray = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how good all networks are on one half of the images and on the other, float[R, S]."""
+    one_RS, other_RS = (
+        values(group.verdicts, measure, weights_RN * part) for part in (halves_RN, 1 - halves_RN)
+    )
+    return one_RS, other_RS
 
 
 def _sizes(space: Space, subnets: Sequence[Subnet]) -> np.ndarray:
@@ -200,11 +209,12 @@ def _left_out_ridge(space: Space, group: Group, results_S: np.ndarray) -> np.nda
         learn = np.flatnonzero(folds_S != fold)
         fitted = LogLinearRidge(describe, [subnets[at] for at in learn], results_S[learn])
         for at in np.flatnonzero(folds_S == fold):
-            told_S[at] = fitted(subnets[at])
+            # Less the mean of what it learned from, which is low where the fold itself is high.
+            told_S[at] = fitted(subnets[at]) + results_S[learn].mean()
     return told_S
 
 
-def _ceiling(group: Group, measure: str, rows_RS: np.ndarray, seed: int) -> np.ndarray:
+def _ceiling(one_HS: np.ndarray, other_HS: np.ndarray, rows_RS: np.ndarray) -> np.ndarray:
     """The most that a ranking without noise can correlate with the results, float[1 + R].
 
     The correlation of two disjoint halves of the images, made that of the whole by Spearman and
@@ -212,11 +222,6 @@ def _ceiling(group: Group, measure: str, rows_RS: np.ndarray, seed: int) -> np.n
     with them. The mean over many splits, for all networks; each draw of networks takes one split.
     It knows the noise of the images that ask, not that of those which teach nor of the supernet.
     """
-    images = len(group.verdicts[0][0])
-    halves_HN = np.stack([permutation(images, seed, split) % 2 for split in range(HALVES)])
-    one_HS, other_HS = (
-        results(group, measure, part.astype("f4")) for part in (halves_HN, 1 - halves_HN)
-    )
     splits_R = np.arange(len(rows_RS)) % HALVES
     halves_R = spearman(
         *(np.take_along_axis(x[splits_R], rows_RS, axis=1) for x in (one_HS, other_HS))
@@ -256,7 +261,7 @@ def _of_place(study: Study, measure: str, where: str, drawn: _Drawn) -> list[Fin
             Interval.of(rho, -1, 1),
             ceiling,
             Interval.of(drawn.partial[name], -1, 1),
-            Interval.of(drawn.regret[name], 0),
+            Interval.of(drawn.regret[name]),
             ahead.get(name, none),
             float(corrected.get(name, np.nan)),
         )

@@ -11,6 +11,7 @@ from hwsearch.distance.kinds import Control
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.judges import JudgeName
 from hwsearch.evaluate.options import JudgeOptions
+from hwsearch.search.options import check_seeds
 
 FEWEST_NETWORKS = 4
 """Networks in a bin below which a rank correlation says nothing."""
@@ -52,8 +53,8 @@ class CorrelateOptions(JudgeOptions):
     """Unlabelled images of another domain: the first distance on them is one more control."""
 
     others: tuple[Path, ...] = ()
-    """Folders of finished studies of the same networks on other domains: the mean rank that they
-    found is one more control."""
+    """Folders of finished studies of the same networks on other domains: the mean rank that the
+    same judge found there is one more control."""
 
     judge: JudgeName | None = None
     """Who says how good a network is, as in hwsearch probe; linear, or head in dense tasks."""
@@ -104,6 +105,8 @@ class CorrelateOptions(JudgeOptions):
             if value is not None and value < fewest:
                 flag = "--" + name.replace("_", "-")
                 raise HwsearchError(f"{flag} {value} is too small", fix=f"Use {fewest} or more")
+        check_seeds("--seed", self.seed)
+        check_seeds("--seeds", *self.seeds)
         if not self.seeds or not self.distances:
             raise HwsearchError("--seeds and --distances need a value each")
         if self.distances[0] == "ridge":

@@ -59,7 +59,8 @@ def show_findings(findings: Sequence[Finding], title: str) -> None:
         padding=(0, 1, 0, 0),
         caption=f"ρ: Spearman in a bin with {_dashed(measures[0])}, mean of bins, and its share of "
         "the ceiling; partial: given parameters, MACs and depth; first less this: difference of "
-        "the two ρ, p by Holm; regret: how far the preferred network is below the best of a bin; "
+        "the two ρ, p by Holm; regret: how far the preferred network is below the one that labels "
+        "of half the images choose, on the other half; "
         "95 % intervals over images and networks",
     )
     others_words = [f"ρ {_dashed(measure)}" for measure in measures[1:]]
@@ -114,7 +115,7 @@ def _short(value: float) -> str:
 
 def _regret(finding: Finding) -> str:
     regret = finding.regret
-    return f"{100 * regret.value:.1f} ({100 * max(0, regret.low):.1f} {100 * regret.high:.1f})"
+    return f"{100 * regret.value:.1f} ({100 * regret.low:.1f} {100 * regret.high:.1f})"
 
 
 def _dashed(measure: str) -> str:

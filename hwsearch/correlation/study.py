@@ -9,20 +9,12 @@ import numpy as np
 
 from hwsearch.checkpoint import load_run
 from hwsearch.correlation.bins import Bin
-from hwsearch.correlation.options import CorrelateOptions
+from hwsearch.correlation.options import CorrelateOptions, Ranked
 from hwsearch.correlation.others import mean_ranks
 from hwsearch.correlation.plan import FILE, KIND, plan_bins
-from hwsearch.distance import (
-    Judge,
-    SupernetStudents,
-    choose_kind,
-    choose_stages,
-    load_target,
-    open_judge,
-)
-from hwsearch.distance.kinds import DistanceKind
+from hwsearch.distance import SupernetStudents, load_target
 from hwsearch.errors import HwsearchError
-from hwsearch.evaluate.judges import load_data, open_judges
+from hwsearch.evaluate.judges import Data, load_data, open_judges
 from hwsearch.evaluate.remembered import RememberedVerdicts, Unit, judge_all
 from hwsearch.evaluate.subnets import header_of, open_students
 from hwsearch.evaluate.verdict import Verdict
@@ -30,7 +22,8 @@ from hwsearch.journal import Journal
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import say, track
 from hwsearch.search.evaluations import Target
-from hwsearch.search.teachers import find_teacher, what_fits
+from hwsearch.search.ranking import Ranking, open_ranking
+from hwsearch.search.teachers import what_fits
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -80,7 +73,7 @@ class _Inputs:
     options: CorrelateOptions
     table: Table
     students: SupernetStudents
-    rankings: Mapping[str, Judge]
+    rankings: Mapping[str, Ranking]
     first: str
 
     @property
@@ -112,7 +105,7 @@ def gather(options: CorrelateOptions) -> Study:
         if journal.repaired:
             say(journal.repaired)
         bins = plan_bins(options, table, space, journal)
-        others = mean_ranks(options.others, space, bins) if options.others else [None] * len(bins)
+        others = _others(options, space, bins, images)
         known = _rank(inputs, journal, bins)
         verdicts = _judge(options, RememberedVerdicts(space, journal, judges), bins)
     groups = []
@@ -121,6 +114,15 @@ def gather(options: CorrelateOptions) -> Study:
         ranked |= {} if elsewhere is None else {OTHERS: elsewhere}
         groups.append(Group(group, ranked, tuple(verdicts[s] for s in group.subnets)))
     return Study(space, inputs.first, tuple(groups))
+
+
+def _others(
+    options: CorrelateOptions, space: Space, bins: tuple[Bin, ...], images: Data
+) -> list[np.ndarray] | list[None]:
+    if not options.others:
+        return [None] * len(bins)
+    judge, data = options.judged_by, images.fingerprint
+    return mean_ranks(options.others, space, bins, judge=judge, data=data)
 
 
 def _judge(
@@ -139,40 +141,36 @@ def _open(options: CorrelateOptions, table: Table, students: SupernetStudents) -
     """Opens everything that ranks networks, each under its name."""
     tested, *controls = options.distances
     teacher = what_fits(options.teacher, students.space, options.task, tested)
-    first, judge = _open_ranking(options, students, tested, teacher)
-    rankings = {first: judge}
+    first = _open_ranking(options, students, tested, teacher)
+    rankings = {first.name: first}
     for name in (tested, *controls) if teacher else controls:
         if name != RIDGE:
-            rankings |= dict([_open_ranking(options, students, name)])
+            ranking = _open_ranking(options, students, name)
+            rankings[ranking.name] = ranking
     if options.foreign:
         side = students.space.input_shape[1]
         foreign = load_target(options.foreign, side, limit=options.max_images)
         others = open_students(students.run, foreign, options)
-        name = f"{FOREIGN} {foreign.fingerprint[:8]}, {first}"
-        rankings[name] = _open_ranking(options, others, tested, teacher)[1]
-    return _Inputs(options, table, students, rankings, first)
+        name = f"{FOREIGN} {foreign.fingerprint[:8]}, {first.name}"
+        rankings[name] = _open_ranking(options, others, tested, teacher)
+    return _Inputs(options, table, students, rankings, first.name)
 
 
 def _open_ranking(
     options: CorrelateOptions,
     students: SupernetStudents,
-    asked: Any,  # noqa: ANN401
-    teacher_text: str = "",
-) -> tuple[str, Judge]:
-    cache = options.out / "teacher"
-    teacher = find_teacher(teacher_text, students, students, cache)
-    kind = choose_kind(asked, options.task, students, teacher)
-    stages = _stages(options, kind, students)
-    name = " ".join(map(str, (kind, *stages, *(("to", teacher_text) if teacher_text else ()))))
-    return name, open_judge(kind, students, teacher, stages=stages, cache=cache, seed=options.seed)
-
-
-def _stages(
-    options: CorrelateOptions, kind: DistanceKind, students: SupernetStudents
-) -> tuple[int, ...]:
-    """Returns the stages of a dense distance; others, which stand beside it, have none."""
-    given = options.stages if kind == "dense" else ()
-    return choose_stages(given, kind, options.task, students)
+    asked: Ranked,
+    teacher: str = "",
+) -> Ranking:
+    return open_ranking(
+        asked,
+        options.task,
+        students,
+        teacher=teacher,
+        stages=options.stages,
+        cache=options.out / "teacher",
+        seed=options.seed,
+    )
 
 
 def _told(inputs: _Inputs) -> dict[str, Any]:
@@ -192,9 +190,10 @@ def _rank(
     """Returns what each ranking says of each network, journaling what is new."""
     space, subnets = inputs.space, [subnet for group in bins for subnet in group.subnets]
     known = {
-        (row["distance"], space.subnet(**row["subnet"])): row["value"]
+        (name, space.subnet(**row["subnet"])): row["value"]
+        for name, ranking in inputs.rankings.items()
         for row in journal.rows
-        if "distance" in row
+        if row.get("distance") == name and ranking.gave(row)
     }
     # Network by network: several rankings look at the same features, which are then kept.
     units = [(name, subnet) for subnet in subnets for name in inputs.rankings]
@@ -202,9 +201,10 @@ def _rank(
     with track("rank", len(units), start=done) as advance:
         for name, subnet in units:
             if (name, subnet) not in known:
-                value = _finite(inputs.rankings[name](subnet), name, inputs.first)
+                ranking = inputs.rankings[name]
+                value = _finite(ranking.judge(subnet), name, inputs.first)
                 row = {"distance": name, "subnet": subnet.as_dict(), "value": value}
-                journal.append(row)
+                journal.append(row | ranking.told())
                 known[name, subnet] = value
                 advance(note=name)
     _tell_lost(inputs, known, subnets)

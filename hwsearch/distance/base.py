@@ -84,6 +84,10 @@ class DeliveredDistance(Distance):
 
     of_maps: bool
 
+    def for_network(self, subnet: Subnet) -> "DeliveredDistance":
+        """Returns the distance that a network and its engines are judged by."""
+        return self
+
     @abstractmethod
     def of_outputs(self, batches: Iterable[Outputs]) -> float:
         """Returns the distance of what was given for the target images.

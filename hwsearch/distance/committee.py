@@ -20,6 +20,7 @@ from hwsearch.distance.teacher import to_grid
 from hwsearch.nn.features import Features
 from hwsearch.nn.place import Place
 from hwsearch.space import Space, Subnet
+from hwsearch.spaces.precisions import network_of
 
 
 class Committee:
@@ -32,6 +33,21 @@ class Committee:
 
     def __init__(self, students: Students, members: Sequence[Subnet]) -> None:
         self._students, self.members = students, tuple(members)
+        self._told: dict[Subnet, np.ndarray] = {}
+
+    def without(self, subnet: Subnet) -> "Committee":
+        """Returns the other members, in whatever precision one computes; else the whole committee.
+
+        Args:
+            subnet: A network that may be a member, though not the only one.
+        """
+        asked = network_of(self.space, self.space.canonical(subnet))
+        others = [one for one in self.members if network_of(self.space, one) != asked]
+        if len(others) in (0, len(self.members)):
+            return self
+        committee = Committee(self._students, others)
+        committee._told = self._told  # members are asked once, whoever is left out
+        return committee
 
     @property
     def space(self) -> Space:
@@ -77,14 +93,19 @@ class Committee:
         Features are centred, and those of all members have one total variance. Distances that look
         at angles or at what is linear are the same for components as for features.
         """
-        beside = []
-        for member in self.members:
-            features_NE = self._students.embeddings(member).astype(np.float64)
-            features_NE -= features_NE.mean(0)
-            beside.append(features_NE / max(np.linalg.norm(features_NE), np.finfo("f8").tiny))
-        scores_ND, values_D, _ = np.linalg.svd(np.concatenate(beside, axis=1), full_matrices=False)
+        beside_NE = np.concatenate([self._features(member) for member in self.members], axis=1)
+        scores_ND, values_D, _ = np.linalg.svd(beside_NE, full_matrices=False)
         scale = np.sqrt(len(scores_ND) / len(self.members))
         return (scores_ND * values_D * scale).astype(np.float32)
+
+    def _features(self, member: Subnet) -> np.ndarray:
+        """Returns a member's centred features, which all together have length 1, float64[N, E]."""
+        if member not in self._told:
+            features_NE = self._students.embeddings(member).astype(np.float64)
+            features_NE -= features_NE.mean(0)
+            length = max(np.linalg.norm(features_NE), np.finfo("f8").tiny)
+            self._told[member] = features_NE / length
+        return self._told[member]
 
 
 def _beside(maps: Sequence[Tensor]) -> Tensor:

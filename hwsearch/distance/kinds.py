@@ -1,9 +1,10 @@
 """Distances and controls by name, and how each is opened."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from hwsearch.distance.base import Judge
+from hwsearch.distance.base import DeliveredDistance, Judge
 from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.fresh import with_random_weights
 from hwsearch.distance.controls.naswot import Naswot
@@ -14,6 +15,7 @@ from hwsearch.distance.controls.ssl_loss import SslLoss
 from hwsearch.distance.controls.synflow import SynFlow
 from hwsearch.distance.controls.zico import ZiCo
 from hwsearch.distance.dense import DenseDistance, default_stages
+from hwsearch.distance.others import AmongOthers
 from hwsearch.distance.pooled import TeacherDistance
 from hwsearch.distance.students import Students, SupernetStudents, seen_students
 from hwsearch.distance.teacher import Teacher
@@ -120,16 +122,29 @@ def open_judge(
         HwsearchError: If the networks do not give what it looks at.
     """
     match kind:
-        case "dense":
-            return DenseDistance(seen_students(students), teacher, stages, cache=cache)
-        case "projection" | "relation" | "regression" | "queue":
-            return TeacherDistance(kind, students, teacher, cache=cache)
+        case "dense" | "projection" | "relation" | "regression" | "queue":
+            open_to = partial(_open_to, kind, students, stages=stages, cache=cache)
+            whole = teacher.students
+            return AmongOthers(whole, open_to) if isinstance(whole, Committee) else open_to(teacher)
         case "rankme":
             return Falling(Spectrum(students).rank, students.space.maximum)
         case "alpha-req":
             return Spectrum(students).decay_off_one
         case _:
             return _open_control(kind, students, stages, seed)
+
+
+def _open_to(
+    kind: Compared,
+    students: Students,
+    teacher: Teacher,
+    *,
+    stages: tuple[int, ...],
+    cache: Path | None,
+) -> DeliveredDistance:
+    if kind == "dense":
+        return DenseDistance(seen_students(students), teacher, stages, cache=cache)
+    return TeacherDistance(kind, students, teacher, cache=cache)
 
 
 def _open_control(kind: Control, students: Students, stages: tuple[int, ...], seed: int) -> Judge:

@@ -45,7 +45,12 @@ class Regression(Description):
         return y_NT @ y_NT.T
 
     def compare(self, student_NE: Tensor, teacher_NN: Tensor) -> Tensor:
-        """Returns the squared error of each image over the mean variance, [N]."""
+        """Returns the squared error of each image over the mean variance, [N].
+
+        NaN where a feature is no number: of an engine that computes wrongly, for one.
+        """
+        if not student_NE.isfinite().all():
+            return torch.full_like(teacher_NN[0], torch.nan)
         error_N, variance_N = torch.empty_like(teacher_NN[0]), torch.empty_like(teacher_NN[0])
         first, second = _HALVES
         across_FS = student_NE[first] @ student_NE[second].T

@@ -1,7 +1,7 @@
 """What `hwsearch probe` is told: an engine, or networks of a supernet."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hwsearch.evaluate.folds import FOLDS
 from hwsearch.evaluate.judges import CHEAP, JudgeName, JudgeSettings
 from hwsearch.evaluate.training import Recipe
 from hwsearch.nn.place import Device, Place, find_place
+from hwsearch.search.options import check_seeds
 from hwsearch.selfsup.base import Weights
 
 ENGINE_NEIGHBOURS, NEIGHBOURS = 5, 20
@@ -104,6 +105,11 @@ class JudgeOptions:
         )
 
 
+OF_ENGINES = ("engine", "train", "test", "seed", "max_corrupt_share", "trust")
+OF_BOTH = ("k", "limit")
+"""Options that judge an engine, and those that judge networks as well; all others do that alone."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProbeOptions(JudgeOptions):
     """What to judge, and with which labels: an engine, or networks of a supernet."""
@@ -163,10 +169,12 @@ class ProbeOptions(JudgeOptions):
         super().__post_init__()
         if self.limit is not None and self.limit < 1:
             raise HwsearchError(f"--limit {self.limit} is too small", fix="Use 1 or more")
+        check_seeds("--seed", self.seed)
+        check_seeds("--seeds", *self.seeds)
         if self.engine is None:
             self._check_networks()
             return
-        self._refuse("--engine", ("checkpoint", "subnet", "search", "data", "images", "out"))
+        self._refuse("--engine", {one.name for one in fields(self)} - {*OF_ENGINES, *OF_BOTH})
         self._need("--engine", ("train", "test"))
 
     def _check_networks(self) -> None:
@@ -174,16 +182,17 @@ class ProbeOptions(JudgeOptions):
             raise HwsearchError(
                 "--engine or --checkpoint must be given", fix="See hwsearch probe --help"
             )
-        self._refuse("--checkpoint", ("train", "test"))
+        self._refuse("--checkpoint", OF_ENGINES)
         self._need("--checkpoint", ("data", "out", "seeds"))
         if not self.subnet and self.search is None:
             raise HwsearchError("no network is named", fix="Give --subnet or --search")
 
-    def _refuse(self, beside: str, names: tuple[str, ...]) -> None:
-        for name in names:
-            if getattr(self, name):
+    def _refuse(self, beside: str, names: Collection[str]) -> None:
+        for one in fields(self):
+            if one.name in names and getattr(self, one.name) != one.default:
+                flag = one.name.replace("_", "-")
                 raise HwsearchError(
-                    f"--{name} means nothing beside {beside}", fix="See hwsearch probe --help"
+                    f"--{flag} means nothing beside {beside}", fix="See hwsearch probe --help"
                 )
 
     def _need(self, beside: str, names: tuple[str, ...]) -> None:

@@ -1,11 +1,11 @@
 """Verdicts: what a judge says of one network, image by image, so that images can be drawn again.
 
-Shapes: N images, R sets of weights.
+Shapes: N images, R sets of weights, S networks.
 """
 
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -107,6 +107,21 @@ class ClassVerdict(Verdict):
         """Returns what was packed."""
         bits = np.unpackbits(from_text(told["correct"], np.uint8), count=told["images"])
         return cls(bits.astype(bool), from_text(told["log_loss"], np.dtype("<f4")))
+
+
+def values(
+    verdicts: Sequence[Sequence[Verdict]], measure: str, weights_RN: np.ndarray
+) -> np.ndarray:
+    """Returns how good networks are for each set of weights, higher is better, float[R, S].
+
+    Args:
+        verdicts: Of each network, one a seed.
+        measure: One of their measures.
+        weights_RN: How often each image is counted.
+    """
+    sign = -1 if measure in LOWER_IS_BETTER else 1
+    found = [np.mean([one.scores(measure, weights_RN) for one in told], 0) for told in verdicts]
+    return sign * np.stack(found, axis=1)
 
 
 def to_text(numbers: np.ndarray) -> str:

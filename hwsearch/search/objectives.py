@@ -1,15 +1,15 @@
 """What a search minimises, and the distance that a journal remembers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal
+from hwsearch.journal import Journal, Json
 from hwsearch.space import Space, Subnet
-from hwsearch.spaces.precisions import PRECISION
 
 if TYPE_CHECKING:
     from hwsearch.distance import Estimate
@@ -20,8 +20,45 @@ Objective = Callable[[np.ndarray], np.ndarray]
 Score = Callable[[Sequence[Subnet]], Iterator[tuple[int, float]]]
 """From subnets to pairs of a place among them and its distance, in the order they are finished."""
 
-EarlyStop = Callable[[Subnet, float], "Estimate"]
-"""The distance of one network as far as images tell before it is surely above a limit."""
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """When a network need not be looked at any further: another one is closer and no slower.
+
+    Attributes:
+        estimate: The distance of one network as far as images tell before it is surely above a
+            limit.
+        excess: By how much networks miss the limits of each table; kept if ≤ 0.
+    """
+
+    estimate: Callable[[Subnet, float], "Estimate"]
+    excess: Mapping[str, Objective]
+
+    def limit(
+        self, space: Space, rows: Sequence[Json], subnet: Subnet, latency_ms: Mapping[str, float]
+    ) -> float:
+        """Returns the distance above which a network is on the front of no table.
+
+        Args:
+            space: Of the networks.
+            rows: Evaluations, of which a table's front takes those that keep its limits.
+            subnet: The network.
+            latency_ms: Its predicted milliseconds, by name of the table.
+        """
+        evaluated = [space.subnet(**row["subnet"]) for row in rows]
+        codes = np.array([space.encode(one) for one in (subnet, *evaluated)])
+        limits = []
+        for name, ms in latency_ms.items():
+            allowed, *rivals = self.excess[name](codes) <= 0
+            if allowed:
+                ahead = [
+                    row["distance"]
+                    for row, rival in zip(rows, rivals, strict=True)
+                    if rival and row["latency_ms"][name] <= ms
+                ]
+                limits.append(min(ahead, default=inf))
+        return max(limits, default=inf)
+
 
 _AHEAD = "search-ahead"
 """Kind of the journal of results whose turn has not come."""
@@ -50,8 +87,8 @@ class RememberedDistance:
         score: Gives the distances of subnets, lower is better.
         latencies: Predicted milliseconds, by name of the table.
         advance: Called after each new evaluation.
-        early_stop: The same distance with a limit above which a network is hopeless: another
-            one is closer and no slower on any device. What the journal then holds is an estimate.
+        early_stop: The same distance with a limit above which a network is hopeless. What the
+            journal then holds is an estimate.
     """
 
     def __init__(
@@ -110,18 +147,10 @@ class RememberedDistance:
             return
         latencies = [dict(turns[subnet]) for subnet in subnets]
         for place, (subnet, latency_ms) in enumerate(zip(subnets, latencies, strict=True)):
-            estimate = self.early_stop(subnet, self._limit(subnet, latency_ms))
+            limit = self.early_stop.limit(self.space, self.journal.rows, subnet, latency_ms)
+            estimate = self.early_stop.estimate(subnet, limit)
             self._images[str(subnet)] = estimate.images
             yield place, estimate.value
-
-    def _limit(self, subnet: Subnet, latency_ms: Mapping[str, float]) -> float:
-        """Returns the distance above which a network is on no front of its precision."""
-        precision = subnet.as_dict().get(PRECISION)
-        rows = [row for row in self.journal.rows if row["subnet"].get(PRECISION) == precision]
-        return max(
-            min((row["distance"] for row in rows if row["latency_ms"][name] <= ms), default=inf)
-            for name, ms in latency_ms.items()
-        )
 
     def _take(self, subnet: Subnet, distance: float, *, its_turn: bool) -> None:
         """Takes a distance; one that must wait for its turn is on the disk when this returns."""

@@ -39,8 +39,9 @@ class SearchOptions:
     """What networks should be close to: max, the checkpoint's largest network; rank, the one whose
     features of the images have the highest effective rank, of the largest and 64 others; committee,
     the eight of highest rank as one; any other network (stem=16,depth1=1,…) or model of what is
-    searched, or several with + between them; the path of an ONNX file, timm:NAME=FILE, or a .py
-    file as train's. auto takes a committee where a supernet is to classify, otherwise max."""
+    searched, or several with + between them, each of which is compared with the others; the path of
+    an ONNX file, timm:NAME=FILE, or a .py file as train's. auto takes a committee where a supernet
+    is to classify, otherwise max."""
 
     distance: Literal["auto", DistanceKind] = "auto"
     """What is compared: trained projections; how similar the images are to each other (relation),
@@ -159,10 +160,30 @@ class SearchOptions:
                 "--early-stop scores one network after the other",
                 fix="Leave it out, or --processes and --ray",
             )
+        if self.early_stop and self.against != ("latency_ms",):
+            raise HwsearchError(
+                "--early-stop compares networks by latency alone, which --against does not",
+                fix="Leave one of them out",
+            )
+        check_seeds("--seed", self.seed)
         if self.max_images < FEWEST:
             raise HwsearchError(f"--max-images must be at least {FEWEST}")
         if not FEWEST <= self.calibration_images <= CALIBRATION_IMAGES:
             raise HwsearchError(f"--calibration-images must be {FEWEST} to {CALIBRATION_IMAGES}")
+
+
+def check_seeds(flag: str, *seeds: int) -> None:
+    """Refuses seeds below 0, which generators do not take.
+
+    Args:
+        flag: Where they are from.
+        seeds: All of them.
+
+    Raises:
+        HwsearchError: If one is below 0.
+    """
+    if min(seeds, default=0) < 0:
+        raise HwsearchError(f"{flag} must be 0 or more, not {min(seeds)}")
 
 
 def read_options(config: Path, *, out: Path) -> SearchOptions:

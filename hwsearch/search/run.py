@@ -56,7 +56,7 @@ def search(options: SearchOptions) -> Path:
     inputs = with_teacher(networks)  # what can be refused has been: looking for it takes time
     header = inputs.header()
     warm = read_warm(inputs.options.warm, header)
-    early_stop = _early_stop(inputs)
+    early_stop = _early_stop(inputs, devices)
     _tell_images(inputs)
     _tell_random_weights(inputs)
     with Journal.open(inputs.options.out / FILE, KIND, header) as journal:
@@ -186,12 +186,12 @@ def _teacher_code(inputs: SearchInputs) -> np.ndarray | None:
     return inputs.space.encode(inputs.teacher.subnet)[None]
 
 
-def _early_stop(inputs: SearchInputs) -> EarlyStop | None:
+def _early_stop(inputs: SearchInputs, devices: Sequence[DeviceLimits]) -> EarlyStop | None:
     if not inputs.options.early_stop:
         return None
     judge = inputs.distance()
     if isinstance(judge, Distance) and judge.by_image:
-        return judge.estimate
+        return EarlyStop(judge.estimate, {one.costs.label: one.excess for one in devices})
     raise no_mean_over_images(inputs.kind)
 
 
