@@ -18,6 +18,7 @@ from searches import made
 
 import hwsearch
 from hwsearch.cli import main
+from hwsearch.deploy.workplace import workplace
 from hwsearch.errors import HwsearchError
 
 __all__ = ["made"]
@@ -34,7 +35,7 @@ def words(made: Path) -> list[str]:
 def delivered(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An engine that was killed three times on its way."""
     out = tmp_path_factory.mktemp("faults") / "engine"
-    partial = out.with_name("engine.partial")
+    partial = out.with_name("engine.partial") / "engine"
     for name in ("weights.safetensors", "model.onnx", "engine.onnx"):
         command = [sys.executable, "-m", "hwsearch", *words, str(out)]
         with subprocess.Popen(
@@ -48,7 +49,7 @@ def delivered(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pat
             hwsearch.load(partial)
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
-        patch.setattr("hwsearch.deploy.run.say", said.append)
+        patch.setattr("hwsearch.deploy.workplace.say", said.append)
         assert main([*words, str(out)]) == 0
     assert any("engine.partial is of a run that did not end" in line for line in said)
     assert list(out.parent.iterdir()) == [out]
@@ -63,6 +64,23 @@ def is_new(path: Path, since_ns: int) -> bool:
 def test_a_killed_delivery_begins_anew(delivered: Path):
     with hwsearch.load(delivered) as engine:
         assert engine.manifest.latency.measured_ms > 0
+
+
+def test_folders_of_others_are_left_alone(words, tmp_path, capsys, monkeypatch):
+    """That of a delivery which is at work, and one that only has its name."""
+    monkeypatch.setattr("hwsearch.journal.LOCK_SECONDS", 0.0)
+    out, partial = tmp_path / "engine", tmp_path / "engine.partial"
+    with workplace(out) as folder:
+        folder.mkdir()
+        assert main([*words, str(out)]) == 2
+        assert "another hwsearch writes it now" in capsys.readouterr().err
+        assert folder.exists()
+    assert not list(tmp_path.iterdir())
+    partial.mkdir()
+    (partial / "thesis.txt").write_text("mine")
+    assert main([*words, str(out)]) == 2
+    assert "this is not of a delivery" in capsys.readouterr().err
+    assert [path.name for path in partial.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize("size", [2_000, 400_000])

@@ -135,8 +135,11 @@ def test_a_precision_can_be_forced_and_needs_a_table(
     manifest = read_manifest(deploy(asked(made, tables[0], tmp_path / "e", precision="int8")))
     assert (manifest.precision, manifest.precisions) == ("int8", ())
     assert manifest.table.endswith(tables[1].stem)
-    with pytest.raises(HwsearchError, match=r"no bf16 table .*--precision bf16 --batch 1"):
+    with pytest.raises(HwsearchError, match=r"precision of onnxruntime 'bf16'.*Known: fp32, int8"):
         deploy(asked(made, tables[0], tmp_path / "f", precision="bf16"))
+    alone = write_device_table(tmp_path / "t", "onnxruntime", "fp32")
+    with pytest.raises(HwsearchError, match=r"no int8 table .*--precision int8 --batch 1"):
+        deploy(asked(made, alone, tmp_path / "f", precision="int8"))
     with pytest.raises(HwsearchError, match="Did you mean int8"):
         asked(made, tables[0], tmp_path / "g", precision="int")
 

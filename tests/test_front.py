@@ -47,6 +47,7 @@ def test_pick_follows_the_words(how: str, index: int) -> None:
         ("index=7", r"no index 7.*index=0 to index=2"),
         ("index=fast", "cannot read '--pick index=fast'"),
         ("nee", "unknown pick 'nee'.*Did you mean knee"),
+        ("knee=3", "unknown pick 'knee=3'.*Did you mean knee"),
     ],
 )
 def test_pick_that_cannot_be_made_says_what_can(how: str, message: str) -> None:

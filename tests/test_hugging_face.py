@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 import torch
 from backbones import backbone_of, edit, images_for
+from full_disk import files_limited_to
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -16,10 +17,17 @@ import hwsearch
 from hwsearch.errors import HwsearchError
 
 
+def write_half(folder: Path) -> None:
+    """Leaves what a killed export of an earlier version would."""
+    folder.mkdir()
+    (folder / "half.safetensors").touch()
+
+
 @pytest.mark.parametrize("gives_maps", [False, True])
 @pytest.mark.parametrize("space", ["basic-32", "bottleneck-32@32+48", "inverted-32", "vit-32"])
 @torch.no_grad()
 def test_a_hugging_face_folder_comes_back(space, gives_maps, tmp_path):
+    write_half(tmp_path / "out.partial")
     net = backbone_of(space, "min", gives_maps=gives_maps)
     out = hwsearch.export_hugging_face(net, tmp_path / "out")
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
@@ -44,6 +52,12 @@ def test_no_folder_is_written_over_or_left_half(tmp_path):
     with pytest.raises(HwsearchError, match="differs from timm's ResNet"):
         hwsearch.export_hugging_face(net, tmp_path / "out", library="timm")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(HwsearchError, match=r"cannot write: File exists.*file\)"):
+        hwsearch.export_hugging_face(net, tmp_path / "file" / "out")
+    with files_limited_to(20_000), pytest.raises(HwsearchError, match="cannot write"):
+        hwsearch.export_hugging_face(net, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def rename(state: dict[str, Tensor]) -> None:

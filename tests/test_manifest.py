@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from hwsearch.deploy.manifest import (
     SCHEMA,
@@ -18,8 +19,10 @@ from hwsearch.deploy.manifest import (
     read_manifest,
     write_manifest,
 )
+from hwsearch.deploy.tell import tell_findings
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of
+from hwsearch.kit.outcome import manifest_text
 
 
 @pytest.fixture
@@ -53,13 +56,21 @@ def folder(tmp_path: Path) -> Path:
 
 def edit(folder: Path, **changes: object) -> None:
     path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_text(manifest_text(json.loads(path.read_text()) | changes))
 
 
 def test_a_manifest_reads_back_and_its_files_match(folder: Path):
     manifest = read_manifest(folder)
     assert manifest.latency.measured_ms == 1.02
     check_files(folder, manifest)
+
+
+@pytest.mark.parametrize(("measured_ms", "place"), [(1.02, "inside"), (1.2, "outside")])
+def test_where_the_latency_lies_is_told(folder: Path, capsys, measured_ms: float, place: str):
+    manifest = read_manifest(folder)
+    latency = replace(manifest.latency, measured_ms=measured_ms)
+    tell_findings(replace(manifest, latency=latency))
+    assert f"{measured_ms:.3f} ms, {place} the expected interval" in capsys.readouterr().out
 
 
 def test_a_changed_file_is_refused(folder: Path):
@@ -104,6 +115,13 @@ def test_an_engine_without_a_hash_is_refused(folder: Path):
 def test_other_formats_are_refused(folder: Path, changes: dict[str, object], message: str):
     edit(folder, **changes)
     with pytest.raises(HwsearchError, match=message):
+        read_manifest(folder)
+
+
+def test_a_manifest_that_was_changed_is_refused(folder: Path):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace("1.02", "0.02"))
+    with pytest.raises(HwsearchError, match="does not match its own checksum"):
         read_manifest(folder)
 
 

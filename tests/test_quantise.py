@@ -216,9 +216,10 @@ def test_an_engine_that_lost_its_way_is_refused() -> None:
     right = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     with pytest.raises(HwsearchError, match=r"differs from torch by 1 \(at most 0\.5 in int8\)"):
         check_parity(parity(np.zeros_like(right), right, "int8"), "int8", "openvino")
-    check_distance(0.31, 0.25, "int8", "openvino")
-    with pytest.raises(HwsearchError, match=r"distance to the teacher is 0\.600.*0\.250.*--images"):
-        check_distance(0.6, 0.25, "int8", "openvino")
+    check_distance(0.27, 0.25, "int8", "openvino")
+    check_distance(0.64, 0.59, "int8", "openvino")
+    with pytest.raises(HwsearchError, match=r"distance to the teacher is 0\.290.*0\.250.*--images"):
+        check_distance(0.29, 0.25, "int8", "openvino")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """Figures of a search and what they show, with one delivered engine's manifest."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from full_disk import files_limited_to
 
+from hwsearch.block import Block
 from hwsearch.deploy.manifest import (
     SCHEMA,
     Distance,
@@ -27,8 +30,10 @@ from hwsearch.search.front import find_front, write_front
 from hwsearch.search.limits import DeviceLimits
 from hwsearch.shipped import Shipped
 from hwsearch.spaces import get_space
+from hwsearch.subnet import Subnet
 
 SPACE = get_space("bottleneck-32")
+IMAGES = "images"
 NAMES = ("here/bottleneck-32-onnxruntime-fp32-b1-t2", "here/bottleneck-32-openvino-fp32-b1-t2")
 
 
@@ -36,6 +41,7 @@ def write_search(folder: Path, tables: tuple[str, ...] = NAMES, *, device: str =
     about = {"device": device, "precision": "fp32", "batch": 1, "threads": 2, "sha256": ""}
     header = {
         "space": SPACE.name,
+        "images": IMAGES,
         "tables": {name: {**about, "runtime": name.split("-")[2]} for name in tables},
     }
     rng = np.random.default_rng(0)
@@ -43,7 +49,7 @@ def write_search(folder: Path, tables: tuple[str, ...] = NAMES, *, device: str =
     macs = SPACE.macs(np.array([SPACE.encode(subnet) for subnet in subnets]))
     with Journal.open(folder / FILE, KIND, header) as journal:
         for subnet, count in zip(subnets, macs.tolist(), strict=True):
-            distance = 0.0 if subnet == SPACE.maximum else 1e6 / count + 0.02 * subnet["depth1"]
+            distance = distance_of(subnet)
             latency_ms = dict.fromkeys(tables, count / 20000000.0)
             journal.append(
                 {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
@@ -56,6 +62,11 @@ def write_search(folder: Path, tables: tuple[str, ...] = NAMES, *, device: str =
     return folder
 
 
+def distance_of(subnet: Subnet) -> float:
+    macs = SPACE.macs(SPACE.encode(subnet)[None])[0]
+    return 0.0 if subnet == SPACE.maximum else float(1e6 / macs + 0.02 * subnet["depth1"])
+
+
 class Exact:
     """Predicts what the searches of this file have journaled."""
 
@@ -63,9 +74,13 @@ class Exact:
         ms = SPACE.macs(codes) / 2e7
         return Prediction(ms, ms * 0.95, ms * 1.05)
 
+    def added_ms(self, block: Block) -> float:
+        return 0.0
 
-def write_engine(folder: Path, table: str) -> Path:
+
+def write_engine(folder: Path, table: str, *, further: float = 0.0, images: str = IMAGES) -> Path:
     folder.mkdir()
+    searched = distance_of(SPACE.minimum) + further
     manifest = Manifest(
         schema=SCHEMA,
         space=SPACE.name,
@@ -80,7 +95,7 @@ def write_engine(folder: Path, table: str) -> Path:
         outputs=(Output("embedding", (384,)),),
         latency=Latency(0.32, 0.3, 0.34, 0.33, 0.01, (), None),
         parity=Parity(4, "torch", 1e-3, {"embedding": OutputError(1e-6, 1e-7, 1e-7)}),
-        distance=Distance(0.17, 0.17, 0.17, 4, "images", "online"),
+        distance=Distance(searched, searched, searched, 4, images, "online"),
         classifier=None,
         checkpoint="",
         device={},
@@ -119,11 +134,29 @@ def test_delivered_engine_is_drawn_on_the_front_of_its_table(tmp_path: Path) -> 
     assert all(file.read_bytes() != before for file, before in zip(marked, plain, strict=True))
 
 
-def test_engine_of_another_search_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ({"table": "bottleneck-32-tensorrt-fp32-b1-t2"}, "unknown table of this search"),
+        ({"table": NAMES[0], "images": "others"}, "another teacher or other images"),
+        ({"table": NAMES[0], "further": 0.01}, "another teacher or other images"),
+    ],
+)
+def test_engine_of_another_search_is_refused(
+    tmp_path: Path, engine: dict[str, Any], message: str
+) -> None:
     search = write_search(tmp_path / "search")
-    engine = write_engine(tmp_path / "engine", "bottleneck-32-tensorrt-fp32-b1-t2")
-    with pytest.raises(HwsearchError, match="unknown table of this search"):
-        report(ReportOptions(directory=search, engines=(engine,)))
+    folder = write_engine(tmp_path / "engine", **engine)
+    with pytest.raises(HwsearchError, match=message):
+        report(ReportOptions(directory=search, engines=(folder,)))
+
+
+def test_a_full_disk_leaves_the_figures_that_are_there(tmp_path: Path) -> None:
+    search = write_search(tmp_path, NAMES[:1])
+    before = {file: file.read_bytes() for file in report(ReportOptions(directory=search))}
+    with files_limited_to(1000), pytest.raises(HwsearchError, match="cannot write: File too large"):
+        report(ReportOptions(directory=search))
+    assert {file: file.read_bytes() for file in (search / "report").iterdir()} == before
 
 
 def test_folders_without_a_search_are_refused(tmp_path: Path) -> None:

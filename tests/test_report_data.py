@@ -1,5 +1,6 @@
 """What a report draws, as it is told to its page and to programs."""
 
+import csv
 import json
 import zlib
 from pathlib import Path
@@ -85,7 +86,13 @@ def test_comparing_searches_says_which_found_more(
     one, two = (write_search(tmp_path / name, NAMES[:1]) for name in ("one", "two"))
     report(ReportOptions(compare=(one, two)))
     lines = [line for line in capsys.readouterr().out.splitlines() if "hypervolume" in line]
-    assert [str(folder) in line for folder, line in zip((one, two), lines, strict=True)]
+    every = len(read_front(one))
+    for folder, line in zip((one, two), lines, strict=True):
+        assert str(folder) in line
+        assert f"{every} of the {every} networks on the front of all" in line
+    with (one / "report" / "mixed.csv").open() as file:
+        rows = [(row["search"], row["index"]) for row in csv.DictReader(file)]
+    assert rows == [(str(found), str(at)) for at in range(every) for found in (one, two)]
     data = json.loads((one / "report" / "mixed--report.json").read_text())
     assert len(data["searches"]) == 2
     assert {one["text"].partition(":")[0] for one in data["views"][0]["series"]} == {"one", "two"}

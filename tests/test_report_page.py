@@ -1,6 +1,5 @@
 """The interactive page of a report works in a real browser."""
 
-import json
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +14,10 @@ from test_report_data import confirm, spoil_evaluation, told
 from hwsearch.arguments import parse_options
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.report.run import ReportOptions, report
-from hwsearch.search.evaluations import FILE
+from hwsearch.search.evaluations import FILE, Evaluations
 from hwsearch.search.front import FILE as FRONT
 from hwsearch.search.front import read_front
+from hwsearch.search.pick import evaluation_of
 
 __all__ = ["browser"]
 
@@ -57,10 +57,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reported")
     search = write_search(folder / "my search")
     confirm(search)
-    (search / "config.toml").write_text(
-        'checkpoint = "runs/photos"\nimages = "my photos"\nteacher = ""\nweights = "online"\n'
-        f'limit = ["latency_ms<=0.6"]\ntables = {[f"{name}.jsonl" for name in NAMES]}\n'
-    )
+    (search / "config.toml").write_text('limit = ["latency_ms<=0.6"]\n')
     engine = write_engine(folder / "engine", NAMES[0].split("/")[1])
     report(ReportOptions(directory=search, engines=(engine,)))
     return search
@@ -149,15 +146,18 @@ def test_a_click_shows_a_network_and_the_command_that_delivers_it(
     assert options.pick == f"index={index}"
 
 
-def test_a_network_off_the_front_is_delivered_by_its_values(reported: Path, page: Any) -> None:
+def test_a_network_off_the_front_is_delivered_by_its_number(reported: Path, page: Any) -> None:
     point = click(page, "cloud")
     networks = told(reported)["searches"][0]["networks"]
     subnet = SPACE.decode(np.array(networks["codes"][point["network"]]))
     assert page.text_content("#subnet") == "".join(f"{n} {v}" for n, v in subnet.values)
     options = deployed(page)
-    assert options.subnet == str(subnet)
-    assert options.checkpoint == Path("runs/photos")
-    assert (options.images, options.table) == ("my photos", f"{NAMES[0]}.jsonl")
+    assert (options.search, options.table) == (reported, NAMES[0])
+    number = evaluation_of(options.pick)
+    assert number is not None
+    np.testing.assert_array_equal(
+        Evaluations.read(reported).codes[int(number)], SPACE.encode(subnet)
+    )
 
 
 def test_measured_networks_and_engines_stand_out(page: Any) -> None:
@@ -210,7 +210,6 @@ def test_it_is_light_or_dark_as_asked_for(reported: Path, open_page: Open, page:
 def test_names_are_shown_as_they_are(tmp_path: Path, open_page: Open) -> None:
     tables = tuple(f"here/bottleneck-32-{EVIL}{number}-fp32-b1-t2" for number in range(2))
     search = write_search(tmp_path / f"{EVIL}\u2028", tables, device=EVIL)
-    (search / "config.toml").write_text(f"images = {json.dumps(EVIL)}\ntables = []\n")
     report(ReportOptions(directory=search))
     page = open_page(search / "report" / "report.html")
     assert page.evaluate("document.querySelectorAll('img, b').length") == 0
@@ -220,7 +219,7 @@ def test_names_are_shown_as_they_are(tmp_path: Path, open_page: Open) -> None:
     options = deployed(page)
     assert (options.search, options.table) == (search, tables[0])
     click(page, "cloud")
-    assert deployed(page).images == EVIL
+    assert deployed(page).search == search
     page.select_option("#view", "all")
     until(page, "() => document.querySelectorAll('#front .legendtext').length > 3")
     assert f"{EVIL}1, fp32" in page.text_content("#front")

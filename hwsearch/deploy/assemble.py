@@ -158,7 +158,7 @@ class Assembler:
             engine = runtime.build(model, folder, BuildOptions(precision=table.precision))
             options = LoadOptions(table.threads, table.precision, batch=table.batch)
             with runtime.load(engine, options) as loaded:
-                judged = self.judge(loaded, original, table.precision)
+                judged = self.judge(point, loaded, original, table.precision)
             check_parity(judged.parity, table.precision, table.runtime)
             check_distance(judged.after, judged.before, table.precision, table.runtime)
         known = self.described(point, original, judged)
@@ -201,15 +201,19 @@ class Assembler:
                 self.calls.write(path, original.takes)
         return model
 
-    def judge(self, engine: Engine, original: Original, precision: str) -> Judged:
+    def judge(
+        self, point: FrontPoint, engine: Engine, original: Original, precision: str
+    ) -> Judged:
         """Compares a loaded engine with the network on all target images.
 
         Args:
+            point: Which network.
             engine: The engine.
             original: The network.
             precision: Numbers that the engine computes in.
         """
-        judged = judge(engine, original, self.images, self.distance, precision)
+        distance = self.distance.for_network(point.subnet)
+        judged = judge(engine, original, self.images, distance, precision)
         return judged if self.head is None else judged.told_by(self.head, engine, original)
 
     def described(self, point: FrontPoint, original: Original, judged: Judged) -> Manifest:

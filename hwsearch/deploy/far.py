@@ -111,7 +111,7 @@ def _verified(
     path = model.file(form_of(table.runtime))
     own = path == original.model.onnx  # then the runtime decides on the numbers
     with _run_here(model, table.precision) as (engine, runner):
-        judged = assemble.judge(engine, original, "fp32" if own else table.precision)
+        judged = assemble.judge(point, engine, original, "fp32" if own else table.precision)
     check_errors(
         judged.parity.outputs,
         judged.parity.tolerance,

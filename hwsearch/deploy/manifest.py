@@ -50,6 +50,8 @@ outputs, the errors of each; a classifier. 5: the precisions it was chosen from;
 any batch, and of bytes; heads for detection and segmentation;
 a checksum of the manifest itself."""
 
+_AGAIN = "Deploy the engine again, or copy the folder again from its source"
+
 
 class Manifest(msgspec.Struct, frozen=True):
     """Everything about one delivered engine.
@@ -118,13 +120,14 @@ def read_manifest(folder: Path) -> Manifest:
     """Reads the manifest of an engine folder; the files it names are not opened.
 
     Raises:
-        HwsearchError: If there is none, it is malformed, or it names files outside the folder.
+        HwsearchError: If there is none, it is malformed or was changed since it was written, or it
+            names files outside the folder.
     """
     path = folder / MANIFEST_NAME
     try:
         data = path.read_bytes()
         _check_schema(path, msgspec.json.decode(data, type=_Versioned).schema)
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest, values = msgspec.json.decode(data, type=Manifest), json.loads(data)
     except OSError as cause:
         raise HwsearchError(
             "no readable manifest", where=path, fix="Name a folder written by hwsearch deploy"
@@ -140,6 +143,8 @@ def read_manifest(folder: Path) -> Manifest:
             where=path,
             fix="Do not use this folder; get the engine from its source again",
         )
+    if values.get(CHECKSUM) != checksum_of(values):
+        raise HwsearchError("the manifest does not match its own checksum", where=path, fix=_AGAIN)
     return manifest
 
 
@@ -157,27 +162,18 @@ def _is_plain(name: str) -> bool:
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compares the hash of every file with the manifest, and the manifest with its checksum.
+    """Compares the hash of every file with the manifest.
 
     Raises:
         HwsearchError: If a file is missing, is a link out of the folder, or differs.
     """
-    fix = "Deploy the engine again, or copy the folder again from its source"
     if manifest.engine not in manifest.files:
-        raise HwsearchError("the engine has no hash in the manifest", where=folder, fix=fix)
+        raise HwsearchError("the engine has no hash in the manifest", where=folder, fix=_AGAIN)
     for name, expected in manifest.files.items():
         path = folder / name
         if path.is_symlink() or not path.is_file():
-            raise HwsearchError("a file of the engine is missing", where=path, fix=fix)
+            raise HwsearchError("a file of the engine is missing", where=path, fix=_AGAIN)
         if sha256_of(path) != expected:
             raise HwsearchError(
-                "the file does not match its hash in the manifest", where=path, fix=fix
+                "the file does not match its hash in the manifest", where=path, fix=_AGAIN
             )
-    _check_manifest(folder / MANIFEST_NAME, fix)
-
-
-def _check_manifest(path: Path, fix: str) -> None:
-    """Refuses a manifest that was changed since it was written."""
-    values = json.loads(path.read_bytes())
-    if values.get(CHECKSUM) != checksum_of(values):
-        raise HwsearchError("the manifest does not match its own checksum", where=path, fix=fix)

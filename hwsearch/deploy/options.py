@@ -1,12 +1,18 @@
 """What `hwsearch deploy` is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hwsearch.deploy.precisions import check_precision_name
+from hwsearch.deploy.precisions import AUTO, check_precision_name
 from hwsearch.distance import Task
 from hwsearch.errors import HwsearchError
+from hwsearch.search.pick import budget_ms
 from hwsearch.selfsup.base import Weights
+
+_OF_SUBNET = ("checkpoint", "images", "teacher", "task", "weights", "max_images")
+"""What a search has decided already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +26,10 @@ class DeployOptions:
     """Folder of a finished search."""
 
     pick: str = "knee"
-    """Which point of the search's front: knee or index=NUMBER; or fleet, the one network for all
-    devices of the search; or max-latency-ms=NUMBER, the closest to the teacher whose engine is
-    within that with 95 % probability, as measured; as predicted for a device elsewhere."""
+    """Which point of the search's front: knee or index=NUMBER; or evaluation=NUMBER, any network
+    that it has looked at, as its report counts them; or fleet, the one network for all devices of
+    the search; or max-latency-ms=NUMBER, the closest to the teacher whose engine is within that
+    with 95 % probability, as measured; as predicted for a device elsewhere."""
 
     table: str = ""
     """Latency table of the target, by name or path; not needed if the search had one table. After
@@ -104,14 +111,30 @@ class DeployOptions:
                 "--search or --subnet says what to deliver, one of them",
                 fix="Name the folder of a search, or one network with --subnet",
             )
-        alone = {"checkpoint": self.checkpoint, "images": self.images, "teacher": self.teacher}
-        if self.search is not None and (given := [name for name in alone if alone[name]]):
-            raise HwsearchError(
-                f"--{given[0]} means nothing beside --search, which has its own",
-                fix=f"Leave --{given[0]} out",
-            )
         if self.subnet and not (self.table and self.images):
             raise HwsearchError(
                 f"--subnet needs --{'images' if self.table else 'table'} as well",
                 fix="Name the latency table of the target, and images of the target domain",
             )
+
+    @classmethod
+    def complete(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuses what was given and means nothing beside the rest; adds nothing.
+
+        Raises:
+            HwsearchError: If there is such an option.
+        """
+        within = budget_ms(given.get("pick", "")) is not None
+        auto = given.get("precision") == AUTO
+        rules = (
+            (_OF_SUBNET, "search" in given, "beside --search, which has its own"),
+            (("pick",), "subnet" in given, "beside --subnet"),
+            (("budget_seconds",), not within, "without --pick max-latency-ms"),
+            (("precision_tolerance",), not auto, "without --precision auto"),
+            (("precision_tolerance",), within, "beside --pick max-latency-ms"),
+        )
+        for names, idle, why in rules:
+            for flag in (f"--{name.replace('_', '-')}" for name in names if name in given):
+                if idle:
+                    raise HwsearchError(f"{flag} means nothing {why}", fix=f"Leave {flag} out")
+        return dict(given)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from hwsearch.deploy.manifest import InPrecision
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.latency.table import Table
+from hwsearch.runtime import get_runtime
+from hwsearch.runtime.base import check_precision
 from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.spaces.precisions import EXACTNESS
 
@@ -83,6 +85,7 @@ def _siblings(inputs: SearchInputs, table: Table, precision: str) -> list[Table]
             found = Table.read(path)
             known |= {other: found} if _alike(found, table) else {}
     if precision not in (AUTO, *known):
+        _check_possible(table.runtime, precision)
         raise HwsearchError(
             f"there is no {precision} table like {table.name}",
             where=table.path.parent,
@@ -91,6 +94,15 @@ def _siblings(inputs: SearchInputs, table: Table, precision: str) -> list[Table]
         )
     wanted = EXACTNESS[::-1] if precision == AUTO else (precision,)
     return [known[name] for name in wanted if name in known]
+
+
+def _check_possible(name: str, precision: str) -> None:
+    """Refuses a precision that a runtime does not offer, if the runtime is here."""
+    try:
+        runtime = get_runtime(name)
+    except HwsearchError:
+        return
+    check_precision(runtime, precision)
 
 
 def _alike(one: Table, other: Table) -> bool:

@@ -1,11 +1,8 @@
 """Deploy: from a chosen network to a verified engine in a folder of its own."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from safetensors import SafetensorError
 
 from hwsearch.deploy.assemble import Assembler, engine_distance
 from hwsearch.deploy.budget import COST, open_budget, target_tables
@@ -16,8 +13,9 @@ from hwsearch.deploy.far import why_elsewhere, write_build_folder
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.originals import Calls
 from hwsearch.deploy.precisions import AUTO, searched_for, with_siblings
-from hwsearch.deploy.source import open_network, point_of
+from hwsearch.deploy.source import evaluated_point, open_network, point_of
 from hwsearch.deploy.tell import tell_build_folder
+from hwsearch.deploy.workplace import check_free, workplace
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.dense.detection import Detection
 from hwsearch.evaluate.dense.segmentation import Segmentation
@@ -29,7 +27,7 @@ from hwsearch.search.evaluations import label_of
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import FrontPoint
 from hwsearch.search.inputs import SearchInputs, open_search
-from hwsearch.search.pick import budget_ms
+from hwsearch.search.pick import budget_ms, evaluation_of
 from hwsearch.spaces.precisions import network_of
 
 
@@ -47,16 +45,10 @@ def deploy(options: DeployOptions) -> Path:
         HwsearchError: If the pick is not on the front, no network is within the budget, the folder
             exists, or the outputs of the engine differ from the network's.
     """
-    if options.out.exists():
-        raise HwsearchError(
-            "the output folder exists", where=options.out, fix="Name another --out, or remove it"
-        )
-    partial = options.out.with_name(options.out.name + ".partial")
-    if partial.exists():
-        say(f"{partial} is of a run that did not end; everything begins anew")
-    with _opened(options) as (inputs, point), _whole_or_nothing(partial):
+    check_free(options.out)
+    with _opened(options) as (inputs, point), workplace(options.out) as folder:
         tables = _picked_for(inputs, options) if point is None else [inputs.table(point.table)]
-        assemble = _assembler(partial, inputs, options)
+        assemble = _assembler(folder, inputs, options)
         if why := next(filter(None, map(why_elsewhere, tables)), ""):
             _refuse_auto(options, why)
             say(f"Nothing can be built or measured here: {why}")
@@ -64,21 +56,6 @@ def deploy(options: DeployOptions) -> Path:
         else:
             build_here(assemble, point, tables, options)
     return options.out
-
-
-@contextmanager
-def _whole_or_nothing(partial: Path) -> Iterator[None]:
-    """Removes what was written if it cannot be finished; tells if the disk is full."""
-    try:
-        yield
-    except (OSError, SafetensorError) as cause:
-        raise HwsearchError(
-            f"cannot write the engine: {getattr(cause, 'strerror', None) or cause}",
-            where=partial,
-            fix="Free some space or use another --out",
-        ) from cause
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -92,8 +69,14 @@ def _opened(options: DeployOptions) -> Iterator[tuple[SearchInputs, FrontPoint |
     if budget_ms(options.pick) is not None:
         yield inputs, None
     else:
-        point = pick_network(options.search, options.table, options.pick)
-        yield _in_precision(inputs, point, options.precision)
+        yield _in_precision(inputs, _picked(options.search, inputs, options), options.precision)
+
+
+def _picked(search: Path, inputs: SearchInputs, options: DeployOptions) -> FrontPoint:
+    number = evaluation_of(options.pick)
+    if number is None:
+        return pick_network(search, options.table, options.pick)
+    return evaluated_point(inputs, inputs.table(options.table), number)
 
 
 def _picked_for(inputs: SearchInputs, options: DeployOptions) -> list[Table]:

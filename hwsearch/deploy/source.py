@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.deploy.options import DeployOptions
+from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
 from hwsearch.latency.table import Table
+from hwsearch.search.confirmed import confirmed_devices, with_latencies
 from hwsearch.search.costs import Costs
-from hwsearch.search.evaluations import Evaluations, Target, Yardstick
+from hwsearch.search.evaluations import Evaluations, Target, Yardstick, label_of
 from hwsearch.search.front import FrontPoint, describe
 from hwsearch.search.inputs import SearchInputs, open_inputs
 from hwsearch.search.options import SearchOptions
@@ -71,4 +73,32 @@ def point_of(inputs: SearchInputs, table: Table, network: Subnet) -> FrontPoint:
         latency_ms=costs.latency.mean_ms(codes)[:, None],
     )
     (point,) = describe(evaluated, np.array([0]), costs)
+    return point
+
+
+def evaluated_point(inputs: SearchInputs, table: Table, number: float) -> FrontPoint:
+    """Returns a network that a search has evaluated, as the search knows it, on no front.
+
+    Args:
+        inputs: Of the search.
+        table: One of its tables.
+        number: Which of its evaluations, counted from 0.
+
+    Raises:
+        HwsearchError: If there is none of that number, or it computes in another precision than the
+            table's engines.
+    """
+    folder, label = inputs.options.out, label_of(table)
+    found = Evaluations.read(folder)
+    runs = found.runs_on(found.target(label))
+    if number not in range(len(runs)) or not runs[int(number)]:
+        raise HwsearchError(
+            f"the search has no evaluation {number:.12g} on {label}",
+            where=folder,
+            fix="Use a number that the page of hwsearch report tells",
+        )
+    devices = confirmed_devices(folder, inputs.devices(), inputs.tables)
+    device = devices[inputs.labels.index(label)]
+    now = with_latencies(found, [device])
+    (point,) = describe(now, np.array([int(number)]), device.costs)
     return point

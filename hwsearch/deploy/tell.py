@@ -66,12 +66,13 @@ def _distances(manifest: Manifest) -> str:
 
 
 def _marked(latency: Latency) -> str:
-    """Says whether the measurement can be relied on, and keeps the budget."""
+    """Says whether the measurement can be relied on, and is as promised."""
     limit_ms = latency.limit_ms
     if latency.flags:
         return f"noisy ({', '.join(latency.flags)})"
     if limit_ms is None:
-        return "confirmed"
+        inside = latency.low_ms <= latency.measured_ms <= latency.high_ms
+        return f"{'inside' if inside else 'outside'} the expected interval"
     found = np.array([latency.measured_ms]), np.array([latency.measured_stderr_rel])
     kept = of_measured(*found).high_ms[0] <= limit_ms
     return f"confirmed within {limit_ms:g} ms" if kept else f"not within {limit_ms:g} ms"

@@ -12,6 +12,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from hwsearch.errors import HwsearchError
+from hwsearch.export.plain import read_plain
 from hwsearch.journal import write_atomic
 
 BATCH = "batch"
@@ -27,7 +28,7 @@ def free_batch(path: Path) -> None:
     Raises:
         HwsearchError: If something in it computes across images, or for one batch only.
     """
-    model = onnx.load(path)
+    model = read_plain(path)
     graph = model.graph
     (batch,) = {value.type.tensor_type.shape.dim[0].dim_value for value in graph.input}
     _free_sizes(model)

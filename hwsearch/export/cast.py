@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx.checker import ValidationError
+from onnx.shape_inference import InferenceError
 
 from hwsearch.errors import HwsearchError
+from hwsearch.export.plain import read_plain
 from hwsearch.journal import write_atomic
 from hwsearch.runtime.base import Portable
 
@@ -29,10 +32,10 @@ def cast_to_fp16(model: Portable, out: Path) -> Portable:
         out: The ONNX file to write.
 
     Raises:
-        HwsearchError: If a number is out of float16's range.
+        HwsearchError: If a number is out of float16's range, or something takes no float16.
     """
     path = model.file("onnx")
-    write_atomic(out, as_fp16(onnx.load(path), path).SerializeToString())
+    write_atomic(out, as_fp16(read_plain(path), path).SerializeToString())
     return Portable(onnx=out)
 
 
@@ -57,7 +60,11 @@ def as_fp16(model: ModelProto, path: Path) -> ModelProto:
             _round_attributes(node.attribute, node.op_type, path)
     _cast_borders(graph)
     del graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (ValidationError, InferenceError) as cause:
+        what = f"the model cannot be cast to fp16: {str(cause).strip().splitlines()[0]}"
+        raise HwsearchError(what, where=path, fix="Use --precision fp32") from cause
     return model
 
 

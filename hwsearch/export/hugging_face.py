@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import msgspec
@@ -88,10 +89,20 @@ def export_hugging_face(
     if out.exists():
         raise HwsearchError("the output folder exists", where=out, fix="Name another, or remove it")
     config, state = writers[library](backbone)
-    partial = out.with_name(out.name + ".partial")
-    write_atomic(partial / WEIGHTS_NAME, state)
-    write_atomic(partial / CONFIG_NAME, msgspec.json.format(msgspec.json.encode(config)) + b"\n")
-    partial.rename(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+            folder = Path(temporary) / out.name
+            write_atomic(folder / WEIGHTS_NAME, state)
+            text = msgspec.json.format(msgspec.json.encode(config)) + b"\n"
+            write_atomic(folder / CONFIG_NAME, text)
+            folder.rename(out)
+    except OSError as cause:
+        raise HwsearchError(
+            f"cannot write: {cause.strerror}",
+            where=cause.filename or out,
+            fix="Name another folder",
+        ) from cause
     return out
 
 

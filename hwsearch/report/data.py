@@ -76,7 +76,6 @@ class _Drawn:
             "dims": [{"name": d.name, "choices": list(d.choices)} for d in found.space.dims],
             "evaluated": len(found.codes),
             "distance": found.yardstick.distance,
-            "deploy": origin.words,
             "ships": list(origin.ships),
             "networks": {
                 "evaluation": rows.tolist(),
@@ -122,7 +121,6 @@ def _series(
     return {
         "search": drawn.number,
         "table": target.table,
-        "table_path": origin.table_path(targets.index(target)),
         "precision": target.precision,
         "text": legend_text(panel, series),
         "networks": drawn.places(kept),

@@ -1,14 +1,10 @@
 """What `search --confirm` has measured, beside what was predicted of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hwsearch.journal import read_journal
-from hwsearch.report.panel import Search, Series
+from hwsearch.report.panel import Series
 from hwsearch.search.confirmed import FILE, KIND
-from hwsearch.search.evaluations import Target
-from hwsearch.spaces.precisions import PRECISION, PrecisionSpace
 
 
 @dataclass(frozen=True)
@@ -44,18 +40,12 @@ def confirmations(series: Series) -> list[Confirmation]:
     fronts = {search.row(one.subnet): one.measured_ms for one in series.front}
     found: dict[int, Confirmation] = {}
     for values in measured:
-        row = _row(search, target, values) if values["table"] == target.table else None
+        if values["table"] != target.table:
+            continue
+        row = search.row_of(values["subnet"], target.precision)
         if row is None or (header.get("ships") and not fronts.get(row)):
             continue
         ms = fronts.get(row) or values["latency_ms"]
         error = values["stderr_rel"] * values["latency_ms"]
         found[row] = Confirmation(row, float(latency_ms[row]), ms, error, tuple(values["flags"]))
     return list(found.values())
-
-
-def _row(search: Search, target: Target, values: Mapping[str, Any]) -> int | None:
-    """Finds a measured network, which computes as its table does, among the evaluations."""
-    space, subnet = search.evaluations.space, dict(values["subnet"])
-    if isinstance(space, PrecisionSpace):
-        subnet[PRECISION] = target.precision
-    return search.row(space.subnet(**subnet))

@@ -1,4 +1,4 @@
-"""What a search was told: what limits hold, and how to deliver a network that is on no front."""
+"""What a search was told: what limits hold, and what ships around its networks."""
 
 import tomllib
 from collections.abc import Mapping
@@ -11,9 +11,6 @@ from hwsearch.search.evaluations import Target, match_table
 from hwsearch.search.limits import Limit, read_limits
 
 CONFIG = "config.toml"
-
-_PASSED = ("checkpoint", "images", "teacher", "weights", "task", "max_images")
-"""Options of a search that decide what a network is; deploy takes them by the same names."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +52,4 @@ class Origin:
         every = read_limits(self.options.get("limit", ()))
         return [
             one for one in every if not one.table or match_table(one.table, labels) == target.table
-        ]
-
-    def table_path(self, at: int) -> str:
-        """Returns the path of the table that is the search's target number `at`, or nothing."""
-        tables = self.options.get("tables", ())
-        return str(tables[at]) if at < len(tables) else ""
-
-    @property
-    def words(self) -> list[str]:
-        """What `hwsearch deploy --subnet` must be told beside table, subnet and folder."""
-        given = {name: self.options.get(name) for name in _PASSED}
-        return [
-            word
-            for name, value in given.items()
-            if value not in (None, "")
-            for word in (f"--{name.replace('_', '-')}", str(value))
         ]

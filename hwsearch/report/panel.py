@@ -14,7 +14,8 @@ from hwsearch.search.joint import FILE as JOINT_FILE
 from hwsearch.search.pareto import front_and_knee
 from hwsearch.space import Subnet
 from hwsearch.spaces.catalogue import DIM, Catalogue
-from hwsearch.spaces.precisions import without_precision
+from hwsearch.spaces.precisions import PRECISION, PrecisionSpace, without_precision
+from hwsearch.subnet import Value
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ class Search:
     def row(self, subnet: Subnet) -> int | None:
         """Returns the row of the evaluations that is of a network, or None."""
         return self._rows.get(self.evaluations.space.encode(subnet).tobytes())
+
+    def row_of(self, network: Mapping[str, Value], precision: str) -> int | None:
+        """Returns that of a network, given by its values, as it computes in a precision."""
+        space = self.evaluations.space
+        also = {PRECISION: precision} if isinstance(space, PrecisionSpace) else {}
+        return self.row(space.subnet(**network, **also))
 
     @cached_property
     def _rows(self) -> dict[bytes, int]:
@@ -184,15 +191,19 @@ class Panel:
 
     @cached_property
     def front(self) -> list[tuple[Series, FrontPoint]]:
-        """The non-dominated networks of all searches, fastest first, with one knee, or none."""
+        """The non-dominated networks of all searches, fastest first, with one knee, or none.
+
+        What several searches have found alike is there once for each of them, with one index.
+        """
         every = [(series, point) for series in self.series for point in series.front]
         if not every:
             return []
-        latency_ms, distance = np.array([(p.latency_ms, p.distance) for _, p in every]).T
-        rows, bend = front_and_knee(latency_ms[:, None], distance)
+        places = np.array([(point.latency_ms, point.distance) for _, point in every])
+        rows, bend = front_and_knee(places[:, :1], places[:, 1])
         return [
-            (every[row][0], replace(every[row][1], index=index, knee=bool(row == bend)))
+            (every[one][0], replace(every[one][1], index=index, knee=bool(row == bend)))
             for index, row in enumerate(rows)
+            for one in np.flatnonzero((places == places[row]).all(axis=1))
         ]
 
     @property

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwsearch.deploy.manifest import read_manifest
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import write_atomic
 from hwsearch.progress import say
 from hwsearch.report.data import report_data
+from hwsearch.report.engines import read_engines
 from hwsearch.report.figure import draw_overview, draw_panel
 from hwsearch.report.page import can_draw_page, page, script_json
-from hwsearch.report.panel import Delivered, Panel, Search, joint_panels, panels_of
+from hwsearch.report.panel import Panel, Search, joint_panels, panels_of
 from hwsearch.report.volume import comparison
-from hwsearch.search.evaluations import match_table
 from hwsearch.search.front import front_row, write_rows
 
 MIXED = "mixed"
@@ -76,7 +75,7 @@ def report(options: ReportOptions) -> tuple[Path, ...]:
             engine belongs to none of them.
     """
     searches = [Search.read(folder) for folder in options.folders]
-    delivered = _delivered(options.engines, searches)
+    delivered = read_engines(options.engines, searches)
     panels, joint = panels_of(searches, delivered), []
     if len(searches) == 1:
         joint = joint_panels(searches[0], delivered)
@@ -127,21 +126,3 @@ def _write_mixed(panels: Sequence[Panel], path: Path) -> Path:
         for series, point in panel.front
     ]
     return write_rows(rows, path)
-
-
-def _delivered(engines: Sequence[Path], searches: Sequence[Search]) -> list[Delivered]:
-    """Reads the manifests: the table's label and what was predicted and measured."""
-    labels = [target.table for search in searches for target in search.evaluations.targets]
-    manifests = [read_manifest(folder) for folder in engines]
-    return [
-        Delivered(
-            folder=folder,
-            subnet=manifest.subnet,
-            table=match_table(manifest.table, labels),
-            predicted_ms=manifest.latency.predicted_ms,
-            measured_ms=manifest.latency.measured_ms,
-            predicted_distance=manifest.distance.searched,
-            measured_distance=manifest.distance.engine,
-        )
-        for folder, manifest in zip(engines, manifests, strict=True)
-    ]

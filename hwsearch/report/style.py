@@ -1,5 +1,6 @@
 """How every figure looks: type, colours, ticks, legends, files."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from hwsearch.journal import write_atomic
 
 INK, KNEE, MEASURED, INTERVAL = "#222222", "#D55E00", "#0072B2", "#9A9A9A"
 """Colours that stay apart for colour-blind eyes (Okabe and Ito)."""
@@ -111,8 +114,10 @@ def under_title(axes: Axes, text: str) -> None:
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Writes a figure as PNG and SVG, byte for byte the same for the same data."""
-    folder.mkdir(parents=True, exist_ok=True)
-    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-    figure.savefig(png, dpi=160)
-    figure.savefig(svg, dpi=160, metadata={"Date": None})
-    return [png, svg]
+    files = []
+    for kind, about in (("png", {}), ("svg", {"Date": None})):
+        drawn = BytesIO()
+        figure.savefig(drawn, format=kind, dpi=160, metadata=about)
+        files.append(folder / f"{name}.{kind}")
+        write_atomic(files[-1], drawn.getvalue())
+    return files

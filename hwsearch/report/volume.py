@@ -58,12 +58,13 @@ def comparison(panels: Sequence[Panel]) -> list[str]:
     """Says for each table what each search has found: hypervolume and share of the front of all."""
     lines = []
     for panel in panels:
+        every = len({point.index for _, point in panel.front})
         for series, curve in zip(panel.series, growth(panel.series), strict=True):
             own = sum(one is series for one, _ in panel.front)
             volume = curve.volume[-1] if curve.volume else 0.0
             lines.append(
                 f"{series.target.table} of {series.search.folder}: hypervolume {volume:.3f} after "
                 f"{len(series.search.evaluations.codes):,} evaluations, {own} of the "
-                f"{len(panel.front)} networks on the front of all"
+                f"{every} networks on the front of all"
             )
     return lines

@@ -9,7 +9,6 @@ RUNTIMES = {
     "onnxruntime": "ONNX Runtime",
     "onnxruntime-coreml": "ONNX Runtime with Core ML",
     "onnxruntime-cuda": "ONNX Runtime with CUDA",
-    "onnxruntime-directml": "ONNX Runtime with DirectML",
     "onnxruntime-openvino": "ONNX Runtime with OpenVINO",
     "onnxruntime-qnn": "ONNX Runtime with QNN",
     "onnxruntime-tensorrt": "ONNX Runtime with TensorRT",

@@ -1,4 +1,4 @@
-"""How one network is picked from a front: by its knee, a budget or its index."""
+"""How one network of a search is picked: by the knee of a front, a budget or a number."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -7,7 +7,8 @@ from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.search.evaluations import match_table
 from hwsearch.search.front import FILE, FrontPoint
 
-PICKS = "knee, max-latency-ms=NUMBER, index=NUMBER or fleet"
+_PICKS = ("knee", "max-latency-ms=NUMBER", "index=NUMBER", "evaluation=NUMBER", "fleet")
+_WRITE = f"Write {', '.join(_PICKS[:-1])} or {_PICKS[-1]}"
 
 
 def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint:
@@ -32,7 +33,17 @@ def choose(front: Sequence[FrontPoint], how: str) -> FrontPoint:
     name, _, value = how.partition("=")
     if name == "index":
         return _at(front, _number(how, value))
-    raise unknown_name("pick", name, ("knee", "max-latency-ms=NUMBER", "index=NUMBER", "fleet"))
+    raise unknown_name("pick", how, _PICKS)
+
+
+def evaluation_of(how: str) -> float | None:
+    """Returns which evaluation a pick names, counted from 0, or None if it is no such pick.
+
+    Raises:
+        HwsearchError: If the number cannot be read.
+    """
+    name, _, value = how.partition("=")
+    return _number(how, value) if name == "evaluation" else None
 
 
 def budget_ms(how: str) -> float | None:
@@ -46,7 +57,7 @@ def budget_ms(how: str) -> float | None:
         return None
     limit_ms = _number(how, value)
     if not (isfinite(limit_ms) and limit_ms > 0):
-        raise HwsearchError(f"--pick {how} is not above 0", fix=f"Write {PICKS}")
+        raise HwsearchError(f"--pick {how} is not above 0", fix=_WRITE)
     return limit_ms
 
 
@@ -54,7 +65,7 @@ def _number(how: str, value: str) -> float:
     try:
         return float(value)
     except ValueError as cause:
-        raise HwsearchError(f"cannot read '--pick {how}'", fix=f"Write {PICKS}") from cause
+        raise HwsearchError(f"cannot read '--pick {how}'", fix=_WRITE) from cause
 
 
 def _at(front: Sequence[FrontPoint], index: float) -> FrontPoint:

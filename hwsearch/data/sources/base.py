@@ -111,5 +111,5 @@ class CorruptLog:
             f"{count} of {total} images cannot be read, more than the allowed "
             f"{self._max_share:.2%}: {', '.join(named)}{more}",
             where=self._source.name,
-            fix="Repair or remove them, or allow more with --max-corrupt-share",
+            fix="Repair or remove them, or allow more with --max-corrupt-share where there is one",
         )

@@ -20,10 +20,6 @@ function subnetOf(search, network) {
   return search.dims.map((dim, at) => [dim.name, dim.choices[code[at]]]);
 }
 
-function subnetText(pairs) {
-  return pairs.map(([name, value]) => `${name}=${value}`).join(",");
-}
-
 // A table's name without its device and space.
 function shortName(search, table) {
   const space = search.space_name.split("~")[0];
@@ -36,22 +32,13 @@ function folderName(...parts) {
   return `engines/${parts.join("-").replaceAll(/[^\w.+-]+/g, "-")}`;
 }
 
-// The command that delivers a network: by its place in the front, or by its values.
+// The command that delivers a network: by its place in the front, or as an evaluation.
 function deployCommand(point) {
   const search = DATA.searches[point.search];
   const name = shortName(search, point.table);
-  let words;
-  if (point.front) {
-    const index = point.front.index;
-    words = [search.folder, "--table", point.table, "--pick", `index=${index}`];
-    words.push("--out", folderName(search.name, name, index));
-  } else if (search.deploy.length) {
-    const pairs = subnetOf(search, point.network).filter(([dim]) => dim !== "precision");
-    const number = search.networks.evaluation[point.network];
-    words = ["--subnet", subnetText(pairs), "--table", point.table_path || point.table];
-    words.push(...search.deploy, "--out", folderName(search.name, name, `evaluation${number}`));
-  } else {
-    return "";
-  }
+  const number = point.front ? point.front.index : search.networks.evaluation[point.network];
+  const kind = point.front ? "index" : "evaluation";
+  const out = folderName(search.name, name, point.front ? number : `${kind}${number}`);
+  const words = [search.folder, "--table", point.table, "--pick", `${kind}=${number}`, "--out", out];
   return ["hwsearch", "deploy", ...words].map(quoted).join(" ");
 }

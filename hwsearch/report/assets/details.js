@@ -27,13 +27,12 @@ function engineParts(point) {
 
 function networkParts(point) {
   const search = DATA.searches[point.search];
-  const view = DATA.views[point.view];
   const parts = [element("h2", heading(point)), element("p", point.table)];
   if (DATA.searches.length > 1) parts.push(element("p", `${search.space}, ${search.folder}`));
   parts.push(grid(factRows(point, search)));
   parts.push(element("h3", "Subnet"), dimensions(subnetOf(search, point.network)));
   parts.push(element("h3", "On every table of the search"), elsewhere(point, search));
-  parts.push(element("h3", "Deploy"), ...deployParts(point, search, view));
+  parts.push(element("h3", "Deploy"), ...deployParts(point));
   return parts;
 }
 
@@ -79,7 +78,7 @@ function factRows(point, search) {
     if (front.within_limits !== null) facts.push(["keeps the limits", `${significant(100 * front.within_limits, 3)} %`]);
   }
   if (front) facts.push(["index in its table's front", String(front.index)]);
-  facts.push(["evaluation", String(networks.evaluation[point.network] + 1)]);
+  facts.push(["evaluation", String(networks.evaluation[point.network])]);
   return facts.map(([name, value]) => row([[name, "word"], [value]]));
 }
 
@@ -99,11 +98,8 @@ function elsewhere(point, search) {
   return grid([row([["as the table predicts", "word"], ["latency"]], "", true), ...rows]);
 }
 
-function deployParts(point, search) {
+function deployParts(point) {
   const command = deployCommand(point);
-  if (!command) {
-    return [element("p", "The folder of this search has no config.toml, so what a delivery needs is not known.")];
-  }
   const code = element("pre", undefined, "command");
   command.split(/ (?=--)/).forEach((words, at) => code.append(at ? " " : "", element("span", words)));
   code.id = "command";
@@ -111,11 +107,7 @@ function deployParts(point, search) {
   button.id = "copy";
   button.type = "button";
   button.addEventListener("click", () => copy(command, code, button));
-  const parts = [code, button];
-  if (!point.front && search.ships.length) {
-    parts.push(element("p", `This delivers the network without ${search.ships.join(", ")}.`));
-  }
-  return parts;
+  return [code, button];
 }
 
 async function copy(text, code, button) {

@@ -16,7 +16,6 @@ function addView(view, at) {
     series: number,
     search: view.series[number].search,
     table: view.series[number].table,
-    table_path: view.series[number].table_path,
     precision: view.series[number].precision,
   });
   const measured = new Map(view.measured.map((one) => [`${one.series} ${one.network}`, one]));
