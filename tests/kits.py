@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
     "runtime": "onnxruntime",
     "threads": 1,
     "device": "board",
-    "budget_minutes": 4 / 60,
+    "budget_minutes": 8 / 60,
     "evidence": 3,
     "heldout": 1,
     "ships": ("classifier:10",),
