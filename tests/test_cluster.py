@@ -14,7 +14,7 @@ from searches import write_checkpoint
 from sklearn.metrics import adjusted_rand_score
 
 from hwsearch.clusters.balanced import equal_prices, fit_partition
-from hwsearch.clusters.files import read_tree
+from hwsearch.clusters.files import read_clusters, read_tree
 from hwsearch.clusters.tree import grow_tree
 from hwsearch.errors import HwsearchError
 from hwsearch.routing.cluster import ClusterOptions, cluster
@@ -127,6 +127,7 @@ def test_features_that_were_removed_are_computed_again_past_a_stop_and_a_full_di
     again = shutil.copytree(made / "out", made / "removed")
     (again / FEATURES).unlink()
     cluster(options(made, again.name))
+    assert read_clusters(again).fingerprint == read_clusters(made / "out").fingerprint
     lines = (again / "tree.jsonl").read_bytes().splitlines(keepends=True)
     (again / "tree.jsonl").write_bytes(b"".join(lines[:-2]))  # of three chunks the first is done
     found = np.load(again / FEATURES, mmap_mode="r+")

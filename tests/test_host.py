@@ -12,6 +12,7 @@ from sshd import Sshd
 
 from hwsearch.cli import main
 from hwsearch.errors import HwsearchError
+from hwsearch.journal import Journal
 from hwsearch.kit.jobs import PROGRAM
 from hwsearch.latency.table import Table
 from hwsearch.profiling import link
@@ -73,11 +74,20 @@ def test_results_come_home_over_links_that_die(
     assert main(command) == 0
     killer.join()
     said = capsys.readouterr().out
-    assert "trying again" in said and "copy to board" not in said
-    assert "board: measure" in said
+    assert "trying again" in said and "copy to board" not in said and "board: measure" in said
     (path,) = out.glob("board/*.jsonl")
     table = Table.read(path)
     assert len(table.networks("evidence")) == 3 and table.header.visits >= before + 5
+    check_that_fresh_spares_a_run(board, command)
+    assert "another run goes on at board" in capsys.readouterr().err
+
+
+def check_that_fresh_spares_a_run(board: Sshd, command: list[str]) -> None:
+    (results,) = (board.home / REMOTE_FOLDER).glob("*/results-t1.jsonl")
+    kept = results.read_bytes()
+    with Journal.open(results.with_name("work.lock"), "lock", {}):  # as a run there holds it
+        assert main([*command, "--fresh"]) == 2
+    assert results.read_bytes() == kept
 
 
 def test_what_the_host_lacks_is_told_in_one_line(

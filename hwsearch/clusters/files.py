@@ -1,6 +1,8 @@
 """What `hwsearch cluster` leaves in a folder: the journal of a tree, and the leaf of each image."""
 
 import csv
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -11,7 +13,7 @@ import numpy as np
 
 from hwsearch.clusters.tree import ClusterTree, Node, Split, name_of
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import read_journal, sha256_of, write_atomic
+from hwsearch.journal import read_journal, write_atomic
 
 FILE, KIND, ASSIGNMENTS = "tree.jsonl", "cluster-tree", "assignments.csv"
 
@@ -29,7 +31,7 @@ class Clusters:
         weights: Which of its weights: "online" or "ema".
         subnet: Which of its networks.
         images: Fingerprint of the source.
-        fingerprint: SHA-256 of the tree's journal.
+        fingerprint: SHA-256 of what the tree was made of and how, and of its splits.
     """
 
     folder: Path
@@ -74,8 +76,14 @@ def read_clusters(folder: Path) -> Clusters:
         weights=header["weights"],
         subnet=header["subnet"],
         images=header["images"],
-        fingerprint=sha256_of(folder / FILE),
+        fingerprint=_fingerprint(header, tree),
     )
+
+
+def _fingerprint(header: Mapping[str, Any], tree: ClusterTree) -> str:
+    """Names a tree by what it is: its journal also tells how often features were computed."""
+    splits = [tree.splits[node].as_row() for node in sorted(tree.splits)]
+    return hashlib.sha256(json.dumps([header, splits], sort_keys=True).encode()).hexdigest()
 
 
 def read_tree(folder: Path) -> ClusterTree:

@@ -4,12 +4,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from hwsearch.block import Block
+from hwsearch.journal import write_atomic
 from hwsearch.kinds import input_layout
 from hwsearch.nn.static import StaticBlock, StaticNet
 from hwsearch.runtime.base import Portable
@@ -133,8 +135,17 @@ def export_module(
         out: The ONNX file to write.
         inputs: Names of what it takes, in order.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_suffix(".partial")
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / "model.onnx"
+        _export(net, examples, path, [*inputs[: len(examples)]], [*outputs])
+        onnx.checker.check_model(str(path), full_check=True)
+        write_atomic(out, path.read_bytes())
+    return Portable(onnx=out)
+
+
+def _export(
+    net: nn.Module, examples: Sequence[Tensor], path: Path, inputs: list[str], outputs: list[str]
+) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         # The exporter over torch.export takes 20 times as long for the same graph, and a
         # table needs hundreds of graphs; this one only warns that it is the older.
@@ -142,12 +153,9 @@ def export_module(
         torch.onnx.export(
             net.eval().cpu(),
             tuple(examples),
-            str(partial),
-            input_names=list(inputs[: len(examples)]),
-            output_names=list(outputs),
+            str(path),
+            input_names=inputs,
+            output_names=outputs,
             opset_version=OPSET,
             dynamo=False,
         )
-    onnx.checker.check_model(str(partial), full_check=True)
-    partial.replace(out)
-    return Portable(onnx=out)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hwsearch.kit.defaults import default_memory_bytes, default_threads
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
@@ -41,19 +42,23 @@ class Choices:
 def _run(folder: Path, words: Sequence[str]) -> None:
     jobs = JobList.read(folder / JOBS)
     given = _parser(jobs).parse_args(words)
+    out = given.out.absolute() if given.out else folder.absolute() / RESULTS
+    if not given.check:
+        require_files(folder / MODELS, jobs.files, "kit")
+    if given.fresh:
+        _forget(out)
     if given.check:
         print("\n".join(jobs.damaged(folder)))
         return
-    require_files(folder / MODELS, jobs.files, "kit")
     choices = Choices(
         kit=folder,
         threads=given.threads or default_threads(),
         budget_seconds=60 * given.budget_minutes,
         max_celsius=given.max_temperature,
         memory_bytes=given.memory_mb << 20 or default_memory_bytes(),
-        out=given.out.absolute() if given.out else folder.absolute() / RESULTS,
+        out=out,
     )
-    measure_kit(jobs, choices, fresh=given.fresh)
+    measure_kit(jobs, choices)
 
 
 def _parser(jobs: JobList) -> argparse.ArgumentParser:
@@ -75,13 +80,22 @@ def _parser(jobs: JobList) -> argparse.ArgumentParser:
     return parser
 
 
-def measure_kit(jobs: JobList, choices: Choices, *, fresh: bool = False) -> None:
+def _forget(out: Path) -> None:
+    site = _site(out, {})
+    with site.alone():
+        site.forget()
+
+
+def _site(out: Path, header: dict[str, Any]) -> Site:
+    return Site(out, out.parent / "work", header)
+
+
+def measure_kit(jobs: JobList, choices: Choices) -> None:
     """Builds and measures what is not measured yet.
 
     Args:
         jobs: What to measure.
         choices: How, and where results go.
-        fresh: Forget an earlier run.
 
     Raises:
         Busy: If another run works in the same folder.
@@ -89,10 +103,8 @@ def measure_kit(jobs: JobList, choices: Choices, *, fresh: bool = False) -> None
             the file of results is of another kit, device or number of threads.
     """
     header = results_header(jobs.header, jobs.identity, choices.threads)
-    site = Site(choices.out, choices.out.parent / "work", header)
+    site = _site(choices.out, header)
     with site.alone():
-        if fresh:
-            site.forget()
         _go_on(jobs, choices, site)
 
 

@@ -38,12 +38,12 @@ def profile_host(options: ProfileOptions) -> Path:
     link, folder = Link(options.host), kit_folder(options, options.out)
     link.reach("true")
     jobs = make_kit(options, folder)
-    remote = f"{REMOTE_FOLDER}/{jobs.identity[:16]}"
+    remote = _remote(jobs)
     results = f"results-t{options.threads}.jsonl"
-    forget = f"; rm -f {remote}/{results}" if options.fresh else ""
-    link.reach(f"mkdir -p {remote}/{MODELS}{forget}")
+    link.reach(f"mkdir -p {remote}/{MODELS}")
     start = f"{shlex.quote(options.host_python.removeprefix('~/'))} {remote}/{PROGRAM}"
-    _send(link, jobs, folder, remote, start)
+    forget = f" --fresh --out {remote}/{results}" if options.fresh else ""
+    _send(link, jobs, folder, f"{start} --check{forget}")
     limits = f"--budget-minutes {options.budget_minutes:g} --threads {options.threads}"
     limits += f" --max-temperature {options.max_temperature:g}"
     command = f"{start} {limits} --out {remote}/{results}"
@@ -52,11 +52,12 @@ def profile_host(options: ProfileOptions) -> Path:
     return import_results(ImportOptions(folder / results, folder, options.out, options.fresh))
 
 
-def _send(link: Link, jobs: JobList, folder: Path, remote: str, start: str) -> None:
-    """Copies what the host does not have yet, as the kit itself tells there."""
+def _send(link: Link, jobs: JobList, folder: Path, check: str) -> None:
+    """Copies what the host does not have yet, as the kit's own `check` tells there."""
+    remote = _remote(jobs)
     link.send([folder / JOBS, folder / PROGRAM, folder / "README.txt"], remote)
     missing: list[str] = []
-    ended = link.run(f"{start} --check", missing.append)
+    ended = link.run(check, missing.append)
     _require_success(link, ended, jobs)
     names = [name for name in sorted(jobs.files) if name in missing]
     with track(f"copy to {link.host}", len(names)) as advance:
@@ -66,20 +67,30 @@ def _send(link: Link, jobs: JobList, folder: Path, remote: str, start: str) -> N
             advance(len(files))
 
 
+def _remote(jobs: JobList) -> str:
+    return f"{REMOTE_FOLDER}/{jobs.identity[:16]}"
+
+
 def _measure(link: Link, command: str, jobs: JobList, budget_seconds: float) -> None:
     """Runs the kit; one that outlived its link is waited for."""
     deadline = time.monotonic() + budget_seconds + PATIENCE_SECONDS
     while (ended := link.run(command, lambda line: say(f"{link.host}: {line}"))).status == BUSY:
         if time.monotonic() > deadline:
-            raise HwsearchError(
-                f"another run goes on at {link.host}", fix="Stop it there, or wait for its end"
-            )
+            raise _busy(link)
         say(f"{link.host}: an earlier run still goes on; waiting for it")
         time.sleep(BUSY_SECONDS)
     _require_success(link, ended, jobs)
 
 
+def _busy(link: Link) -> HwsearchError:
+    return HwsearchError(
+        f"another run goes on at {link.host}", fix="Stop it there, or wait for its end"
+    )
+
+
 def _require_success(link: Link, ended: Ended, jobs: JobList) -> None:
+    if ended.status == BUSY:
+        raise _busy(link)
     if ended.status:
         install = how_to_install(jobs.header["runtime"])
         raise HwsearchError(
