@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,19 +12,22 @@ from hwsearch.choice.options import ChooseOptions, FrozenJudge
 from hwsearch.choice.pools import PATHS, SUPERNET, Pool
 from hwsearch.distance import SupernetStudents
 from hwsearch.distance.images import load_target
-from hwsearch.evaluate.heads import Head, cross_fit
+from hwsearch.evaluate.frozen import on_frozen
+from hwsearch.evaluate.heads import Head
+from hwsearch.evaluate.judges import Judge, JudgeName
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.linear import PENALTIES, linear_head
 from hwsearch.evaluate.named import NamedTask
 from hwsearch.evaluate.neighbours import NeighbourHead
-from hwsearch.evaluate.verdict import ClassVerdict
+from hwsearch.evaluate.remembered import RememberedVerdicts, Unit, judge_all
+from hwsearch.evaluate.verdict import Verdict
 from hwsearch.journal import Journal
 from hwsearch.nn.place import find_place
-from hwsearch.progress import say, track
+from hwsearch.progress import say
 from hwsearch.routing.route import RouteOptions, rank
-from hwsearch.search.ranking import Ranking, open_ranking
+from hwsearch.search.ranking import Ranking, open_ranking, rank_all
 
-KIND = "choice"
+KIND = "choices"
 CENTROIDS = "route-centroids"
 
 
@@ -38,7 +42,7 @@ class Told:
     """
 
     task: str
-    verdicts: Mapping[FrozenJudge, tuple[tuple[ClassVerdict, ...], ...]]
+    verdicts: Mapping[FrozenJudge, tuple[tuple[Verdict, ...], ...]]
     scores: Mapping[str, np.ndarray]
 
 
@@ -51,12 +55,12 @@ def gather(options: ChooseOptions, task: NamedTask, pools: Sequence[Pool]) -> To
     folder = options.out / "tasks" / task.name
     images = load_labelled(task.source, pools[0].space.input_shape[1], limit=options.limit)
     images.folds(options.folds)
-    verdicts: dict[FrozenJudge, list[tuple[ClassVerdict, ...]]] = {}
+    judges = _judges_of(pools, options)
+    verdicts: dict[FrozenJudge, list[tuple[Verdict, ...]]] = {name: [] for name in judges}
     for pool in pools:
-        with _journal(folder, pool, images, options) as journal:
-            for judge in _judges_of(pools, options):
-                found = _Judged(journal, task, pool, judge).ask(images, options)
-                verdicts.setdefault(judge, []).extend(found)
+        found = _judge(pool, images, judges, options, folder)
+        for judge, subnet in product(judges, pool.networks.values()):
+            verdicts[judge].append(tuple(found[subnet, judge, seed] for seed in options.seeds))
     count = sum(len(pool.networks) for pool in pools)
     scores = {
         name: _among(values, pools, SUPERNET, count)
@@ -75,60 +79,41 @@ def _judges_of(pools: Sequence[Pool], options: ChooseOptions) -> tuple[FrozenJud
     return tuple(dict.fromkeys((options.judge, "knn") if routed else (options.judge,)))
 
 
-def _journal(folder: Path, pool: Pool, images: LabelledImages, options: ChooseOptions) -> Journal:
-    header = {
+def _judge(
+    pool: Pool,
+    images: LabelledImages,
+    names: Sequence[FrozenJudge],
+    options: ChooseOptions,
+    folder: Path,
+) -> dict[Unit, Verdict]:
+    """Returns what judges say of the networks of one pool, network by network."""
+    embed = pool.embedder(images.target, options)
+    judges: dict[JudgeName, Judge] = {
+        name: on_frozen(_head(name, options), embed, images, options.folds) for name in names
+    }
+    units = [*product(pool.networks.values(), judges, options.seeds)]
+    told = {"data": images.fingerprint, "folds": options.folds, "k": options.k}
+    header = _header(pool, options) | told | {"penalties": PENALTIES}
+    with _opened(folder / f"{pool.name}.jsonl", header) as journal:
+        verdicts = RememberedVerdicts(pool.space, journal, judges)
+        return judge_all(verdicts, units, f"{folder.name}: judge {pool.name}")
+
+
+def _header(pool: Pool, options: ChooseOptions) -> dict[str, Any]:
+    return {
         **pool.origin,
         "weights": options.weights,
         "calibration_images": options.calibration_images,
         "place": find_place(options.device),
-        "data": images.fingerprint,
-        "folds": options.folds,
-        "k": options.k,
-        "penalties": PENALTIES,
         "seed": options.seed,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    journal = Journal.open(folder / f"{pool.name}.jsonl", KIND, header)
+
+
+def _opened(path: Path, header: Mapping[str, Any]) -> Journal:
+    journal = Journal.open(path, KIND, header)
     if journal.repaired:
         say(journal.repaired)
     return journal
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Verdicts of one judge on the networks of one pool, in a journal."""
-
-    journal: Journal
-    task: NamedTask
-    pool: Pool
-    judge: FrozenJudge
-
-    def ask(self, images: LabelledImages, options: ChooseOptions) -> list[tuple[ClassVerdict, ...]]:
-        """Returns the verdicts of all seeds on each network."""
-        known = {
-            (row["network"], row["seed"]): row["verdict"]
-            for row in self.journal.rows
-            if row.get("judge") == self.judge
-        }
-        units = [(name, seed) for name in self.pool.networks for seed in options.seeds]
-        left = [unit for unit in units if unit not in known]
-        what = f"{self.task.name}: judge {self.pool.name} ({self.judge})"
-        with track(what, len(units), start=len(units) - len(left), quiet=not left) as advance:
-            embed, head = self.pool.embedder(images.target, options), _head(self.judge, options)
-            for name in dict.fromkeys(name for name, _ in left):
-                features_NE = embed(name)
-                for seed in (seed for one, seed in left if one == name):
-                    folds = images.folds(options.folds, seed)
-                    told = cross_fit(head, features_NE, images.labels, folds).packed()
-                    self.journal.append(
-                        {"network": name, "judge": self.judge, "seed": seed, "verdict": told}
-                    )
-                    known[name, seed] = told
-                    advance()
-        return [
-            tuple(ClassVerdict.unpacked(known[name, seed]) for seed in options.seeds)
-            for name in self.pool.networks
-        ]
 
 
 def _head(judge: FrozenJudge, options: ChooseOptions) -> Head:
@@ -147,39 +132,11 @@ def _distances(
     opened = {
         one.name: one for one in (_open(options, students, folder, *which) for which in asked)
     }
-    header = {
-        **pool.origin,
-        "weights": options.weights,
-        "calibration_images": options.calibration_images,
-        "place": find_place(options.device),
-        "images": target.fingerprint,
-        "seed": options.seed,
-    }
-    with Journal.open(folder / "scores.jsonl", KIND, header) as journal:
-        if journal.repaired:
-            say(journal.repaired)
-        known = {
-            (row["network"], name): row["value"]
-            for name, ranking in opened.items()
-            for row in journal.rows
-            if row["selector"] == name and ranking.gave(row)
-        }
-        # Network by network: several selectors look at the same features, which are then kept.
-        units = [(name, selector) for name in pool.networks for selector in opened]
-        left = [unit for unit in units if unit not in known]
-        done = len(units) - len(left)
-        with track(f"{task.name}: rank", len(units), start=done, quiet=not left) as advance:
-            for name, selector in left:
-                ranking = opened[selector]
-                value = _finite(ranking.judge(pool.networks[name]))
-                row = {"network": name, "selector": selector, "value": value}
-                journal.append(row | ranking.told())
-                known[name, selector] = value
-                advance(note=selector)
-    return {
-        selector: np.array([_number(known[name, selector]) for name in pool.networks])
-        for selector in opened
-    }
+    header = _header(pool, options) | {"images": target.fingerprint}
+    with _opened(folder / "scores.jsonl", header) as journal:
+        networks = list(pool.networks.values())
+        found = rank_all(opened, pool.space, networks, journal, f"{task.name}: rank")
+    return {name: np.array([*values.values()]) for name, values in found.items()}
 
 
 def _open(
@@ -226,11 +183,3 @@ def _among(values: np.ndarray, pools: Sequence[Pool], whose: str, count: int) ->
     placed = np.full(count, np.inf)
     placed[start : start + len(values)] = values
     return placed
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return np.inf if value is None else value

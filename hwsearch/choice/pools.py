@@ -1,17 +1,17 @@
 """Where networks to choose from come from: a supernet, paths of clusters, networks of their own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 
 from hwsearch.checkpoint import Run, load_run
 from hwsearch.choice.options import ChooseOptions
 from hwsearch.clusters.files import read_clusters
 from hwsearch.distance import SupernetStudents, TargetImages
-from hwsearch.distance.students import pooled
+from hwsearch.evaluate.frozen import Embed, FrozenFeatures
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
 from hwsearch.nn.place import find_place
@@ -20,9 +20,6 @@ from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
 SUPERNET, PATHS, LEARNED = "supernet", "paths", "learned"
-
-Embed = Callable[[str], np.ndarray]
-"""From a network's name to its pooled features of a task's images, float32[N, E]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +50,10 @@ class Pool:
         """Returns what computes features, each network calibrated on the first of the images."""
         students = self.students(images, options)
         if (paths := self.paths) is not None:
-            return lambda name: paths.embeddings(name, students)
-        return lambda name: _features(students, self._own(name))
+            names = {subnet: name for name, subnet in self.networks.items()}
+            return lru_cache(maxsize=1)(lambda subnet: paths.embeddings(names[subnet], students))
+        frozen = FrozenFeatures(students, images)
+        return lambda subnet: frozen(self._own(subnet))
 
     def students(self, images: TargetImages, options: ChooseOptions) -> SupernetStudents:
         """Opens the run's networks on images."""
@@ -66,14 +65,9 @@ class Pool:
             place=find_place(options.device),
         )
 
-    def _own(self, name: str) -> Subnet:
+    def _own(self, subnet: Subnet) -> Subnet:
         """Returns a network as one of the run's space, which may hold it alone."""
-        return self.run.space.subnet(**self.networks[name].as_dict())
-
-
-@torch.inference_mode()
-def _features(students: SupernetStudents, subnet: Subnet) -> np.ndarray:
-    return pooled(students.observe_net(students.network(subnet)))
+        return self.run.space.subnet(**subnet.as_dict())
 
 
 def open_pools(options: ChooseOptions, tables: tuple[Table, ...]) -> tuple[Pool, ...]:

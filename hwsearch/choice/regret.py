@@ -15,7 +15,7 @@ from hwsearch.choice.selectors import ORACLE, Prefer
 from hwsearch.correlation.analysis import Interval
 from hwsearch.correlation.ranks import spearman
 from hwsearch.correlation.regret import halves, shares
-from hwsearch.evaluate.verdict import ClassVerdict, bootstrap_weights, values
+from hwsearch.evaluate.verdict import ClassVerdict, Verdict, bootstrap_weights, values
 
 SPLITS = 10
 """Random splits of the images into halves that each draw is the mean of."""
@@ -44,7 +44,7 @@ class Chosen:
 
 
 def choose_all(
-    verdicts: Sequence[Sequence[ClassVerdict]],
+    verdicts: Sequence[Sequence[Verdict]],
     selectors: Mapping[str, Prefer],
     within_C: np.ndarray,
     *,

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from hwsearch.choice.gather import Told
 from hwsearch.choice.options import FrozenJudge
 from hwsearch.choice.pools import LEARNED, PATHS, SUPERNET, Pool
-from hwsearch.evaluate.verdict import ClassVerdict, values
+from hwsearch.evaluate.verdict import ClassVerdict, Verdict, values
 
 ORACLE, RANDOM, ELSEWHERE, NEIGHBOURS = "oracle", "random", "best elsewhere", "route-knn"
 LABELLED = (ORACLE, NEIGHBOURS)
@@ -86,7 +86,7 @@ def _fixed(liked_C: np.ndarray) -> Prefer:
     return lambda weights_RN, within_C: liked_C[None]
 
 
-def _elsewhere(others: Sequence[Sequence[Sequence[ClassVerdict]]], allowed_C: np.ndarray) -> Prefer:
+def _elsewhere(others: Sequence[Sequence[Sequence[Verdict]]], allowed_C: np.ndarray) -> Prefer:
     """Prefers what has the best mean rank on other tasks among the networks within the limit."""
     every = [values(one, _FIRST, np.ones((1, len(one[0][0])), "f4"))[0] for one in others]
 

@@ -1,7 +1,7 @@
 """The study: networks of each bin, their distances and their verdicts, all journaled."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -20,9 +20,9 @@ from hwsearch.evaluate.subnets import header_of, open_students
 from hwsearch.evaluate.verdict import Verdict
 from hwsearch.journal import Journal
 from hwsearch.latency.table import Table, find_table
-from hwsearch.progress import say, track
+from hwsearch.progress import say
 from hwsearch.search.evaluations import Target
-from hwsearch.search.ranking import Ranking, open_ranking
+from hwsearch.search.ranking import Ranking, open_ranking, rank_all
 from hwsearch.search.teachers import what_fits
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
@@ -106,7 +106,9 @@ def gather(options: CorrelateOptions) -> Study:
             say(journal.repaired)
         bins = plan_bins(options, table, space, journal)
         others = _others(options, space, bins, images)
-        known = _rank(inputs, journal, bins)
+        networks = [subnet for group in bins for subnet in group.subnets]
+        known = rank_all(inputs.rankings, space, networks, journal)
+        _tell_lost(known)
         verdicts = _judge(options, RememberedVerdicts(space, journal, judges), bins)
     groups = []
     for group, elsewhere in zip(bins, others, strict=True):
@@ -131,9 +133,7 @@ def _judge(
     """Returns the verdicts of all seeds on each network, journaling what is new."""
     judge, subnets = options.judged_by, [subnet for group in bins for subnet in group.subnets]
     units: list[Unit] = [(subnet, judge, seed) for subnet in subnets for seed in options.seeds]
-    done = sum(verdicts.knows(*unit) for unit in units)
-    with track(f"judge ({judge})", len(units), start=done) as advance:
-        found = judge_all(verdicts, units, advance)
+    found = judge_all(verdicts, units, f"judge ({judge})")
     return {s: tuple(found[s, judge, seed] for seed in options.seeds) for s in subnets}
 
 
@@ -141,7 +141,7 @@ def _open(options: CorrelateOptions, table: Table, students: SupernetStudents) -
     """Opens everything that ranks networks, each under its name."""
     tested, *controls = options.distances
     teacher = what_fits(options.teacher, students.space, options.task, tested)
-    first = _open_ranking(options, students, tested, teacher)
+    first = _finite(_open_ranking(options, students, tested, teacher))
     rankings = {first.name: first}
     for name in (tested, *controls) if teacher else controls:
         if name != RIDGE:
@@ -184,51 +184,22 @@ def _told(inputs: _Inputs) -> dict[str, Any]:
     }
 
 
-def _rank(
-    inputs: _Inputs, journal: Journal, bins: tuple[Bin, ...]
-) -> dict[str, dict[Subnet, float]]:
-    """Returns what each ranking says of each network, journaling what is new."""
-    space, subnets = inputs.space, [subnet for group in bins for subnet in group.subnets]
-    known = {
-        (name, space.subnet(**row["subnet"])): row["value"]
-        for name, ranking in inputs.rankings.items()
-        for row in journal.rows
-        if row.get("distance") == name and ranking.gave(row)
-    }
-    # Network by network: several rankings look at the same features, which are then kept.
-    units = [(name, subnet) for subnet in subnets for name in inputs.rankings]
-    done = sum(unit in known for unit in units)
-    with track("rank", len(units), start=done) as advance:
-        for name, subnet in units:
-            if (name, subnet) not in known:
-                ranking = inputs.rankings[name]
-                value = _finite(ranking.judge(subnet), name, inputs.first)
-                row = {"distance": name, "subnet": subnet.as_dict(), "value": value}
-                journal.append(row | ranking.told())
-                known[name, subnet] = value
-                advance(note=name)
-    _tell_lost(inputs, known, subnets)
-    return {
-        name: {subnet: _number(known[name, subnet]) for subnet in subnets}
-        for name in inputs.rankings
-    }
-
-
-def _finite(value: float, name: str, first: str) -> float | None:
+def _finite(ranking: Ranking) -> Ranking:
     """Refuses a distance that is no number; a control may give none, and ranks a network last."""
-    if not isfinite(value) and name == first:
-        raise HwsearchError(
-            f"the {name} distance of a network is {value}",
-            fix="Check the checkpoint; training may have diverged",
-        )
-    return value if isfinite(value) else None
+
+    def judge(subnet: Subnet) -> float:
+        value = ranking.judge(subnet)
+        if not isfinite(value):
+            raise HwsearchError(
+                f"the {ranking.name} distance of a network is {value}",
+                fix="Check the checkpoint; training may have diverged",
+            )
+        return value
+
+    return replace(ranking, judge=judge)
 
 
-def _tell_lost(inputs: _Inputs, known: Mapping[Any, float | None], subnets: list[Subnet]) -> None:
-    for name in inputs.rankings:
-        if lost := sum(known[name, subnet] is None for subnet in subnets):
-            say(f"{name} gave no number for {lost} of {len(subnets)} networks, which rank last")
-
-
-def _number(value: float | None) -> float:
-    return np.inf if value is None else value
+def _tell_lost(known: Mapping[str, Mapping[Subnet, float]]) -> None:
+    for name, values in known.items():
+        if lost := sum(not isfinite(value) for value in values.values()):
+            say(f"{name} gave no number for {lost} of {len(values)} networks, which rank last")

@@ -13,8 +13,7 @@ from hwsearch.evaluate.dense.masks import load_masks
 from hwsearch.evaluate.dense.segmentation import Segmentation
 from hwsearch.evaluate.dense.task import DenseTask
 from hwsearch.evaluate.folds import FOLDS
-from hwsearch.evaluate.frozen import FrozenFeatures
-from hwsearch.evaluate.heads import Head, cross_fit
+from hwsearch.evaluate.frozen import FrozenFeatures, on_frozen
 from hwsearch.evaluate.labelled import LabelledImages, load_labelled
 from hwsearch.evaluate.linear import PENALTIES, linear_head
 from hwsearch.evaluate.neighbours import NeighbourHead
@@ -134,16 +133,8 @@ def _of_classes(
 ) -> Iterator[tuple[JudgeName, Judge]]:
     images.folds(settings.folds)
     frozen = FrozenFeatures(students, images.target)
-
-    def on_frozen(head: Head) -> Judge:
-        def judge(subnet: Subnet, seed: int) -> Verdict:
-            folds = images.folds(settings.folds, seed)
-            return cross_fit(head, frozen(subnet), images.labels, folds)
-
-        return judge
-
-    yield "knn", on_frozen(NeighbourHead(settings.k))
-    yield "linear", on_frozen(linear_head)
+    yield "knn", on_frozen(NeighbourHead(settings.k), frozen, images, settings.folds)
+    yield "linear", on_frozen(linear_head, frozen, images, settings.folds)
     starts: dict[JudgeName, Start] = {
         "finetune": inherited(students),
         "alone": random_start(students),

@@ -1,7 +1,7 @@
 """Verdicts that a journal remembers: nothing is judged twice."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwsearch.evaluate.dense.precision import BoxVerdict
@@ -9,6 +9,7 @@ from hwsearch.evaluate.dense.segmentation import MaskVerdict
 from hwsearch.evaluate.judges import Judge, JudgeName
 from hwsearch.evaluate.verdict import ClassVerdict, Verdict
 from hwsearch.journal import Journal
+from hwsearch.progress import track
 from hwsearch.space import Space, Subnet
 
 _KINDS: Mapping[str, type[Verdict]] = {
@@ -64,13 +65,18 @@ Unit = tuple[Subnet, JudgeName, int]
 
 
 def judge_all(
-    verdicts: RememberedVerdicts, units: list[Unit], advance: Callable[..., None]
+    verdicts: RememberedVerdicts, units: Sequence[Unit], what: str
 ) -> dict[Unit, Verdict]:
-    """Judges what is not known yet, network by network, and returns everything."""
-    found = {}
-    for unit in units:
-        new = not verdicts.knows(*unit)
-        found[unit] = verdicts(*unit)
-        if new:
+    """Judges what is not known yet, network by network, and returns everything.
+
+    Args:
+        verdicts: The judges and what they said before.
+        units: What to judge.
+        what: Words beside the progress bar.
+    """
+    left = [unit for unit in units if not verdicts.knows(*unit)]
+    with track(what, len(units), start=len(units) - len(left), quiet=not left) as advance:
+        for unit in left:
+            verdicts(*unit)
             advance()
-    return found
+    return {unit: verdicts(*unit) for unit in units}

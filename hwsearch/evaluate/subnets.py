@@ -17,7 +17,7 @@ from hwsearch.evaluate.options import JudgeOptions, ProbeOptions
 from hwsearch.evaluate.remembered import RememberedVerdicts, Unit, judge_all
 from hwsearch.evaluate.verdict import Verdict, bootstrap_weights
 from hwsearch.journal import Journal
-from hwsearch.progress import console, say, track
+from hwsearch.progress import console, say
 from hwsearch.search.front import read_front, write_rows
 from hwsearch.search.options import CONFIG, read_options
 from hwsearch.space import Subnet
@@ -81,10 +81,7 @@ def judge_subnets(options: ProbeOptions) -> tuple[Summary, ...]:
     with Journal.open(options.out / FILE, KIND, header_of(students, images, options)) as journal:
         if journal.repaired:
             say(journal.repaired)
-        verdicts = RememberedVerdicts(run.space, journal, judges)
-        done = sum(verdicts.knows(*unit) for unit in units)
-        with track("judge", len(units), start=done) as advance:
-            found = judge_all(verdicts, units, advance)
+        found = judge_all(RememberedVerdicts(run.space, journal, judges), units, "judge")
     summaries = tuple(
         summary
         for subnet in subnets

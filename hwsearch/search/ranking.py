@@ -1,12 +1,16 @@
 """A ranking: what orders networks beside others in a study, and the name that it is known by."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 from hwsearch.distance import Judge, SupernetStudents, Task, choose_kind, choose_stages, open_judge
+from hwsearch.journal import Journal
+from hwsearch.progress import track
 from hwsearch.search.teachers import find_teacher
+from hwsearch.space import Space, Subnet
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,46 @@ def open_ranking(
     name = " ".join(map(str, (kind, *compared, *(("to", teacher) if teacher else ()))))
     judge = open_judge(kind, students, found, stages=compared, cache=cache, seed=seed)
     return Ranking(name, judge, found.fingerprint[:16] if teacher else "")
+
+
+def rank_all(
+    rankings: Mapping[str, Ranking],
+    space: Space,
+    subnets: Sequence[Subnet],
+    journal: Journal,
+    what: str = "rank",
+) -> dict[str, dict[Subnet, float]]:
+    """Asks rankings about networks; what a journal knows is not asked again.
+
+    Args:
+        rankings: By name.
+        space: Of the networks.
+        subnets: The networks.
+        journal: Where answers are kept; other rows of it are passed over.
+        what: Words beside the progress bar.
+
+    Returns:
+        By name and network; infinite where a ranking gave no number.
+    """
+    known = {
+        (name, space.subnet(**row["subnet"])): row["value"]
+        for name, ranking in rankings.items()
+        for row in journal.rows
+        if row.get("distance") == name and ranking.gave(row)
+    }
+    # Network by network: several rankings look at the same features, which are then kept.
+    units = [(name, subnet) for subnet in subnets for name in rankings]
+    left = [unit for unit in units if unit not in known]
+    with track(what, len(units), start=len(units) - len(left), quiet=not left) as advance:
+        for name, subnet in left:
+            value = rankings[name].judge(subnet)
+            told = value if isfinite(value) else None
+            row = {"distance": name, "subnet": subnet.as_dict(), "value": told}
+            journal.append(row | rankings[name].told())
+            known[name, subnet] = told
+            advance(note=name)
+    return {name: {one: _number(known[name, one]) for one in subnets} for name in rankings}
+
+
+def _number(value: float | None) -> float:
+    return inf if value is None else value
