@@ -71,13 +71,13 @@ def _list(tables_dir: Path | None) -> tuple[DeviceProfile, ...]:
     here = detected()
     found = {profile.name: profile for profile in (here, *load_profiles())}
     grid = Grid(caption=f"This machine is {here.name}.")
-    grid.add_column("device", no_wrap=True)
-    for column in ("tier", "cpu", "accelerator", "memory", "runtimes", "tables measured"):
-        grid.add_column(column)
+    for column in ("device", "tier", "cpu", "accelerator", "memory", "runtimes", "tables"):
+        # Names are typed: they are neither cut nor broken.
+        grid.add_column(column, no_wrap=column in {"device", "memory", "runtimes"})
     for name, profile in found.items():
         device, tables = profile.device, len(tables_of(name, tables_dir))
         cpu = f"{device.cores} × {device.cpu}" if device.cores else device.cpu
-        runtimes = ", ".join(setup.name for setup in profile.runtimes)
+        runtimes = "\n".join(setup.name for setup in profile.runtimes)
         cells = device.accelerator or "-", f"{device.memory_gb} GB", runtimes
         grid.add_row(name, device.tier, cpu, *cells, str(tables or "none"))
     console.print(grid)
