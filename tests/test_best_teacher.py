@@ -102,22 +102,17 @@ def test_studies_compare_the_teacher_with_the_largest_network(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("verb", "journal", "named"),
+    ("verb", "journal"),
     [
-        (
-            "correlate --bins 1 --per-bin 4 --distances relation parameters --table",
-            "study.jsonl",
-            "distance",
-        ),
+        ("correlate --bins 1 --per-bin 4 --distances relation parameters --table", "study.jsonl"),
         (
             "choose --tasks digits=sklearn:digits --networks 4 --selectors dense relation --tables",
             "tasks/digits/scores.jsonl",
-            "selector",
         ),
     ],
 )
 def test_a_teacher_whose_file_has_changed_is_asked_again(
-    tmp_path, monkeypatch, verb, journal, named
+    tmp_path, monkeypatch, verb, journal
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_checkpoint(tmp_path / "run")
@@ -130,8 +125,8 @@ def test_a_teacher_whose_file_has_changed_is_asked_again(
     rows = [json.loads(line)["row"] for line in Path("out", journal).read_text().splitlines()]
     values: dict[str, list[float]] = {}
     for row in rows:
-        if named in row:
-            values.setdefault(row[named], []).append(row["value"])
+        if "distance" in row:
+            values.setdefault(row["distance"], []).append(row["value"])
     to_file = values.pop("relation to other.py")
     assert len(to_file) == 8 and not set(to_file[:4]) & set(to_file[4:])
     assert [len(told) for told in values.values()] == [4, 4]
