@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hwsearch.kit.defaults import default_memory_bytes, default_threads
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
@@ -42,23 +41,22 @@ class Choices:
 def _run(folder: Path, words: Sequence[str]) -> None:
     jobs = JobList.read(folder / JOBS)
     given = _parser(jobs).parse_args(words)
-    out = given.out.absolute() if given.out else folder.absolute() / RESULTS
     if not given.check:
         require_files(folder / MODELS, jobs.files, "kit")
-    if given.fresh:
-        _forget(out)
-    if given.check:
-        print("\n".join(jobs.damaged(folder)))
-        return
     choices = Choices(
         kit=folder,
         threads=given.threads or default_threads(),
         budget_seconds=60 * given.budget_minutes,
         max_celsius=given.max_temperature,
         memory_bytes=given.memory_mb << 20 or default_memory_bytes(),
-        out=out,
+        out=given.out.absolute() if given.out else folder.absolute() / RESULTS,
     )
-    measure_kit(jobs, choices)
+    if given.fresh:
+        _forget(_site(jobs, choices))
+    if given.check:
+        print("\n".join(jobs.damaged(folder)))
+    else:
+        measure_kit(jobs, choices)
 
 
 def _parser(jobs: JobList) -> argparse.ArgumentParser:
@@ -76,18 +74,19 @@ def _parser(jobs: JobList) -> argparse.ArgumentParser:
     add("--memory-mb", type=count, default=0, help="memory for loaded engines (0: a quarter)")
     add("--out", type=Path, help=f"the one file to bring back ({RESULTS} beside this program)")
     add("--fresh", action="store_true", help="forget an earlier run")
-    add("--check", action="store_true", help="only name the files that are missing or damaged")
+    add("--check", action="store_true", help="measure nothing, name the files that are missing or damaged")
     return parser
 
 
-def _forget(out: Path) -> None:
-    site = _site(out, {})
+def _forget(site: Site) -> None:
     with site.alone():
         site.forget()
 
 
-def _site(out: Path, header: dict[str, Any]) -> Site:
-    return Site(out, out.parent / "work", header)
+def _site(jobs: JobList, choices: Choices) -> Site:
+    """Opens the place of results; fails before anything is lost where the runtime is missing."""
+    header = results_header(jobs.header, jobs.identity, choices.threads)
+    return Site(choices.out, choices.out.parent / "work", header)
 
 
 def measure_kit(jobs: JobList, choices: Choices) -> None:
@@ -102,8 +101,7 @@ def measure_kit(jobs: JobList, choices: Choices) -> None:
         HwsearchError: If the runtime is missing, the references cannot be measured, or
             the file of results is of another kit, device or number of threads.
     """
-    header = results_header(jobs.header, jobs.identity, choices.threads)
-    site = _site(choices.out, header)
+    site = _site(jobs, choices)
     with site.alone():
         _go_on(jobs, choices, site)
 
