@@ -84,6 +84,15 @@ def test_a_second_run_in_the_same_folder_says_that_it_is_one(
     assert measured.results.read_bytes() == before
 
 
+def test_what_cannot_measure_forgets_nothing(tmp_path: Path, measured: Measured) -> None:
+    before = measured.results.read_bytes()
+    python = make_bare(tmp_path / "bare", ("numpy",))
+    with start(python, measured.results.parent, "--fresh") as child:
+        _, wrong = child.communicate(timeout=60)
+    assert child.returncode == 2 and "onnxruntime" in wrong
+    assert measured.results.read_bytes() == before
+
+
 def test_a_run_that_still_builds_keeps_others_from_the_results(tmp_path: Path, capsys) -> None:
     journal, held = tmp_path / RESULTS, []
     order = BuildOrder(journal, {}, tmp_path, "onnxruntime", "fp32", {})

@@ -74,7 +74,11 @@ def _parser(jobs: JobList) -> argparse.ArgumentParser:
     add("--memory-mb", type=count, default=0, help="memory for loaded engines (0: a quarter)")
     add("--out", type=Path, help=f"the one file to bring back ({RESULTS} beside this program)")
     add("--fresh", action="store_true", help="forget an earlier run")
-    add("--check", action="store_true", help="measure nothing, name the files that are missing or damaged")
+    add(
+        "--check",
+        action="store_true",
+        help="measure nothing, name the files that are missing or damaged",
+    )
     return parser
 
 
