@@ -32,6 +32,25 @@ _ARM_PARTS = {
 }
 """Arm's own part numbers (implementer 0x41)."""
 
+_SERVERS = {
+    "6/79": "broadwell",
+    "6/85/3": "skylake",
+    "6/85/4": "skylake",
+    "6/85/5": "cascade-lake",
+    "6/85/6": "cascade-lake",
+    "6/85/7": "cascade-lake",
+    "6/106": "ice-lake",
+    "6/143": "sapphire-rapids",
+    "6/207": "emerald-rapids",
+    "6/173": "granite-rapids",
+    "23/1": "naples",
+    "23/49": "rome",
+    "25/1": "milan",
+    "25/17": "genoa",
+    "26/2": "turin",
+}
+"""Code names of server processors by family, model and, where it decides, stepping."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -84,7 +103,8 @@ def detect(root: Path = Path("/")) -> Device:
         memory = 1 << (memory - 1).bit_length()  # boards reserve some of a power of two
         name = f"{slug(board)}-{memory}gb"
     else:
-        name = f"{slug(cpu)}-{cores}c" + (f"-{slug(accelerator)}" if accelerator else "")
+        parts = (slug(cpu), _generation(root), f"{cores}c", accelerator and slug(accelerator))
+        name = "-".join(filter(None, parts))
     return Device(
         name=name,
         tier=_tier(board, cpu, accelerator),
@@ -104,11 +124,10 @@ def fingerprint(root: Path = Path("/")) -> dict[str, str]:
     """
     cpuinfo = _cpuinfo(root)
     flags = _flags(cpuinfo)
-    numbers = [cpuinfo.get(key, "") for key in ("cpu family", "model", "stepping")]
     board = _board(root)
     return {
         "cpu": _cpu(root),
-        "cpu_id": "/".join(filter(None, numbers)) or cpuinfo.get("cpu part", ""),
+        "cpu_id": _cpu_id(cpuinfo) or cpuinfo.get("cpu part", ""),
         "cores": str(usable_cores(root)),
         "isa": " ".join(sorted(flag for flag in flags if flag.startswith(_KERNEL_FLAGS))),
         "architecture": _architecture(),
@@ -229,6 +248,20 @@ def _cpu(root: Path) -> str:
     if not model and platform.system() == "Darwin":
         model = _output("sysctl", "-n", "machdep.cpu.brand_string")
     return model or platform.processor() or _architecture()
+
+
+def _cpu_id(cpuinfo: Mapping[str, str]) -> str:
+    numbers = [cpuinfo.get(key, "") for key in ("cpu family", "model", "stepping")]
+    return "/".join(filter(None, numbers))
+
+
+def _generation(root: Path) -> str:
+    """Tells apart processors that a virtual machine calls by one name, such as "AMD EPYC"."""
+    numbers = _cpu_id(_cpuinfo(root))
+    if not numbers or re.search(r"\d", slug(_cpu(root))):
+        return ""
+    model = numbers.rpartition("/")[0]
+    return _SERVERS.get(numbers) or _SERVERS.get(model) or model.replace("/", "-")
 
 
 def _memory_gb(root: Path) -> int:

@@ -54,12 +54,34 @@ def test_boards_are_named_like_their_committed_profiles(machine):
 def test_a_cloud_machine_with_a_card_and_a_container_limit(machine):
     root = machine(CLOUD, "AMD64")
     device = detect(root)
-    assert device.name == "intel-xeon-1c-tesla-t4"
+    assert device.name == "intel-xeon-skylake-1c-tesla-t4"
     assert (device.tier, device.architecture, device.accelerator) == ("cloud", "x86_64", "Tesla T4")
     facts = fingerprint(root)
     assert facts["cpu_id"] == "6/85/3"
     assert facts["isa"] == "avx2 avx512f"
     assert facts["virtual"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("model", "numbers", "name"),
+    [
+        ("AMD EPYC", (25, 1, 1), "amd-epyc-milan-8c"),
+        ("AMD EPYC", (25, 17, 1), "amd-epyc-genoa-8c"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", (6, 85, 7), "intel-xeon-cascade-lake-8c"),
+        ("QEMU Virtual CPU", (15, 107, 1), "qemu-virtual-15-107-8c"),
+        ("AMD EPYC 7763 64-Core Processor", (25, 1, 1), "amd-epyc-7763-8c"),
+    ],
+)
+def test_processors_without_a_model_number_are_named_by_their_generation(
+    machine, monkeypatch, model, numbers, name
+):
+    family, number, stepping = numbers
+    files = {
+        "proc/cpuinfo": f"processor\t: 0\ncpu family\t: {family}\nmodel\t: {number}\n"
+        f"model name\t: {model}\nstepping\t: {stepping}\n"
+    }
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert detect(machine(files, "x86_64")).name == name
 
 
 def test_this_machine_is_described_the_same_twice():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwsearch.device import fingerprint
+from hwsearch.device import detect, fingerprint
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.rows import Reference, Row, TableHeader
 from hwsearch.latency.table import Table, find_table, require_this_device
@@ -137,6 +137,9 @@ def test_tables_are_found_by_path_name_and_device(
         find_table(HEADER.name, tmp_path)
     with pytest.raises(HwsearchError, match=r"several latency tables.*bench/.*desk/"):
         find_table(start, tmp_path)
+    monkeypatch.setattr("hwsearch.latency.table.detect", lambda: replace(detect(), name="desk"))
+    for text in (HEADER.name, start):
+        assert find_table(text, tmp_path).parent.name == "desk"
 
 
 def test_nearer_folders_win(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwsearch.device import data_folders, fingerprint, told_difference
+from hwsearch.device import data_folders, detect, fingerprint, told_difference
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
 from hwsearch.latency.rows import Row, TableHeader, header_from_dict, row_as_dict, row_from_dict
@@ -210,6 +210,8 @@ def find_table(text: str, tables_dir: Path | None = None) -> Path:
         text: What the user wrote.
         tables_dir: The user's `--tables-dir`, searched first.
 
+    Of tables of one name, that of this device comes first.
+
     Raises:
         HwsearchError: If there is none, or several have that name or start like that.
     """
@@ -236,6 +238,8 @@ def find_table(text: str, tables_dir: Path | None = None) -> Path:
 
 
 def _only(found: Sequence[str], paths: Mapping[str, Path], text: str) -> Path:
+    here = [name for name in found if name.partition("/")[0] == detect().name]
+    found = here if len(here) == 1 else found
     if len(found) > 1:
         raise HwsearchError(
             f"several latency tables are called '{text}'",

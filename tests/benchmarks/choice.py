@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--paths", type=Path, help="run of hwsearch train --clusters")
     parser.add_argument("--clusters", type=Path, help="its tree")
     parser.add_argument("--learned", type=Path, nargs="*", default=[], help="runs of one network")
-    parser.add_argument("--table", default="amd-epyc-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
+    parser.add_argument("--table", default="amd-epyc-genoa-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
     parser.add_argument("--networks", type=int, help="drawn from the supernet (48; 16 of digits)")
     parser.add_argument("--keep", type=Path, default=Path("choice"), help="folder for answers")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))

@@ -200,7 +200,7 @@ def ask(benchmark: str, description: str, only: str, run: Run, report: Report) -
     )
     parser.add_argument("--data", help=f"folder of image sets, or {DIGITS} for the reduced form")
     parser.add_argument("--runs", type=Path, nargs="+", default=[], help="trained supernets")
-    parser.add_argument("--table", default="amd-epyc-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
+    parser.add_argument("--table", default="amd-epyc-genoa-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
     parser.add_argument("--keep", type=Path, default=Path("correlation"), help="folder for studies")
     parser.add_argument("--only", default=only, help="units to run, such as '*-linear'")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
