@@ -1,6 +1,6 @@
 """Is a learned network better than random ones of its latency, and does it have that latency?
 
-    python tests/benchmarks/learn.py --data DIR --pretrain cifar10 --tasks cifar10 flowers gtsrb
+    python tests/benchmarks/learn.py --data DIR --pretrain cifar10 --keep FOLDER
     python tests/benchmarks/learn.py --data sklearn:digits --epochs 3 --random 4
 
 DIR/NAME holds train-*.tar.gz and test-*.tar.gz. Each unit takes some minutes (an interrupted one
@@ -16,9 +16,11 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
                 no slower, or of another space has no more multiply-accumulates); else the narrowest
     target-R-Q  learns to the latency of a quantile Q of the space on runtime R, and measures
 
-A report follows: the learned network's place among the random ones, the best of as many random ones
-as could be trained in the time that learning took (an oracle: labels choose it), and how far
-latencies were off. Measuring needs the device that the tables are of.
+A report follows: places of the learned networks among the random ones; points above the best of as
+many random ones as could be trained in the time that learning took (labels choose it: those of the
+first task for all, or of each task for itself) and above the others, with intervals over tasks,
+seeds and random networks; how far latencies were off. Measuring needs the device that the tables
+are of.
 """
 
 import argparse
@@ -51,6 +53,10 @@ from hwsearch.learn import LearnOptions, learn
 from hwsearch.space import Space, Subnet
 from hwsearch.train import TrainOptions, train
 
+TASKS = (
+    *("cifar10", "fashion_mnist", "flowers", "gtsrb", "omniglot"),
+    *("pacs_photo", "pneumonia", "rsscn7", "tiny_imagenet"),
+)
 RUNTIMES, QUANTILES = ("onnxruntime", "openvino"), (0.2, 0.5, 0.8)
 
 
@@ -133,7 +139,7 @@ def main() -> None:
     )
     parser.add_argument("--data", help=f"folder of sets, or {DIGITS}")
     parser.add_argument("--pretrain", default="cifar10", help="set that networks are trained on")
-    parser.add_argument("--tasks", nargs="+", default=["cifar10", "flowers", "gtsrb"])
+    parser.add_argument("--tasks", nargs="+", default=TASKS, help="sets that judge")
     parser.add_argument("--space", default="inverted-32")
     parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES)
     parser.add_argument("--latency-ms", type=float, default=0.15)
@@ -151,7 +157,7 @@ def main() -> None:
             if fnmatch(name, plan.chosen.only) and (plan.name, name) not in done:
                 print(f"unit {name}", flush=True)
                 add_row(journal, {"plan": plan.name, "unit": name, **work()})
-        report(plan.name, list(plan.tasks), list(journal))
+        report(plan.name, list(journal))
 
 
 if __name__ == "__main__":
