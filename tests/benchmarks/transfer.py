@@ -1,11 +1,11 @@
-"""What a table of few networks gains by starting from an earlier one of the same runtime.
+"""What a table of few networks gains by starting from an earlier one: of a device or a runtime.
 
     python tests/benchmarks/transfer.py
 
-takes, for each pair of committed tables of the same space and runtime, 10, 20 and 30 of the second
-one's evidence networks and none of its blocks, and predicts its held-out networks: from nothing,
-from the first table alone, and from the first table corrected by them; then the same with another
-runtime's table as the start. Adds a row a pair and number to results/transfer.jsonl.
+takes, for each pair of committed tables of one space, be they of other devices, runtimes or
+precisions, 10, 20 and 30 of the second's evidence networks and none of its blocks, and predicts its
+held-out networks: from nothing, from the first table alone, and from the first table corrected by
+them. Adds a row a pair and number to results/transfer.jsonl.
 """
 
 import argparse
@@ -48,8 +48,8 @@ def compared(start: Table, table: Table, count: int) -> dict[str, Any]:
     if count >= MIN_NETWORKS_ALONE:
         ways["from nothing"] = Predictor.fit(known, space)
     return {
-        "start": start.name,
-        "table": table.name,
+        "start": f"{start.device}/{start.name}",
+        "table": f"{table.device}/{table.name}",
         "networks": count,
         "heldout": len(rows),
         "scores": {name: _scored(fitted, rows, space) for name, fitted in ways.items()},
@@ -69,6 +69,13 @@ def pairs(tables: list[Table]) -> Iterator[tuple[Table, Table]]:
             yield start, table
 
 
+def other_than(start: Table, table: Table) -> str:
+    """Tells in what the start differs."""
+    one, other = start.header, table.header
+    fields = ("device", "runtime", "precision")
+    return "another " + ", ".join(f for f in fields if getattr(one, f) != getattr(other, f))
+
+
 def main() -> None:
     """Compares every pair."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -76,18 +83,17 @@ def main() -> None:
     arguments = parser.parse_args()
     read = map(Table.read, sorted(arguments.tables.glob("*/*.jsonl")))
     tables = [table for table in read if table.blocks and table.networks("heldout")]
-    errors: dict[tuple[bool, int, str], list[float]] = {}
+    errors: dict[tuple[str, int, str], list[float]] = {}
     with open_results("transfer") as journal:
         for start, table in pairs(tables):
             for count in NUMBERS:
                 row = compared(start, table, count)
                 add_row(journal, row)
                 for name, found in row["scores"].items():
-                    key = (start.runtime == table.runtime, count, name)
+                    key = (other_than(start, table), count, name)
                     errors.setdefault(key, []).append(found["mean_error"])
-    for (same, count, name), found in sorted(errors.items(), reverse=True):
-        which = "same runtime" if same else "another runtime"
-        say(f"{which}, {count} networks, {name}: mean error {np.mean(found):.1%}, n={len(found)}")
+    for (other, count, name), found in sorted(errors.items()):
+        say(f"{other}, {count} networks, {name}: mean error {np.mean(found):.1%}, n={len(found)}")
 
 
 if __name__ == "__main__":

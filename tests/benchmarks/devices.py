@@ -1,0 +1,107 @@
+"""Do devices, runtimes and precisions disagree about which networks are fast?
+
+    python tests/benchmarks/devices.py
+
+takes every pair of committed tables of one space and tells, of the networks that both have
+measured, the rank correlation and how far networks apart on the second that take the same time on
+the first (within 2 %); and what is lost on the second by choosing with the first: of networks with
+the most multiply-accumulates within each of 17 latencies, by how much the fastest network with no
+fewer is faster, both as the second table predicts. Adds a row a pair to results/devices.jsonl and
+prints means over what the pairs have in common.
+"""
+
+import argparse
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rows import add_row, open_results
+from scipy.stats import spearmanr
+
+from hwsearch.latency.predictor import Predictor
+from hwsearch.latency.table import FOLDER, Table
+from hwsearch.progress import say
+from hwsearch.spaces import get_space
+
+EQUAL = 0.02
+QUANTILES = np.linspace(0.1, 0.9, 17)
+FIELDS = ("device", "runtime", "precision")
+
+
+def pairs(tables: list[Table]) -> Iterator[tuple[Table, Table]]:
+    """Yields every pair of tables of one space, in both orders."""
+    for one, other in permutations(tables, 2):
+        if one.space == other.space:
+            yield one, other
+
+
+def compared(one: Table, other: Table) -> dict[str, Any]:
+    """Tells how the second table sees what the first calls equal, or best."""
+    first, second = (
+        pd.Series({row.key: row.latency_ms for row in table.rows if row.kind == "network"})
+        for table in (one, other)
+    )
+    both = pd.concat([first, second], axis=1, join="inner").to_numpy()
+    apart = apart_where_equal(both[:, 0], both[:, 1])
+    lost = lost_by_choosing(one, other)
+    return {
+        "space": one.space,
+        **{f"first {name}": getattr(one.header, name) for name in FIELDS},
+        **{f"second {name}": getattr(other.header, name) for name in FIELDS},
+        "networks": len(both),
+        "spearman": round(float(spearmanr(both[:, 0], both[:, 1]).statistic), 4),
+        "equal pairs": len(apart),
+        "apart median": round(float(np.median(apart)), 4),
+        "apart p90": round(float(np.quantile(apart, 0.9)), 4),
+        "lost mean": round(float(lost.mean()), 4),
+        "lost most": round(float(lost.max()), 4),
+    }
+
+
+def apart_where_equal(first_N: np.ndarray, second_N: np.ndarray) -> np.ndarray:
+    """Returns by what factor less 1 networks differ in the second that are equal in the first."""
+    i, j = np.triu_indices(len(first_N), 1)
+    equal = np.abs(np.log(first_N[i] / first_N[j])) <= EQUAL
+    return np.expm1(np.abs(np.log(second_N[i] / second_N[j])))[equal]
+
+
+def lost_by_choosing(one: Table, other: Table) -> np.ndarray:
+    """Returns time over the least, less 1, of what the first table chooses, in the second."""
+    space = get_space(one.space)
+    codes = space.pool(np.random.default_rng(0))
+    macs = space.macs(codes)
+    first, second = (Predictor.fit(table, space).mean_ms(codes) for table in (one, other))
+    lost = []
+    for limit in np.quantile(first, QUANTILES):
+        chosen = int(np.argmax(np.where(first <= limit, macs, -1)))
+        lost.append(second[chosen] / second[macs >= macs[chosen]].min() - 1)
+    return np.array(lost)
+
+
+def main() -> None:
+    """Compares every pair."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--tables", type=Path, default=Path(FOLDER), help="folder of tables")
+    arguments = parser.parse_args()
+    tables = list(map(Table.read, sorted(arguments.tables.glob("*/*.jsonl"))))
+    with open_results("devices") as journal:
+        found = []
+        for one, other in pairs(tables):
+            row = compared(one, other)
+            add_row(journal, row)
+            found.append(row)
+    rows = pd.DataFrame(found)
+    for name in FIELDS:
+        rows[name] = np.where(rows[f"first {name}"] == rows[f"second {name}"], "same", "another")
+    figures = ["spearman", "apart median", "apart p90", "lost mean", "lost most"]
+    groups = rows.groupby(["space", *FIELDS])[figures]
+    say(groups.mean().join(groups.size().rename("pairs")).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
