@@ -11,6 +11,7 @@ import hwsearch
 from hwsearch.checkpoint import Checkpoint, Header, build_method
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.run import deploy
+from hwsearch.device import fingerprint
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.export.program import export_block_program
@@ -40,10 +41,12 @@ def write_checkpoint(run: Path) -> Path:
 
 @pytest.mark.slow
 def test_from_profile_to_engine(tmp_path: Path) -> None:
+    # The lower precision is the harder case; not every processor computes in it.
+    precision = "bf16" if "bf16" in fingerprint()["isa"] else "fp32"
     options = ProfileOptions(
         space=TINY.name,
         runtime="torch",
-        precision="bf16",
+        precision=precision,
         threads=1,
         budget_minutes=0.2,
         evidence=10,
@@ -52,7 +55,7 @@ def test_from_profile_to_engine(tmp_path: Path) -> None:
     )
     path = profile(options)
     table = Table.read(path)
-    assert path.name == "tiny-8-torch-bf16-b1-t1.jsonl"
+    assert path.name == f"tiny-8-torch-{precision}-b1-t1.jsonl"
     assert len(table.networks("evidence")) == 10 and table.blocks
     assert table.header.versions["torch"] == torch.__version__
     chosen = SearchOptions(
@@ -68,7 +71,8 @@ def test_from_profile_to_engine(tmp_path: Path) -> None:
     assert {"engine.pt2", "model.pt2", "model.onnx"} <= {file.name for file in out.iterdir()}
     with hwsearch.load(out) as engine:
         vector = engine(np.full((40, 30, 3), 128, np.uint8))
-        assert 1e-4 < engine.manifest.parity.relative_error < 0.1
+        error = engine.manifest.parity.relative_error
+        assert 1e-4 < error < 0.1 if precision == "bf16" else 0 < error < 1e-4
     assert vector.dtype == np.float32 and np.isfinite(vector).all()
 
 
