@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from far import write_device_table
+from onnx import numpy_helper
 from searches import made, options
 
 import hwsearch
@@ -142,6 +145,24 @@ def test_a_precision_can_be_forced_and_needs_a_table(
         deploy(asked(made, alone, tmp_path / "f", precision="int8"))
     with pytest.raises(HwsearchError, match="Did you mean int8"):
         asked(made, tables[0], tmp_path / "g", precision="int")
+
+
+@pytest.mark.parametrize("case", [("avx2", 64), ("avx2 avx_vnni", 127)])
+def test_weights_keep_to_the_range_that_the_processor_can_add(
+    made: Path, tables: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case
+) -> None:
+    isa, most = case
+    table = Table.read(tables[1])
+    here = {**table.header.fingerprint, "architecture": "x86_64", "isa": isa}
+    path = tmp_path / "t" / table.path.name
+    replace(table, path=path, header=replace(table.header, fingerprint=here)).write()
+    monkeypatch.setattr(assemble, "require_this_device", lambda table: None)
+    measured = {"engine": Measured(1.0, 0.01, 5, ())}
+    monkeypatch.setattr(assemble, "remeasure", lambda *_, **__: measured)
+    folder = deploy(asked(made, path, tmp_path / "e"))
+    graph = onnx.load(folder / "model_int8.onnx").graph
+    weights = [numpy_helper.to_array(item) for item in graph.initializer if len(item.dims) == 4]
+    assert most - 1 <= max(np.abs(weight.astype(int)).max() for weight in weights) <= most
 
 
 def test_a_budget_takes_the_closest_of_all_searched_precisions(

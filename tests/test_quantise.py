@@ -18,10 +18,17 @@ import hwsearch
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.run import deploy
 from hwsearch.deploy.verify import check_distance, check_parity, parity
+from hwsearch.device import fingerprint
 from hwsearch.distance.images import TargetImages, load_target
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_block, export_network, seeded_network
-from hwsearch.export.quantise import image_feeds, quantise, quantiser_of, seeded_feeds
+from hwsearch.export.quantise import (
+    image_feeds,
+    overflows,
+    quantise,
+    quantiser_of,
+    seeded_feeds,
+)
 from hwsearch.heads import parse_extra
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table
@@ -103,7 +110,8 @@ def test_int8_engines_compute_nearly_what_the_network_does(tmp_path, digits, run
     images = np.concatenate([*digits.inputs(32)])
     model = exported(tmp_path / "m.onnx", space, torch.from_numpy(images), seed=0)
     feeds = image_feeds("image", images[:64], 1)
-    quantised = quantise(model, tmp_path / "q.onnx", runtime, feeds)
+    half = overflows(fingerprint())
+    quantised = quantise(model, tmp_path / "q.onnx", runtime, feeds, half_range=half)
     found = {}
     for precision, source in (("fp32", model), ("int8", quantised)):
         engine = get_runtime(runtime).build(
@@ -121,19 +129,38 @@ def test_int8_engines_compute_nearly_what_the_network_does(tmp_path, digits, run
         assert integer and (not floating or space == "vit-32")
 
 
-def test_weights_are_symmetric_with_a_scale_a_channel(tmp_path: Path) -> None:
+@each_runtime
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_are_symmetric_with_a_scale_a_channel(tmp_path: Path, runtime, half) -> None:
     model = exported(tmp_path / "m.onnx", "bottleneck-32", torch.randn(8, 3, 32, 32), seed=0)
-    for runtime in RUNTIMES:
-        path = quantise(model, tmp_path / "q.onnx", runtime, seeded_feeds(model)).file("onnx")
-        graph = onnx.load(path).graph
-        values = {item.name: item for item in graph.initializer}
-        sources = {name: node for node in graph.node for name in node.output}
-        for conv in (node for node in graph.node if node.op_type == "Conv"):
-            pair = sources[conv.input[1]]
-            assert pair.op_type == "DequantizeLinear"
-            weight, scale, zero = (numpy_helper.to_array(values[name]) for name in pair.input)
-            assert weight.dtype == np.int8 and not zero.any()
-            assert scale.shape == (len(weight),)
+    feeds, most = seeded_feeds(model), 64 if half else 128
+    path = quantise(model, tmp_path / "q.onnx", runtime, feeds, half_range=half).file("onnx")
+    graph = onnx.load(path).graph
+    values = {item.name: item for item in graph.initializer}
+    sources = {name: node for node in graph.node for name in node.output}
+    greatest = []
+    for conv in (node for node in graph.node if node.op_type == "Conv"):
+        pair = sources[conv.input[1]]
+        assert pair.op_type == "DequantizeLinear"
+        weight, scale, zero = (numpy_helper.to_array(values[name]) for name in pair.input)
+        assert weight.dtype == np.int8 and not zero.any()
+        assert scale.shape == (len(weight),)
+        greatest.append(np.abs(weight.astype(int)).max())
+    assert most / 2 < greatest[-1] <= max(greatest) <= most
+
+
+@pytest.mark.parametrize(
+    ("architecture", "isa", "found"),
+    [
+        ("x86_64", "avx avx2", True),
+        ("x86_64", "avx avx2 avx512f avx512bw", True),
+        ("x86_64", "avx2 avx512f avx512_vnni", False),
+        ("x86_64", "avx2 avx_vnni", False),
+        ("aarch64", "asimd", False),
+    ],
+)
+def test_products_overflow_on_older_processors(architecture: str, isa: str, found: bool) -> None:
+    assert overflows({"architecture": architecture, "isa": isa}) == found
 
 
 def test_what_multiplies_nothing_or_is_quantised_stays_as_it_is(tmp_path: Path) -> None:

@@ -47,25 +47,29 @@ def rescaled(path: Path, op_type: str, place: int, factor: float, *, alone: bool
     return path
 
 
-def quantised(folder: Path, name: str, runtime: str) -> tuple[Path, tuple[Feed, ...]]:
+def quantised(
+    folder: Path, name: str, runtime: str, *, half: bool = False
+) -> tuple[Path, tuple[Feed, ...]]:
     space = get_space(name)
     net = seeded_network(space.lower(space.minimum))
     images = torch.randn(16, *space.input_shape, generator=torch.Generator().manual_seed(0))
     calibrate(net, [images])
     feeds = image_feeds("image", images.numpy(), 1)
     exact = export_network(net, folder / "exact.onnx")
-    model = in_precision(
-        exact, folder / "int8.onnx", runtime=runtime, precision="int8", feeds=lambda: feeds
-    )
+    given = {"runtime": runtime, "precision": "int8", "feeds": lambda: feeds}
+    model = in_precision(exact, folder / "int8.onnx", **given, half_range=half)
     return model.file("onnx"), feeds
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("runtime", "half"),
+    [*((runtime, False) for runtime in RUNTIMES), ("onnxruntime", True), ("openvino", True)],
+)
 @pytest.mark.parametrize("name", [name for name in space_names() if name.endswith("-32")])
 def test_what_our_quantisers_write_is_scaled_rightly(
-    tmp_path: Path, name: str, runtime: str
+    tmp_path: Path, name: str, runtime: str, half: bool
 ) -> None:
-    path, feeds = quantised(tmp_path, name, runtime)
+    path, feeds = quantised(tmp_path, name, runtime, half=half)
     check_scales(path, feeds)
     assert max(scale_factors(path, feeds).values()) < 1.2
 

@@ -14,7 +14,13 @@ HALF_AROUND_INT8 = ("tensorrt",)
 
 
 def in_precision(
-    model: Portable, out: Path, *, runtime: str, precision: str, feeds: Callable[[], Sequence[Feed]]
+    model: Portable,
+    out: Path,
+    *,
+    runtime: str,
+    precision: str,
+    feeds: Callable[[], Sequence[Feed]],
+    half_range: bool = False,
 ) -> Portable:
     """Writes the form of an ONNX file that a runtime builds an engine of that precision from.
 
@@ -24,6 +30,8 @@ def in_precision(
         runtime: Name of the runtime.
         precision: Numbers that the engine is to compute in.
         feeds: Gives inputs that ranges of activations are told from, if they are needed.
+        half_range: Whether int8 weights keep to half their range, for a processor on which int8
+            products overflow. That changes numbers, and no latency.
 
     Returns:
         The form; the model itself where the runtime decides on the numbers.
@@ -35,7 +43,7 @@ def in_precision(
         return model
     match precision:
         case "int8":
-            quantised = quantise(model, out, runtime, feeds())
+            quantised = quantise(model, out, runtime, feeds(), half_range=half_range)
             halved = quantised_for(runtime) in HALF_AROUND_INT8
             return cast_to_fp16(quantised, out) if halved else quantised
         case "fp16" if not runtime.startswith("openvino"):  # there a property decides

@@ -3,7 +3,7 @@
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,7 +26,21 @@ _TOKEN_PRODUCTS = ("Conv", "Gemm", "MatMul")
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"})
 
 
-def quantise(model: Portable, out: Path, runtime: str, feeds: Sequence[Feed]) -> Portable:
+def overflows(fingerprint: Mapping[str, str]) -> bool:
+    """Tells whether int8 products overflow on a processor unless weights keep to half their range.
+
+    x86-64 without the VNNI instructions adds two products of bytes in 16 bits, and cuts what is
+    more. With weights of up to 64 no pair of products is.
+
+    Args:
+        fingerprint: Of the device, as its latency tables have it.
+    """
+    return fingerprint["architecture"] == "x86_64" and "vnni" not in fingerprint["isa"]
+
+
+def quantise(
+    model: Portable, out: Path, runtime: str, feeds: Sequence[Feed], *, half_range: bool = False
+) -> Portable:
     """Writes the int8 form of an ONNX file; the same inputs give the same bytes.
 
     Weights are symmetric, with a scale for each channel. The graph depends on the model's graph
@@ -38,6 +52,8 @@ def quantise(model: Portable, out: Path, runtime: str, feeds: Sequence[Feed]) ->
         out: The ONNX file to write.
         runtime: Name of the runtime that the engine will be built by.
         feeds: Inputs that the ranges of activations are told from.
+        half_range: Whether weights keep to half the range of int8, for a processor that
+            `overflows`. Not for TensorRT.
 
     Returns:
         The quantised form.
@@ -51,7 +67,7 @@ def quantise(model: Portable, out: Path, runtime: str, feeds: Sequence[Feed]) ->
         write_atomic(out, path.read_bytes())
         return Portable(onnx=out)
     try:
-        data = quantiser.quantise(path, feeds)
+        data = quantiser.quantise(path, feeds, half_range)
     except Exception as cause:
         reason = str(cause).strip().splitlines()
         raise HwsearchError(
@@ -70,12 +86,13 @@ class Quantiser:
     Attributes:
         package: What does it.
         install: How to install that.
-        quantise: From an ONNX file and feeds to the bytes of the quantised one.
+        quantise: From an ONNX file, feeds and whether weights keep to half the range, to the bytes
+            of the quantised file.
     """
 
     package: str
     install: str
-    quantise: Callable[[Path, Sequence[Feed]], bytes]
+    quantise: Callable[[Path, Sequence[Feed], bool], bytes]
 
 
 def quantiser_of(runtime: str) -> Quantiser:
@@ -133,7 +150,7 @@ def image_feeds(name: str, inputs_NCHW: np.ndarray, batch: int) -> tuple[Feed, .
     return tuple({name: images} for images in np.resize(inputs_NCHW, shape))
 
 
-def _by_onnxruntime(path: Path, feeds: Sequence[Feed]) -> bytes:
+def _by_onnxruntime(path: Path, feeds: Sequence[Feed], half_range: bool) -> bytes:
     """Quantises all that ONNX Runtime's CPU provider has integer kernels for.
 
     Signed activations would leave some convolutions in floats and be slower than fp32. Among
@@ -150,6 +167,7 @@ def _by_onnxruntime(path: Path, feeds: Sequence[Feed]) -> bytes:
             _Reader(feeds),  # pyright: ignore[reportArgumentType]  # a reader by structure
             op_types_to_quantize=list(_TOKEN_PRODUCTS) if tokens else None,
             per_channel=True,
+            reduce_range=half_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             extra_options={"OpTypesToExcludeOutputQuantization": _TOKEN_PRODUCTS if tokens else ()},
@@ -157,7 +175,7 @@ def _by_onnxruntime(path: Path, feeds: Sequence[Feed]) -> bytes:
         return quantised.read_bytes()
 
 
-def _for_tensorrt(path: Path, feeds: Sequence[Feed]) -> bytes:
+def _for_tensorrt(path: Path, feeds: Sequence[Feed], _: bool) -> bytes:
     """Quantises what TensorRT has integer kernels for, as `quantise_tensorrt` says."""
     from onnxruntime.quantization import quantize
 
@@ -194,7 +212,7 @@ class _Reader:
         return next(map(dict, self._feeds), None)
 
 
-def _by_nncf(path: Path, feeds: Sequence[Feed]) -> bytes:
+def _by_nncf(path: Path, feeds: Sequence[Feed], half_range: bool) -> bytes:
     """Quantises what OpenVINO has integer kernels for.
 
     Ranges are the plain extremes and biases stay as they are: with NNCF's averages and its fast
@@ -202,7 +220,7 @@ def _by_nncf(path: Path, feeds: Sequence[Feed]) -> bytes:
     """
     os.environ.setdefault("NNCF_CI", "1")  # or it would report to its makers
     import nncf
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     nncf.set_log_level(logging.ERROR)
@@ -214,6 +232,7 @@ def _by_nncf(path: Path, feeds: Sequence[Feed]) -> bytes:
             target_device=nncf.TargetDevice.CPU,
             model_type=nncf.ModelType.TRANSFORMER if _has_tokens(path) else None,
             advanced_parameters=AdvancedQuantizationParameters(
+                overflow_fix=OverflowFix.ENABLE if half_range else OverflowFix.FIRST_LAYER,
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
                 disable_bias_correction=True,
             ),
