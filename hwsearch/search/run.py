@@ -21,7 +21,7 @@ from hwsearch.search.joint import FILE as JOINT_FILE
 from hwsearch.search.joint import joint_fronts, with_networks, write_joint
 from hwsearch.search.limits import DeviceLimits, most_distance
 from hwsearch.search.networks import SearchedNetworks, open_networks
-from hwsearch.search.objectives import EarlyStop, RememberedDistance
+from hwsearch.search.objectives import EarlyStop, Objective, RememberedDistance
 from hwsearch.search.options import CONFIG, SearchOptions
 from hwsearch.search.pareto_search import pareto_search
 from hwsearch.search.scoring import open_score
@@ -134,6 +134,15 @@ def _tell_random_weights(inputs: SearchInputs) -> None:
         )
 
 
+def _alone(objective: Objective) -> Objective:
+    """Asks for networks one by one.
+
+    In a product of matrices the last digit of a row depends on the others, and what is journaled
+    of a network must not depend on the batch that it came in.
+    """
+    return lambda codes: np.array([objective(code[None])[0] for code in codes])
+
+
 def _evaluate(
     inputs: SearchInputs,
     journal: Journal,
@@ -145,7 +154,7 @@ def _evaluate(
 ) -> None:
     options, space = inputs.options, inputs.space
     most = space.size if isinstance(space, Catalogue) else options.evaluations
-    latencies = {device.costs.label: device.costs.of("latency_ms") for device in devices}
+    latencies = {device.costs.label: _alone(device.costs.of("latency_ms")) for device in devices}
     known = 0 if warm.known is None else len(warm.known.codes)
     if warm.known is not None:
         journal_known(journal, space, warm.known, latencies)
