@@ -203,13 +203,18 @@ def test_bf16_is_refused_where_the_cpu_has_none(tmp_path: Path, monkeypatch) -> 
     openvino = pytest.importorskip("openvino")
     model = exported(tmp_path / "m.onnx", "bottleneck-32", torch.randn(8, 3, 32, 32), seed=0)
     runtime = get_runtime("openvino")
+
+    class Cpu(openvino.Core):
+        offered = ("FP32", "BF16", "INT8")
+
+        def get_property(self, device: str, name: str) -> tuple[str, ...]:
+            return self.offered
+
+    monkeypatch.setattr("hwsearch.runtime.openvino._core", Cpu)
     engine = runtime.build(model, tmp_path / "out", BuildOptions("bf16"))
-
-    class OldCpu(openvino.Core):
-        def get_property(self, device: str, name: str) -> list[str]:
-            return ["FP32", "INT8"]
-
-    monkeypatch.setattr("hwsearch.runtime.openvino._core", OldCpu)
+    monkeypatch.setattr(Cpu, "offered", ("FP32", "INT8"))
+    with pytest.raises(HwsearchError, match=r"cannot compute in bf16 here.*--precision"):
+        runtime.build(model, tmp_path / "other", BuildOptions("bf16"))
     with (
         pytest.raises(HwsearchError, match=r"cannot compute in bf16 here.*--precision"),
         runtime.load(engine, LoadOptions(precision="bf16")),

@@ -47,11 +47,9 @@ def test_a_rounded_network_is_as_far_off_as_the_engine(name, runtime, precision,
         precision=precision,
         feeds=lambda: image_feeds(INPUT_NAME, images.numpy(), 1),
     )
-    path = get_runtime(runtime).build(ready, tmp_path, BuildOptions(precision=precision))
-    with (
-        skipped_unless_computed(precision),
-        get_runtime(runtime).load(path, LoadOptions(threads=1, precision=precision)) as engine,
-    ):
+    with skipped_unless_computed(precision):
+        path = get_runtime(runtime).build(ready, tmp_path, BuildOptions(precision=precision))
+    with get_runtime(runtime).load(path, LoadOptions(threads=1, precision=precision)) as engine:
         names = {"input_name": INPUT_NAME, "output_name": OUTPUT_NAME}
         real = embed_all(engine, [images.numpy()], **names, batch=1)
     found = outputs(rounded(net, precision, [images]), images)

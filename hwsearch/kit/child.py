@@ -19,6 +19,9 @@ from hwsearch.measurement import REFERENCES
 MOST_REASON = 1000
 """Characters of a reason that are kept."""
 
+LOG = "worker.log"
+_OTHER = "Check that the runtime works here, or use another --runtime or --precision"
+
 OnNews = Callable[[int], object]
 """Called now and then with the pieces of work done so far, such as visits."""
 
@@ -62,11 +65,8 @@ def _until_done(
     while reason := _run(module, path, on_news, say):
         job = (folder / "at").read_text(errors="replace").strip()
         if not job or job in REFERENCES:
-            raise HwsearchError(
-                f"a child process died at its start: {reason}",
-                where=folder / "worker.log",
-                fix="Read its messages there",
-            )
+            why = reason.rstrip(".") + _last_words(folder / LOG)
+            raise HwsearchError(f"a child process died at its start: {why}", fix=_OTHER)
         say(f"{job} ended a child process: {reason}")
         with Journal.open(order.journal, KIND, order.header) as journal:
             journal.append({"crash": job, "reason": " ".join(reason.split())[:MOST_REASON]})
@@ -75,7 +75,7 @@ def _until_done(
 def _run(module: str, path: Path, on_news: OnNews, say: Say) -> str:
     """Runs the process once; returns why it died, or nothing if it did its work."""
     fresh_note(path)
-    reason, log = "", path.with_name("worker.log")
+    reason, log = "", path.with_name(LOG)
     with log.open("w") as file, _started(module, path, file) as child:
         assert child.stdout is not None
         for line in child.stdout:
@@ -99,10 +99,15 @@ def _run(module: str, path: Path, on_news: OnNews, say: Say) -> str:
     if status < 0:
         return signal.Signals(-status).name
     raise HwsearchError(
-        f"a child process failed with status {status}",
-        where=log,
-        fix="Read its messages there",
+        f"a child process failed with status {status}{_last_words(log)}", fix=_OTHER
     )
+
+
+def _last_words(log: Path) -> str:
+    """Returns the last line that a process wrote: its log is in a folder that goes with it."""
+    lines = log.read_text(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"; its last words: {last[:MOST_REASON]}" if last else ""
 
 
 @contextmanager

@@ -72,6 +72,7 @@ class OpenVino:
         of the time then, large ones in half.
         """
         check_precision(self, options.precision)
+        _require_capability(self._device, options.precision)
         out.mkdir(parents=True, exist_ok=True)
         engine = out / "engine.xml"
         source = model.file(self.takes)
