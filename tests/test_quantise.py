@@ -24,7 +24,6 @@ from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_block, export_network, seeded_network
 from hwsearch.export.quantise import (
     image_feeds,
-    overflows,
     quantise,
     quantiser_of,
     seeded_feeds,
@@ -38,6 +37,7 @@ from hwsearch.profiling.profile import profile
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions, Portable
 from hwsearch.runtime.embed import embed
+from hwsearch.runtime.half_range import needs_half_range
 from hwsearch.runtime.onnx_nodes import op_types, products
 from hwsearch.search.options import SearchOptions
 from hwsearch.search.run import search
@@ -110,7 +110,7 @@ def test_int8_engines_compute_nearly_what_the_network_does(tmp_path, digits, run
     images = np.concatenate([*digits.inputs(32)])
     model = exported(tmp_path / "m.onnx", space, torch.from_numpy(images), seed=0)
     feeds = image_feeds("image", images[:64], 1)
-    half = overflows(fingerprint())
+    half = needs_half_range(runtime, fingerprint())
     quantised = quantise(model, tmp_path / "q.onnx", runtime, feeds, half_range=half)
     found = {}
     for precision, source in (("fp32", model), ("int8", quantised)):
@@ -150,17 +150,20 @@ def test_weights_are_symmetric_with_a_scale_a_channel(tmp_path: Path, runtime, h
 
 
 @pytest.mark.parametrize(
-    ("architecture", "isa", "found"),
+    ("runtime", "architecture", "isa", "found"),
     [
-        ("x86_64", "avx avx2", True),
-        ("x86_64", "avx avx2 avx512f avx512bw", True),
-        ("x86_64", "avx2 avx512f avx512_vnni", False),
-        ("x86_64", "avx2 avx_vnni", False),
-        ("aarch64", "asimd", False),
+        ("onnxruntime", "x86_64", "avx avx2", True),
+        ("openvino", "x86_64", "avx avx2 avx512f avx512bw", True),
+        ("openvino-gpu", "x86_64", "avx avx2", False),
+        ("onnxruntime", "x86_64", "avx2 avx512f avx512_vnni", False),
+        ("onnxruntime", "x86_64", "avx2 avx_vnni", False),
+        ("onnxruntime", "aarch64", "asimd", False),
     ],
 )
-def test_products_overflow_on_older_processors(architecture: str, isa: str, found: bool) -> None:
-    assert overflows({"architecture": architecture, "isa": isa}) == found
+def test_weights_keep_to_half_the_range_on_older_processors(
+    runtime: str, architecture: str, isa: str, found: bool
+) -> None:
+    assert needs_half_range(runtime, {"architecture": architecture, "isa": isa}) == found
 
 
 def test_what_multiplies_nothing_or_is_quantised_stays_as_it_is(tmp_path: Path) -> None:

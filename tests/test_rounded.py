@@ -5,6 +5,7 @@ import pytest
 import torch
 from abilities import skipped_unless_computed
 
+from hwsearch.device import fingerprint
 from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network, seeded_network
 from hwsearch.export.precision import in_precision
 from hwsearch.export.quantise import image_feeds
@@ -12,6 +13,7 @@ from hwsearch.nn.rounded import rounded
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
 from hwsearch.runtime.embed import embed_all
+from hwsearch.runtime.half_range import needs_half_range
 from hwsearch.spaces import get_space
 
 IMAGES = 32
@@ -40,19 +42,21 @@ def test_a_rounded_network_is_as_far_off_as_the_engine(name, runtime, precision,
     net = seeded_network(space.lower(space.minimum))
     images = torch.randn(IMAGES, *space.input_shape, generator=torch.Generator().manual_seed(0))
     exact, model = outputs(net, images), export_network(net, tmp_path / "model.onnx")
+    half = needs_half_range(runtime, fingerprint())
     ready = in_precision(
         model,
         tmp_path / "lower.onnx",
         runtime=runtime,
         precision=precision,
         feeds=lambda: image_feeds(INPUT_NAME, images.numpy(), 1),
+        half_range=half,
     )
     with skipped_unless_computed(precision):
         path = get_runtime(runtime).build(ready, tmp_path, BuildOptions(precision=precision))
     with get_runtime(runtime).load(path, LoadOptions(threads=1, precision=precision)) as engine:
         names = {"input_name": INPUT_NAME, "output_name": OUTPUT_NAME}
         real = embed_all(engine, [images.numpy()], **names, batch=1)
-    found = outputs(rounded(net, precision, [images]), images)
+    found = outputs(rounded(net, precision, [images], half_range=half), images)
     assert 0.6 < norm(found - exact) / norm(real - exact) < 1.5
     assert norm(found - real) < 1.6 * norm(real - exact)
 

@@ -17,9 +17,10 @@ from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_block
 from hwsearch.export.precision import in_precision
 from hwsearch.export.program import export_block_program
-from hwsearch.export.quantise import overflows, seeded_feeds
+from hwsearch.export.quantise import seeded_feeds
 from hwsearch.runtime import get_runtime, runtime_names
 from hwsearch.runtime.base import FORMS, BuildOptions, LoadOptions, Portable, Runtime
+from hwsearch.runtime.half_range import needs_half_range
 from hwsearch.spaces import get_space
 
 SHAPE = (2, 3, 8, 8)
@@ -150,7 +151,7 @@ def test_every_precision_computes_nearly_the_same(
             runtime=runtime.name,
             precision=precision,
             feeds=lambda: feeds,
-            half_range=overflows(fingerprint()),
+            half_range=needs_half_range(runtime.name, fingerprint()),
         )
     (expected,) = ReferenceEvaluator(str(exact)).run(None, dict(feeds[0]))
     with skipped_unless_computed(precision):

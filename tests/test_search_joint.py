@@ -1,19 +1,23 @@
 """Runtime and precision as choices of a search."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from searches import SPACE, made, options, write_table
 
 from hwsearch.cli import main
 from hwsearch.distance import SupernetStudents
 from hwsearch.errors import HwsearchError
+from hwsearch.latency.table import Table
 from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.evaluations import Evaluations
 from hwsearch.search.fleet import pick_network
 from hwsearch.search.front import read_front, read_points
 from hwsearch.search.inputs import open_search
+from hwsearch.search.networks import open_networks
 from hwsearch.search.options import SearchOptions
 from hwsearch.search.pareto import pareto_front
 from hwsearch.search.run import search
@@ -122,6 +126,21 @@ def test_a_killed_joint_search_goes_on(joint: Path, tables: Path, tmp_path: Path
         search(SearchOptions(**vars(given) | {"out": tmp_path, "evaluations": count}))
     for name in ("evaluations.jsonl", "joint.csv"):
         assert (tmp_path / name).read_bytes() == (joint / name).read_bytes()
+
+
+@pytest.mark.parametrize(("isa", "steps"), [("avx2", 64), ("avx2 avx_vnni", 127)])
+def test_weights_are_rounded_as_the_processor_needs(
+    tables: Path, tmp_path: Path, isa: str, steps: int
+) -> None:
+    table = Table.read(tables / f"tables/made-up/{INT8}.jsonl")
+    header = replace(table.header, fingerprint={"architecture": "x86_64", "isa": isa})
+    path = tmp_path / table.path.name
+    replace(table, path=path, header=header).write()
+    found = open_networks(asked(tables, tmp_path / "s", tables=(f"made-up/{FP32}", str(path))))
+    net = found.students.student(SPACES.subnet(precision="int8"))
+    weight = next(m.weight for m in net.modules() if isinstance(m, torch.nn.Conv2d)).detach()
+    scaled = weight * steps / weight.abs().amax((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(scaled, scaled.round(), atol=1e-3, rtol=0)
 
 
 def test_a_search_in_fp32_is_a_warm_start(tables: Path, tmp_path: Path) -> None:

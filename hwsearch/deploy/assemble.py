@@ -38,13 +38,13 @@ from hwsearch.distance.kinds import Compared
 from hwsearch.errors import HwsearchError
 from hwsearch.export.append import append_graph
 from hwsearch.export.precision import converter_versions, in_precision
-from hwsearch.export.quantise import overflows
 from hwsearch.journal import sha256_of
 from hwsearch.latency.table import Table, require_this_device
 from hwsearch.nn import StaticNet
 from hwsearch.profiling.remeasure import Measured, remeasure
-from hwsearch.runtime import get_runtime, quantised_for
+from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Engine, Form, LoadOptions, Portable
+from hwsearch.runtime.half_range import needs_half_range
 from hwsearch.search.front import FrontPoint
 from hwsearch.search.inputs import SearchInputs
 from hwsearch.spaces.precisions import network_of
@@ -188,14 +188,13 @@ class Assembler:
     def in_precision(self, original: Original, table: Table) -> Portable:
         """Writes what an engine is built from, quantised on the target images for int8."""
         plain = replace(original.takes, raw=False)
-        on_processor = quantised_for(table.runtime) == table.runtime
         model = in_precision(
             original.model,
             self.folder / f"model_{table.precision}.onnx",
             runtime=table.runtime,
             precision=table.precision,
             feeds=lambda: calibration_feeds(plain, self.images),
-            half_range=on_processor and overflows(table.header.fingerprint),
+            half_range=needs_half_range(table.runtime, table.header.fingerprint),
         )
         for path in {original.model.onnx, model.onnx}:
             if path is not None:

@@ -101,6 +101,7 @@ class SupernetStudents:
         calibration_images: How many of the images batch norms are calibrated on, in equal batches
             of `BATCH` images at most; what is left over is left out.
         space: The run's, perhaps with precisions: networks then compute as engines of theirs do.
+        half_range: Whether weights of int8 engines keep to half their range.
         place: Where the networks compute.
 
     Attributes:
@@ -118,10 +119,12 @@ class SupernetStudents:
         weights: Weights = "online",
         calibration_images: int = CALIBRATION_IMAGES,
         space: Space | None = None,
+        half_range: bool = False,
         place: Place = "cpu",
     ) -> None:
         self.run, self.images, self.space = run, images, space or run.space
         self.weights: Weights = weights
+        self.half_range = half_range
         self.place: Place = place
         compute_repeatably(place)
         self._asked = calibration_images
@@ -145,7 +148,7 @@ class SupernetStudents:
         """Names everything but the images that one network's features depend on."""
         how = (self._asked, BATCH, self.images.batch)
         network, precision = network_of(self.space, subnet), precision_of(self.space, subnet)
-        lower = () if precision == FULL else (precision, RANGE_IMAGES)
+        lower = () if precision == FULL else (precision, RANGE_IMAGES, self.half_range)
         return hash_of_parts(self.run.fingerprint, self.weights, network, MEAN, STD, *how, *lower)
 
     @property
@@ -178,7 +181,8 @@ class SupernetStudents:
         """Returns the same as it computes in its precision."""
         net = self.network(subnet)
         inputs = self.images.inputs(net.lowered[0].in_side, limit=RANGE_IMAGES)
-        return rounded(net, precision_of(self.space, subnet), map(self.placed, inputs))
+        precision = precision_of(self.space, subnet)
+        return rounded(net, precision, map(self.placed, inputs), half_range=self.half_range)
 
     def observe(self, subnet: Subnet) -> Iterator[Features]:
         """Yields what one network says of the images, batch by batch."""

@@ -3,7 +3,7 @@
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,18 +26,6 @@ _TOKEN_PRODUCTS = ("Conv", "Gemm", "MatMul")
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"})
 
 
-def overflows(fingerprint: Mapping[str, str]) -> bool:
-    """Tells whether int8 products overflow on a processor unless weights keep to half their range.
-
-    x86-64 without the VNNI instructions adds two products of bytes in 16 bits, and cuts what is
-    more. With weights of up to 64 no pair of products is.
-
-    Args:
-        fingerprint: Of the device, as its latency tables have it.
-    """
-    return fingerprint["architecture"] == "x86_64" and "vnni" not in fingerprint["isa"]
-
-
 def quantise(
     model: Portable, out: Path, runtime: str, feeds: Sequence[Feed], *, half_range: bool = False
 ) -> Portable:
@@ -53,7 +41,7 @@ def quantise(
         runtime: Name of the runtime that the engine will be built by.
         feeds: Inputs that the ranges of activations are told from.
         half_range: Whether weights keep to half the range of int8, for a processor that
-            `overflows`. Not for TensorRT.
+            that `needs_half_range`. Not for TensorRT.
 
     Returns:
         The quantised form.

@@ -19,8 +19,8 @@ RANGE_IMAGES = 128
 """Target images that ranges are told from, here and for the engines that are delivered."""
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_STEPS, _WEIGHT_STEPS = 255, 127
-"""Of an unsigned activation, and of a signed weight on each side of zero."""
+_STEPS, _WEIGHT_STEPS, _HALF_RANGE = 255, 127, 64
+"""Of an unsigned activation, and of a signed weight on each side of zero, whole and half."""
 
 _LEAST = 1e-12
 """A range of zeros alone has a scale too."""
@@ -30,13 +30,16 @@ Change = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def rounded(net: StaticNet, precision: str, batches: Iterable[Tensor]) -> StaticNet:
+def rounded(
+    net: StaticNet, precision: str, batches: Iterable[Tensor], *, half_range: bool = False
+) -> StaticNet:
     """Rounds weights, and from then on activations, as an engine does.
 
     Args:
         net: A calibrated network in evaluation mode; it is changed.
         precision: "fp32" changes nothing; "bf16", "fp16" or "int8".
         batches: Normalised images that tell the ranges of int8 activations.
+        half_range: Whether int8 weights keep to half their range, as some processors need.
 
     Returns:
         The same network; its batch norms are part of its convolutions.
@@ -48,7 +51,7 @@ def rounded(net: StaticNet, precision: str, batches: Iterable[Tensor]) -> Static
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.norm = nn.Identity()
     for product in _products(net):
-        product.weight.copy_(_round_weight(product.weight, precision))
+        product.weight.copy_(_round_weight(product.weight, precision, half_range))
     _hook(*_roundings(net, precision, batches))
     return net
 
@@ -73,15 +76,14 @@ def _products(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     return [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
 
-def _round_weight(weight: Tensor, precision: str) -> Tensor:
+def _round_weight(weight: Tensor, precision: str, half_range: bool) -> Tensor:
     """Rounds a weight [O, …] to the numbers that an engine can hold."""
     if precision in _HALF:
         return weight.to(_HALF[precision]).float()
     largest_O = weight.abs().flatten(1).amax(1).clamp(min=_LEAST)
-    scale_O, zero_O = largest_O / _WEIGHT_STEPS, torch.zeros_like(largest_O, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(
-        weight, scale_O, zero_O, 0, -_WEIGHT_STEPS, _WEIGHT_STEPS
-    )
+    steps = _HALF_RANGE if half_range else _WEIGHT_STEPS
+    scale_O, zero_O = largest_O / steps, torch.zeros_like(largest_O, dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weight, scale_O, zero_O, 0, -steps, steps)
 
 
 def _roundings(

@@ -16,6 +16,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_ships
 from hwsearch.latency.table import Table, find_table
 from hwsearch.nn.place import find_place
+from hwsearch.runtime.half_range import needs_half_range
 from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import label_of, match_table
 from hwsearch.search.limits import DeviceLimits, Limit, read_limits
@@ -91,7 +92,7 @@ def open_networks(options: SearchOptions) -> SearchedNetworks:
     _check_tables(tables)
     space = _open_space(tables, options.fixed)
     images = load_target(options.images, space.input_side(space.maximum), limit=options.max_images)
-    supernet = _open_checkpoint(options, space, images)
+    supernet = _open_checkpoint(options, space, images, half_range=_half_range(tables))
     students = CatalogueStudents(space, images) if isinstance(space, Catalogue) else supernet
     if students is None:
         raise HwsearchError(
@@ -130,7 +131,7 @@ def _open_whole_space(tables: tuple[Table, ...]) -> Space:
 
 
 def _open_checkpoint(
-    options: SearchOptions, space: Space, images: TargetImages
+    options: SearchOptions, space: Space, images: TargetImages, *, half_range: bool
 ) -> SupernetStudents | None:
     """Opens the supernet, which must be of the searched space unless that is a catalogue."""
     if options.checkpoint is None:
@@ -150,7 +151,16 @@ def _open_checkpoint(
         weights=options.weights,
         calibration_images=options.calibration_images,
         space=None if catalogue else space,
+        half_range=half_range,
         place=find_place(options.device),
+    )
+
+
+def _half_range(tables: tuple[Table, ...]) -> bool:
+    """Tells whether all processors that compute in int8 keep weights to half the range."""
+    integer = [table for table in tables if table.precision == "int8"]
+    return bool(integer) and all(
+        needs_half_range(table.runtime, table.header.fingerprint) for table in integer
     )
 
 
