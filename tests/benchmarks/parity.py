@@ -1,6 +1,7 @@
 """Do engines compute what torch computes: every runtime and precision, all outputs, real images.
 
     python tests/benchmarks/parity.py --images SRC --runs RUN ...
+    python tests/benchmarks/parity.py --images SRC --precisions int8 [--whole-range]
     python tests/benchmarks/parity.py --table
 
 takes networks of each registered space (the ends, the rest drawn uniformly over
@@ -10,7 +11,8 @@ they stay small, and a hundred random layers in a row at full scale make any rou
 calibrated on the images and built as `hwsearch deploy` does; the engine's embedding and feature
 maps are compared with torch's in float32. Adds a row a space, runtime and precision to
 results/parity.jsonl: |engine - torch| / |torch| over all images, largest and mean over networks, by
-output. --table prints one table of all rows.
+output. On a processor whose int8 products overflow, weights keep to half their range, as in
+deployment, or with --whole-range do not. --table prints one table of all rows.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from rows import add_row, open_results
 from hwsearch.checkpoint import load_run
 from hwsearch.data.prepare import normalise_array
 from hwsearch.deploy.verify import ParityMeter
+from hwsearch.device import fingerprint
 from hwsearch.distance import TargetImages, load_target
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.export.precision import in_precision
@@ -40,6 +43,7 @@ from hwsearch.progress import track
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
 from hwsearch.runtime.embed import compute
+from hwsearch.runtime.half_range import needs_half_range
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space, space_names
 
@@ -83,7 +87,7 @@ def faces(net: StaticNet) -> list[StaticNet]:
 
 
 def errors_of(
-    net: StaticNet, images: np.ndarray, runtime: str, precision: str
+    net: StaticNet, images: np.ndarray, runtime: str, precision: str, *, half_range: bool
 ) -> dict[str, tuple[float, float]]:
     """Builds a network's engines; returns the relative and the largest error of each output."""
     found = {}
@@ -100,6 +104,7 @@ def errors_of(
                     runtime=runtime,
                     precision=precision,
                     feeds=lambda: image_feeds("image", images, 1),
+                    half_range=half_range,
                 )
             engine = worker.build(model, folder / "engine", BuildOptions(precision=precision))
             expected = face(torch.from_numpy(images)).outputs
@@ -112,19 +117,28 @@ def errors_of(
 
 
 def measured(
-    space: Space, nets: Sequence[StaticNet], images: np.ndarray, runtime: str, precision: str
+    space: Space,
+    nets: Sequence[StaticNet],
+    images: np.ndarray,
+    *,
+    engine: tuple[str, str],
+    whole_range: bool,
 ) -> dict[str, Any]:
     """Returns the row of one space, runtime and precision."""
-    found, began = [], time.monotonic()
+    (runtime, precision), found, began = engine, [], time.monotonic()
+    overflows = precision == "int8" and needs_half_range(runtime, fingerprint())
+    half_range = overflows and not whole_range
     with track(f"{space.name} {runtime} {precision}", len(nets)) as advance:
         for net in nets:
-            found.append(errors_of(net, images, runtime, precision))
+            found.append(errors_of(net, images, runtime, precision, half_range=half_range))
             advance()
     relative = {name: [one[name][0] for one in found] for name in found[0]}
     return {
         "space": space.name,
         "runtime": runtime,
         "precision": precision,
+        "overflows": overflows,
+        "half_range": half_range,
         "networks": len(nets),
         "images": len(images),
         "worst": {name: float(f"{max(values):.3g}") for name, values in relative.items()},
@@ -146,6 +160,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                     "precision": row["precision"],
                     "space": row["space"],
                     "weights": row["weights"],
+                    "int8": _range_of(row),
                     "n": row["networks"],
                     "embedding max": row["worst"]["embedding"],
                     "embedding mean": row["mean"]["embedding"],
@@ -156,11 +171,17 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     if not lines:
         return "nothing measured yet"
     found = pd.DataFrame(lines).drop_duplicates(
-        ["runtime", "precision", "space", "weights"], keep="last"
+        ["runtime", "precision", "space", "weights", "int8"], keep="last"
     )
-    return found.sort_values(["runtime", "precision", "space"]).to_string(
+    return found.sort_values(["runtime", "precision", "space", "int8"]).to_string(
         index=False, float_format=lambda value: f"{value:.1e}"
     )
+
+
+def _range_of(row: dict[str, Any]) -> str:
+    if not row.get("overflows"):  # older rows are of processors that add without
+        return ""
+    return "half range" if row["half_range"] else "overflows"
 
 
 def inputs(images: TargetImages, side: int, count: int) -> np.ndarray:
@@ -176,6 +197,8 @@ def main() -> None:
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="trained supernets")
     parser.add_argument("--spaces", nargs="+", default=space_names())
     parser.add_argument("--runtimes", nargs="+", default=sorted({name for name, _ in ENGINES}))
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "int8"])
+    parser.add_argument("--whole-range", action="store_true", help="of int8, on any processor")
     parser.add_argument("--networks", type=int, default=8)
     parser.add_argument("--count", type=int, default=16, help="of images")
     parser.add_argument("--branch-scale", type=float, default=0.3)
@@ -193,8 +216,9 @@ def main() -> None:
                     net = network(space, subnet, runs.get(name), seed, chosen.branch_scale)
                     nets.append(calibrate(net, [torch.from_numpy(real)]))
                 for runtime, precision in ENGINES:
-                    if runtime in chosen.runtimes:
-                        row = measured(space, nets, real, runtime, precision)
+                    if runtime in chosen.runtimes and precision in chosen.precisions:
+                        engine, whole = (runtime, precision), chosen.whole_range
+                        row = measured(space, nets, real, engine=engine, whole_range=whole)
                         weights = "trained" if name in runs else f"seeded {chosen.branch_scale:g}"
                         add_row(journal, row | {"weights": weights})
         print(table(list(journal)))

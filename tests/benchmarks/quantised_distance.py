@@ -37,6 +37,7 @@ from hwsearch.deploy.originals import (
     open_original,
     outputs_of,
 )
+from hwsearch.device import fingerprint
 from hwsearch.distance import SupernetStudents, Teacher, TeacherDistance
 from hwsearch.evaluate.folds import FOLDS
 from hwsearch.evaluate.heads import cross_fit
@@ -45,6 +46,7 @@ from hwsearch.evaluate.linear import linear_head
 from hwsearch.export.precision import in_precision
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
+from hwsearch.runtime.half_range import needs_half_range
 from hwsearch.space import Subnet
 from hwsearch.spaces.precisions import with_precisions
 
@@ -76,6 +78,7 @@ def engine_outputs(
             runtime=runtime,
             precision=precision,
             feeds=lambda: calibration_feeds(takes, students.images),
+            half_range=students.half_range,
         )
         path = get_runtime(runtime).build(ready, out, BuildOptions(precision=precision))
         options = LoadOptions(threads=1, precision=precision)
@@ -166,7 +169,9 @@ def opened(run: Run, data: Path, most: int) -> tuple[SupernetStudents, LabelledI
     """Opens a supernet, its networks in every precision, and the labelled images of a domain."""
     images = load_labelled(str(data / SHARDS), run.space.input_shape[1], limit=most)
     space = with_precisions(run.space, ("int8", "bf16"))
-    return SupernetStudents(run, images.target, space=space), images
+    half_range = needs_half_range("onnxruntime", fingerprint())  # as on OpenVINO
+    students = SupernetStudents(run, images.target, space=space, half_range=half_range)
+    return students, images
 
 
 def main() -> None:
