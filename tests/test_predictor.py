@@ -9,7 +9,7 @@ from synthetic_device import SyntheticDevice, network_ms
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.accuracy import Score, score
 from hwsearch.latency.features import BlockTimes, NetworkFeatures, block_costs, fit_rates
-from hwsearch.latency.gaussian import TYPICAL, _Pieces
+from hwsearch.latency.gaussian import MOST, SPREAD, TYPICAL, GaussianProcess, _Pieces
 from hwsearch.latency.predictor import Predictor, subnet_of
 from hwsearch.latency.table import Table
 from hwsearch.space import Space
@@ -172,3 +172,12 @@ def test_the_gradient_of_the_evidence_is_right():
         step = np.eye(4)[index] * 1e-5
         rise = pieces.loss(theta + step, targets)[0] - pieces.loss(theta - step, targets)[0]
         assert rise / 2e-5 == pytest.approx(gradient[index], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e3, 1e6])
+def test_whatever_the_targets_everything_can_be_computed(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(40, 5)), scale * rng.normal(size=40)
+    found = GaussianProcess.fit(inputs, targets, np.full(40, 0.03))
+    assert (np.abs(found.theta - TYPICAL) <= MOST * SPREAD + 1e-9).all()
+    assert np.isfinite(found.mean(inputs)).all()

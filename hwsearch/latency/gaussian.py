@@ -11,6 +11,10 @@ TYPICAL = np.log([0.015, 0.05, 1.5, 0.05])
 SPREAD = 1.5
 """Prior standard deviation of each of these, in logarithms."""
 
+MOST = 5
+"""Standard deviations from the prior that are looked at: a first step may go where nothing can be
+computed any more."""
+
 
 @dataclass(frozen=True)
 class GaussianProcess:
@@ -59,7 +63,13 @@ class GaussianProcess:
         products = _products(inputs, inputs)
         pieces = _Pieces(_distances(inputs, inputs, products), products, noise)
         found = minimize(
-            pieces.loss, start, (targets - centre,), "L-BFGS-B", jac=True, options={"maxiter": 50}
+            pieces.loss,
+            start,
+            (targets - centre,),
+            "L-BFGS-B",
+            jac=True,
+            bounds=np.stack([TYPICAL - MOST * SPREAD, TYPICAL + MOST * SPREAD], axis=1),
+            options={"maxiter": 50},
         )
         factor = np.linalg.cholesky(pieces.covariance(found.x)[0])
         whitener = np.linalg.solve(factor, np.eye(len(targets)))
