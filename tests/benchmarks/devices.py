@@ -3,15 +3,16 @@
     python tests/benchmarks/devices.py
 
 takes every pair of committed tables of one space and tells, of the networks that both have
-measured, the rank correlation and how far networks apart on the second that take the same time on
-the first (within 2 %); and what is lost on the second by choosing with the first: of networks with
-the most multiply-accumulates within each of 17 latencies, by how much the fastest network with no
-fewer is faster, both as the second table predicts. Adds a row a pair to results/devices.jsonl and
-prints means over what the pairs have in common.
+measured, the rank correlation and how far apart on the second those are that take the same time on
+the first (within 2 %), beside what noise explains; and what is lost on the second by choosing with
+the first: of networks with the most multiply-accumulates within each of 17 latencies, by how much
+the fastest network with no fewer is faster, both as the second table predicts. Adds a row a pair to
+results/devices.jsonl and prints means over what the pairs have in common.
 """
 
 import argparse
 from collections.abc import Iterator
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rows import add_row, open_results
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 
 from hwsearch.latency.predictor import Predictor
 from hwsearch.latency.table import FOLDER, Table
@@ -40,45 +41,64 @@ def pairs(tables: list[Table]) -> Iterator[tuple[Table, Table]]:
 
 def compared(one: Table, other: Table) -> dict[str, Any]:
     """Tells how the second table sees what the first calls equal, or best."""
-    first, second = (
-        pd.Series({row.key: row.latency_ms for row in table.rows if row.kind == "network"})
-        for table in (one, other)
-    )
-    both = pd.concat([first, second], axis=1, join="inner").to_numpy()
-    apart = apart_where_equal(both[:, 0], both[:, 1])
+    rows = [{row.key: row for row in table.rows if row.kind == "network"} for table in (one, other)]
+    keys = sorted(rows[0].keys() & rows[1].keys())
+    first, second = (np.array([known[key].latency_ms for key in keys]) for known in rows)
+    errors = [[known[key].stderr_rel for key in keys] for known in rows]
+    apart, by_noise = apart_where_equal(first, second, np.hypot(*np.array(errors)))
     lost = lost_by_choosing(one, other)
     return {
         "space": one.space,
         **{f"first {name}": getattr(one.header, name) for name in FIELDS},
         **{f"second {name}": getattr(other.header, name) for name in FIELDS},
-        "networks": len(both),
-        "spearman": round(float(spearmanr(both[:, 0], both[:, 1]).statistic), 4),
+        "networks": len(keys),
+        "spearman": round(float(spearmanr(first, second).statistic), 4),
         "equal pairs": len(apart),
         "apart median": round(float(np.median(apart)), 4),
         "apart p90": round(float(np.quantile(apart, 0.9)), 4),
+        "apart by noise": round(by_noise, 4),
         "lost mean": round(float(lost.mean()), 4),
         "lost most": round(float(lost.max()), 4),
     }
 
 
-def apart_where_equal(first_N: np.ndarray, second_N: np.ndarray) -> np.ndarray:
-    """Returns by what factor less 1 networks differ in the second that are equal in the first."""
+def apart_where_equal(
+    first_N: np.ndarray, second_N: np.ndarray, errors_N: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Tells how networks differ in the second table that are equal in the first.
+
+    Args:
+        first_N: Milliseconds in the first table.
+        second_N: In the second.
+        errors_N: Standard errors of their ratio.
+
+    Returns:
+        Each pair's factor less 1, and its median if nothing but noise made a difference.
+    """
     i, j = np.triu_indices(len(first_N), 1)
     equal = np.abs(np.log(first_N[i] / first_N[j])) <= EQUAL
-    return np.expm1(np.abs(np.log(second_N[i] / second_N[j])))[equal]
+    apart = np.expm1(np.abs(np.log(second_N[i] / second_N[j])))[equal]
+    return apart, float(norm.ppf(0.75) * np.median(np.hypot(errors_N[i], errors_N[j])[equal]))
 
 
 def lost_by_choosing(one: Table, other: Table) -> np.ndarray:
     """Returns time over the least, less 1, of what the first table chooses, in the second."""
     space = get_space(one.space)
-    codes = space.pool(np.random.default_rng(0))
-    macs = space.macs(codes)
-    first, second = (Predictor.fit(table, space).mean_ms(codes) for table in (one, other))
+    macs = space.macs(space.pool(np.random.default_rng(0)))
+    first, second = predicted_ms(one.path), predicted_ms(other.path)
     lost = []
     for limit in np.quantile(first, QUANTILES):
         chosen = int(np.argmax(np.where(first <= limit, macs, -1)))
         lost.append(second[chosen] / second[macs >= macs[chosen]].min() - 1)
     return np.array(lost)
+
+
+@cache
+def predicted_ms(path: Path) -> np.ndarray:
+    """Predicts networks of all sizes from a table, float[N]."""
+    table = Table.read(path)
+    space = get_space(table.space)
+    return Predictor.fit(table, space).mean_ms(space.pool(np.random.default_rng(0)))
 
 
 def main() -> None:
@@ -98,7 +118,7 @@ def main() -> None:
     rows = pd.DataFrame(found)
     for name in FIELDS:
         rows[name] = np.where(rows[f"first {name}"] == rows[f"second {name}"], "same", "another")
-    figures = ["spearman", "apart median", "apart p90", "lost mean", "lost most"]
+    figures = ["spearman", "apart median", "apart p90", "apart by noise", "lost mean", "lost most"]
     groups = rows.groupby(["space", *FIELDS])[figures]
     say(groups.mean().join(groups.size().rename("pairs")).round(3).to_string())
 
