@@ -3,11 +3,12 @@
     python tests/benchmarks/devices.py
 
 takes every pair of committed tables of one space and tells, of the networks that both have
-measured, the rank correlation and how far apart on the second those are that take the same time on
-the first (within 2 %), beside what noise explains; and what is lost on the second by choosing with
-the first: of networks with the most multiply-accumulates within each of 17 latencies, by how much
-the fastest network with no fewer is faster, both as the second table predicts. Adds a row a pair to
-results/devices.jsonl and prints means over what the pairs have in common.
+measured, the ratio of times, the rank correlation and how far apart on the second those are that
+take the same time on the first (within 2 %), beside what noise explains; and what is lost on the
+second by choosing with the first: of networks with the most multiply-accumulates within each of 17
+latencies, by how much the fastest network with no fewer is faster, both as the second table
+predicts. Adds a row a pair to results/devices.jsonl and prints means over what the pairs have in
+common, and ratios of tables that differ in one thing.
 """
 
 import argparse
@@ -52,6 +53,7 @@ def compared(one: Table, other: Table) -> dict[str, Any]:
         **{f"first {name}": getattr(one.header, name) for name in FIELDS},
         **{f"second {name}": getattr(other.header, name) for name in FIELDS},
         "networks": len(keys),
+        "second over first": [round(float(x), 3) for x in spread(second / first)],
         "spearman": round(float(spearmanr(first, second).statistic), 4),
         "equal pairs": len(apart),
         "apart median": round(float(np.median(apart)), 4),
@@ -60,6 +62,11 @@ def compared(one: Table, other: Table) -> dict[str, Any]:
         "lost mean": round(float(lost.mean()), 4),
         "lost most": round(float(lost.max()), 4),
     }
+
+
+def spread(ratios_N: np.ndarray) -> tuple[float, float, float]:
+    """Returns the least, the geometric mean and the greatest."""
+    return ratios_N.min(), np.exp(np.log(ratios_N).mean()), ratios_N.max()
 
 
 def apart_where_equal(
@@ -121,6 +128,12 @@ def main() -> None:
     figures = ["spearman", "apart median", "apart p90", "apart by noise", "lost mean", "lost most"]
     groups = rows.groupby(["space", *FIELDS])[figures]
     say(groups.mean().join(groups.size().rename("pairs")).round(3).to_string())
+    for row in found:
+        one, other = ([row[f"{side} {name}"] for name in FIELDS] for side in ("first", "second"))
+        if sum(a != b for a, b in zip(one, other, strict=True)) == 1:
+            least, mean, most = row["second over first"]
+            said = f"{row['space']}: {' '.join(other)} takes {mean:.2f} times {' '.join(one)}"
+            say(f"{said} ({least:.2f} to {most:.2f}, {row['networks']} networks)")
 
 
 if __name__ == "__main__":
