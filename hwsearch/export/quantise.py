@@ -40,8 +40,8 @@ def quantise(
         out: The ONNX file to write.
         runtime: Name of the runtime that the engine will be built by.
         feeds: Inputs that the ranges of activations are told from.
-        half_range: Whether weights keep to half the range of int8, for a processor that
-            that `needs_half_range`. Not for TensorRT.
+        half_range: Whether weights keep to half the range of int8, as some processors need. Not
+            for TensorRT.
 
     Returns:
         The quantised form.

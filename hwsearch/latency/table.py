@@ -238,8 +238,10 @@ def find_table(text: str, tables_dir: Path | None = None) -> Path:
 
 
 def _only(found: Sequence[str], paths: Mapping[str, Path], text: str) -> Path:
-    here = [name for name in found if name.partition("/")[0] == detect().name]
-    found = here if len(here) == 1 else found
+    if len(found) > 1:
+        device = detect().name
+        here = [name for name in found if name.partition("/")[0] == device]
+        found = here if len(here) == 1 else found
     if len(found) > 1:
         raise HwsearchError(
             f"several latency tables are called '{text}'",
