@@ -6,9 +6,8 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 TIERS = ("point", "edge", "cloud")
@@ -73,20 +72,6 @@ class Device:
     cores: int
     memory_gb: int
     accelerator: str = ""
-
-
-def data_folders(kind: str) -> Iterator[Path]:
-    """Yields the folders that may hold "device_profiles" or "latency_tables", nearest first.
-
-    They are the working directory's, the installed wheel's and, for a package that runs from
-    a checkout, the one beside the package.
-    """
-    package = Path(str(resources.files("hwsearch")))
-    seen = set()
-    for folder in (Path(kind), package / "_data" / kind, package.parent / kind):
-        if folder.is_dir() and folder.resolve() not in seen:
-            seen.add(folder.resolve())
-            yield folder
 
 
 def detect(root: Path = Path("/")) -> Device:

@@ -6,8 +6,9 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-from hwsearch.device import TIERS, Device, data_folders, detect, fingerprint
+from hwsearch.device import TIERS, Device, detect, fingerprint
 from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.folders import data_folders
 
 T = TypeVar("T")
 

@@ -149,23 +149,6 @@ def test_weights_are_symmetric_with_a_scale_a_channel(tmp_path: Path, runtime, h
     assert most / 2 < greatest[-1] <= max(greatest) <= most
 
 
-@pytest.mark.parametrize(
-    ("runtime", "architecture", "isa", "found"),
-    [
-        ("onnxruntime", "x86_64", "avx avx2", True),
-        ("openvino", "x86_64", "avx avx2 avx512f avx512bw", True),
-        ("openvino-gpu", "x86_64", "avx avx2", False),
-        ("onnxruntime", "x86_64", "avx2 avx512f avx512_vnni", False),
-        ("onnxruntime", "x86_64", "avx2 avx_vnni", False),
-        ("onnxruntime", "aarch64", "asimd", False),
-    ],
-)
-def test_weights_keep_to_half_the_range_on_older_processors(
-    runtime: str, architecture: str, isa: str, found: bool
-) -> None:
-    assert needs_half_range(runtime, {"architecture": architecture, "isa": isa}) == found
-
-
 def test_what_multiplies_nothing_or_is_quantised_stays_as_it_is(tmp_path: Path) -> None:
     space = get_space("bottleneck-32")
     blocks = space.lower(space.minimum)

@@ -258,3 +258,20 @@ def test_openvino_loads_faster_from_what_it_compiled_before(tmp_path: Path) -> N
     (blob,) = (tmp_path / "out" / "compiled").iterdir()
     blob.write_bytes(blob.read_bytes()[:100])
     load(runtime, engine)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "architecture", "isa", "found"),
+    [
+        ("onnxruntime", "x86_64", "avx avx2", True),
+        ("openvino", "x86_64", "avx avx2 avx512f avx512bw", True),
+        ("openvino-gpu", "x86_64", "avx avx2", False),
+        ("onnxruntime", "x86_64", "avx2 avx512f avx512_vnni", False),
+        ("onnxruntime", "x86_64", "avx2 avx_vnni", False),
+        ("onnxruntime", "aarch64", "asimd", False),
+    ],
+)
+def test_weights_keep_to_half_the_range_on_older_processors(
+    runtime: str, architecture: str, isa: str, found: bool
+) -> None:
+    assert needs_half_range(runtime, {"architecture": architecture, "isa": isa}) == found

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwsearch.device import data_folders, detect, fingerprint, told_difference
+from hwsearch.device import detect, fingerprint, told_difference
 from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.folders import data_folders
 from hwsearch.journal import write_atomic
 from hwsearch.latency.rows import Row, TableHeader, header_from_dict, row_as_dict, row_from_dict
 
