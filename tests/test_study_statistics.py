@@ -15,6 +15,7 @@ from hwsearch.latency.table import Table
 from hwsearch.study.depths import depth_effects, late_to_early
 from hwsearch.study.findings import find
 from hwsearch.study.latencies import read_latencies
+from hwsearch.study.regrets import CHANCE, find_regrets
 from hwsearch.study.run import PAGE, give
 from hwsearch.study.sources import source_effects
 from hwsearch.study.statistics import (
@@ -24,7 +25,7 @@ from hwsearch.study.statistics import (
     kendall,
     stepped_up,
 )
-from hwsearch.study.winners import EVERYWHERE, find_regrets, find_winners
+from hwsearch.study.winners import EVERYWHERE, find_winners
 
 __all__ = ["browser"]
 
@@ -131,9 +132,12 @@ def test_winners_are_told_in_bins_of_parameters_too() -> None:
 
 
 def test_regret_is_what_the_choice_of_another_task_loses() -> None:
-    results = invented(np.random.default_rng(1).uniform(0.3, 0.9, (8, 2, 3)))
+    quality_ST = np.random.default_rng(1).permuted(
+        np.repeat(np.linspace(0.2, 0.9, 8)[:, None], 3, axis=1), axis=0
+    )
+    results = invented(np.repeat(quality_ST[:, None], 2, axis=1), images=2000)
     means_ST = results.scores["accuracy"].mean(1)
-    found = list(find_regrets(results, "accuracy", Draws.make(8, 2, 100, seed=0)))
+    found = list(find_regrets(results, "accuracy", draws=100, seed=0))
     told = {(one.chooser, one.task): one for one in found}
     for i, chooser in enumerate(results.tasks):
         taken = means_ST[:, i].argmax()
@@ -141,9 +145,19 @@ def test_regret_is_what_the_choice_of_another_task_loses() -> None:
             one = told[chooser, task]
             assert one.regret.value == pytest.approx(means_ST[:, j].max() - means_ST[taken, j])
             assert one.network == results.networks[taken].label
-    assert told["any network", "task 0"].regret.value == pytest.approx(
+    assert told[CHANCE, "task 0"].regret.value == pytest.approx(
         means_ST[:, 0].max() - means_ST[:, 0].mean()
     )
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_nothing_is_lost_where_networks_are_equal_but_for_luck(seeds: int) -> None:
+    luck = 0.03 * np.random.default_rng(0).normal(size=(40, seeds, 1)) * (seeds > 1)
+    results = invented(np.full((40, seeds, 3), 0.5) + luck, images=1000)
+    found = list(find_regrets(results, "accuracy", draws=100, seed=0))
+    assert {one.task for one in found} == set(results.tasks)
+    assert abs(np.mean([one.regret.value for one in found])) < 0.02  # the best leads by 0.1
+    assert sum(one.regret.low > 0 for one in found) <= 2
 
 
 def test_a_planted_effect_of_late_depth_is_found() -> None:

@@ -90,9 +90,12 @@ class ClassVerdict(Verdict):
 
     def scores(self, measure: str, weights_RN: np.ndarray) -> np.ndarray:
         """Returns the accuracy, 0 to 1, or the mean log-loss in nats, float[R]."""
-        each_N = {"accuracy": self.correct_N, "log_loss": self.log_loss_N}[measure]
         kind = np.result_type(weights_RN, np.float32)
-        return weights_RN @ each_N.astype(kind) / weights_RN.sum(1)
+        return weights_RN @ self.each(measure).astype(kind) / weights_RN.sum(1)
+
+    def each(self, measure: str) -> np.ndarray:
+        """Returns what a measure is the mean of: whether each was told, or its log-loss, [N]."""
+        return {"accuracy": self.correct_N, "log_loss": self.log_loss_N}[measure]
 
     def packed(self) -> dict[str, Any]:
         """Returns it as JSON: a bit and a float32 for each image."""

@@ -13,10 +13,11 @@ from hwsearch.search.front import write_rows
 from hwsearch.study.depths import DepthEffect, depth_effects
 from hwsearch.study.latencies import Latency
 from hwsearch.study.options import StudyOptions
+from hwsearch.study.regrets import Regret, find_regrets
 from hwsearch.study.scores import MEASURES, Results, sign
 from hwsearch.study.sources import SourceEffect, source_effects
 from hwsearch.study.statistics import FEWEST, Ceiling, Draws, Pair, correlate_tasks
-from hwsearch.study.winners import Regret, Winner, find_regrets, find_winners
+from hwsearch.study.winners import Winner, find_winners
 
 JSON = "study.json"
 
@@ -69,7 +70,7 @@ def find(
         ceilings += found[0]
         pairs += found[1]
         winners += find_winners(results, measure, bins=options.bins, draws=count, seed=seed)
-        regrets += find_regrets(results, measure, draws)
+        regrets += find_regrets(results, measure, draws=count, seed=seed)
         depths += depth_effects(results, measure, draws=count, seed=seed)
         sources += source_effects(results, measure, options.source_task, draws=count, seed=seed)
     every = (tuple(one) for one in (ceilings, pairs, winners, regrets, depths, sources))

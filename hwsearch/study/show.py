@@ -13,10 +13,11 @@ from hwsearch.correlation.analysis import Interval
 from hwsearch.progress import console, say
 from hwsearch.study.depths import DepthEffect
 from hwsearch.study.findings import Findings
+from hwsearch.study.regrets import CHANCE, LARGEST, MEAN_RANK
 from hwsearch.study.scores import MEASURES
 from hwsearch.study.sources import SourceEffect
 from hwsearch.study.statistics import FEWEST
-from hwsearch.study.winners import CHANCE, EVERYWHERE, LARGEST, MEAN_RANK
+from hwsearch.study.winners import EVERYWHERE
 
 E = TypeVar("E", DepthEffect, SourceEffect)
 
@@ -96,7 +97,8 @@ def _tasks(findings: Findings, source_task: str) -> Table:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         caption="a winner counts if the 95 % interval of its lead (images and seeds, paired) "
-        "excludes the runner-up; intervals of what is lost are in regrets.csv",
+        "excludes the runner-up; lost beside what the task's labels choose by half of its images "
+        "and other seeds, with intervals in regrets.csv",
     )
     table.add_column("task", no_wrap=True)
     table.add_column("winner", no_wrap=True)

@@ -1,23 +1,20 @@
-"""Who wins each task, and what it costs to take another task's winner.
+"""Who wins each task, and by how much.
 
 Shapes: R draws (the first row is no draw), S networks, K seeds, T tasks, N images.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
 import numpy as np
-from scipy.stats import rankdata
 
 from hwsearch.correlation.analysis import Interval
 from hwsearch.evaluate.verdict import bootstrap_weights
 from hwsearch.study.networks import Network
 from hwsearch.study.scores import Results, sign
-from hwsearch.study.statistics import Draws
 
 EVERYWHERE = "all"
-LARGEST, MEAN_RANK, CHANCE = "most parameters", "best elsewhere", "any network"
 
 
 @dataclass(frozen=True)
@@ -48,25 +45,6 @@ class Winner:
     def counts(self) -> bool:
         """Whether the runner-up is excluded."""
         return self.ahead.low > 0
-
-
-@dataclass(frozen=True)
-class Regret:
-    """What is lost on a task by a network that was chosen otherwise.
-
-    Attributes:
-        measure: Of the results.
-        chooser: Task whose best network is taken, or another way to choose.
-        task: Where it is used.
-        network: Label of the network that is taken; empty for chance.
-        regret: How far it is below the task's best network.
-    """
-
-    measure: str
-    chooser: str
-    task: str
-    network: str
-    regret: Interval
 
 
 def bins_of(results: Results, count: int) -> dict[str, list[int]]:
@@ -133,37 +111,3 @@ def _noise_of_means(
     """Draws the noise of the difference of two means over seeds, float[R - 1]."""
     drawn = rng.choice(spread, size=(2, draws, seeds)).mean(axis=2)
     return drawn[0] - drawn[1]
-
-
-def find_regrets(results: Results, measure: str, draws: Draws) -> Iterator[Regret]:
-    """Yields the regret of each way to choose, on each task.
-
-    A network is chosen by the scores of the draw and judged by them, too; for another task these
-    are results of other images, but of the same runs.
-    """
-    means_RST = draws.means(results.scores[measure])
-    best_RT = means_RST.max(axis=1)
-    for chooser, better_RST in _choosers(results, means_RST, draws).items():
-        for at, task in enumerate(results.tasks):
-            chosen_R1 = better_RST[..., at].argmax(axis=1)[:, None]
-            taken_R = np.take_along_axis(means_RST[..., at], chosen_R1, axis=1)[:, 0]
-            label = results.networks[int(chosen_R1[0, 0])].label
-            yield Regret(measure, chooser, task, label, Interval.of(best_RT[:, at] - taken_R, 0))
-    for at, task in enumerate(results.tasks):
-        lost_R = best_RT[:, at] - means_RST[..., at].mean(axis=1)
-        yield Regret(measure, CHANCE, task, "", Interval.of(lost_R, 0))
-
-
-def _choosers(results: Results, means_RST: np.ndarray, draws: Draws) -> Mapping[str, np.ndarray]:
-    """Returns what each way to choose a network for each task goes by, float[R, S, T]."""
-    tasks = len(results.tasks)
-    params_RS = np.array([one.params for one in results.networks], dtype=float)[draws.rows_RS]
-    found = {
-        task: np.repeat(means_RST[..., [at]], tasks, axis=2)
-        for at, task in enumerate(results.tasks)
-    }
-    if tasks > 1:
-        ranks_RST = rankdata(means_RST, axis=1)
-        found[MEAN_RANK] = ranks_RST.sum(axis=2, keepdims=True) - ranks_RST
-    found[LARGEST] = np.repeat(params_RS[..., None], tasks, axis=2)
-    return found

@@ -10,9 +10,10 @@ and probed on eleven sets: 80 units, which take many hours of one core together 
 most each. A unit trains and probes one network with one seed, by the code of
 hwsearch study in one folder, and leaves one row in results/study.jsonl; units that have a row are
 not run again, and one that was stopped goes on. The last one, "findings", works out all statistics
-from the rows once the others are done, and leaves them in a row, too; those of the networks that
-are done so far are always printed. With --config FILE the whole is written as a config
-instead: hwsearch study --config FILE does the same work, and the units then find it done.
+from the rows once the others are done, and leaves them in a row, again where they are worked out
+otherwise than before; those of the networks that are done so far are always printed. With --config
+FILE the whole is written as a config instead: hwsearch study --config FILE does the same work, and
+the units then find it done.
 
 The reduced form trains six networks on scikit-learn's digits for one pass and probes them on four
 tasks made from these, in two minutes of one core; it is always run, and leaves one row. Without
@@ -20,6 +21,7 @@ tasks made from these, in two minutes of one core; it is always run, and leaves 
 """
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -176,8 +178,11 @@ def run_all(journal: Journal, options: StudyOptions, only: str) -> None:
             add_row(journal, run(unit, options))
     complete = {unit.name for unit in units} <= _done(journal)
     results = results_of(list(journal), options)
-    if complete and results and FINDINGS not in _done(journal):
-        add_row(journal, {"name": FINDINGS, **findings_of(results, options)})
+    if complete and results:
+        found = json.loads(json.dumps(findings_of(results, options)))
+        earlier = [row for row in journal if row["name"] == FINDINGS][-1:]
+        if not earlier or any(earlier[0][key] != value for key, value in found.items()):
+            add_row(journal, {"name": FINDINGS, **found})
 
 
 def tell(journal: Journal, options: StudyOptions) -> None:
@@ -201,7 +206,7 @@ def report(rows: list[dict[str, Any]]) -> None:
     ]
     if lines:
         print(pd.DataFrame(lines).to_string(index=False))
-    for row in rows:
+    for row in {row["name"]: row for row in rows}.values():
         if "pairs" in row:
             print(f"\n{row['name']}: {row['title']}")
             for kind in ("ceilings", "pairs", "winners", "regrets", "depths"):
