@@ -77,7 +77,7 @@ def _ways(
     """
     images_T = [len(results.verdicts_of(results.networks[0], task)[0]) for task in results.tasks]
     whole_TRN = [_drawn(images, len(rows_RS) - 1, seed) for images in images_T]
-    halves_THN = [halves(images, SPLITS) for images in images_T]
+    masks = [halves(images, SPLITS) for images in images_T]
 
     def scores(masks_TN: Iterable[np.ndarray]) -> np.ndarray:
         weights_TRN = [w * mask_N for w, mask_N in zip(whole_TRN, masks_TN, strict=True)]
@@ -85,8 +85,8 @@ def _ways(
 
     whole_RSKT = _scores(results, measure, whole_TRN, rows_RS)
     for split in range(SPLITS):
-        one_RSKT = scores(halves_HN[split] for halves_HN in halves_THN)
-        other_RSKT = scores(1 - halves_HN[split] for halves_HN in halves_THN)
+        one_RSKT = scores(masks_HN[split] for masks_HN in masks)
+        other_RSKT = scores(1 - masks_HN[split] for masks_HN in masks)
         for own_RSKT, told_RSKT in ((one_RSKT, other_RSKT), (other_RSKT, one_RSKT)):
             for k in range(len(results.seeds)):
                 by = [other for other in range(len(results.seeds)) if other != k] or [k]
