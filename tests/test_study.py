@@ -20,14 +20,17 @@ from hwsearch.cli import main
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal, read_journal
 from hwsearch.spaces import get_space
+from hwsearch.spaces.genotype import CellFamily, random_genotype
 from hwsearch.study import gather as gathering
 from hwsearch.study import work
-from hwsearch.study.networks import read_networks, spread
+from hwsearch.study.networks import Network, read_networks, spread
 from hwsearch.study.plan import FILE, KIND
+from hwsearch.study.work import run_folder
 
 RUNS = len(NETWORKS) * 2
-ROWS = 2 + RUNS + 2 * RUNS
-"""Two tasks, and a training and two probes for each network and seed."""
+NAMED = 2 + len(NETWORKS)
+ROWS = NAMED + RUNS + 2 * RUNS
+"""Two tasks, the networks, and a training and two probes for each network and seed."""
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +95,9 @@ def test_a_killed_worker_and_a_killed_driver_lose_and_repeat_nothing(
     out = tmp_path / "out"
     command = [sys.executable, "-m", "hwsearch", "study", *words(images, out=out)]
     journal, child = out / FILE, subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    until(lambda: lines(journal) > 3, child)  # a header, two tasks, and the first training
+    until(lambda: lines(journal) > 1 + NAMED, child)  # a header, and the first training
     os.kill(workers(child.pid)[0], signal.SIGKILL)
-    until(lambda: lines(journal) > 3 + RUNS, child)  # the first probe
+    until(lambda: lines(journal) > 1 + NAMED + RUNS, child)  # the first probe
     child.kill()
     child.wait()
     before = journal.read_bytes()
@@ -194,6 +197,23 @@ def test_two_drivers_and_other_options_are_refused(
     ):
         assert main(["study", *words(images, out=copied, **changes)]) == 2
         assert told in capsys.readouterr().err
+    monkeypatch.setattr(Network, "digest", "other")
+    assert main(["study", *words(images, out=copied)]) == 2
+    assert "is another network than before" in capsys.readouterr().err
+
+
+def test_a_journal_without_digests_goes_on(
+    images: Path, done: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, found = read_journal(copied / FILE, KIND)
+    (copied / FILE).unlink()
+    with Journal.open(copied / FILE, KIND, header) as journal:
+        for row in found:
+            if "digest" not in row:
+                journal.append(row)
+    monkeypatch.setattr(work, "train", refuse)
+    assert main(["study", *words(images, out=copied)]) == 0
+    assert rows(copied) == rows(done)
 
 
 def test_a_task_that_cannot_judge_is_refused_before_the_folder_is_taken(
@@ -243,6 +263,24 @@ def test_networks_are_named_alone_by_grids_and_once() -> None:
     ):
         with pytest.raises(HwsearchError, match=told):
             read_networks((text,), seed=0)
+
+
+def test_networks_of_cells_are_named_by_their_file_and_told_from_others_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digests = set[str]()
+    for seed in (0, 1):
+        genotype = random_genotype(2, np.random.default_rng(seed))
+        CellFamily(genotype, 8, (4, 6), ((2,), (2,), (1,))).write(Path("g.json"))
+        get_space.cache_clear()
+        read_networks.cache_clear()
+        (one,) = read_networks(("cells:g.json[min]", "cells:./g.json[min]"), seed=0)
+        assert one.family == get_space("cells:g.json").name
+        assert one.label.startswith("cells:g.json ")
+        assert run_folder(tmp_path, one, 0).parent == tmp_path / "runs"
+        digests.add(one.digest)
+    assert len(digests) == 2
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:

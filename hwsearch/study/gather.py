@@ -12,7 +12,15 @@ from hwsearch.search.pool import Pool
 from hwsearch.search.stop import ending_on_sigterm
 from hwsearch.study.estimate import estimate, processes_of
 from hwsearch.study.options import StudyOptions
-from hwsearch.study.plan import KIND, Known, Plan, check_tasks, make_plan, units_left
+from hwsearch.study.plan import (
+    KIND,
+    Known,
+    Plan,
+    check_networks,
+    check_tasks,
+    make_plan,
+    units_left,
+)
 from hwsearch.study.scores import Results
 from hwsearch.study.told import tell_plan
 from hwsearch.study.work import OpenWork, Unit, discard, lost, run_folder
@@ -42,7 +50,8 @@ def gather(options: StudyOptions) -> Results | None:
     """
     plan = make_plan(options)
     known = Known.of(plan.rows())
-    new = check_tasks(plan, known)  # before the folder is taken by options that cannot work
+    # Before the folder is taken by options that cannot work.
+    new_tasks, new_networks = check_tasks(plan, known), check_networks(plan, known)
     if options.dry_run:
         left = units_left(plan, known)
         tell_plan(plan, *left, estimate(plan, *left))
@@ -52,9 +61,12 @@ def gather(options: StudyOptions) -> Results | None:
             say(journal.repaired)
         write_config(plan.options.out / CONFIG, plan.options, _PACKAGES)
         known = Known.of(journal.rows)
-        for task in new:
+        for task in new_tasks:
             if task.name not in known.task_images:
                 journal.append({"task": task.name, "images": plan.task_images[task.name]})
+        for network in new_networks:
+            if network.name not in known.digests:
+                journal.append({"network": network.name, "digest": network.digest})
         left = units_left(plan, Known.of(journal.rows))
         if any(left):
             tell_plan(plan, *left, estimate(plan, *left))

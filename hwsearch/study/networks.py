@@ -1,9 +1,10 @@
 """The networks of a study: each one alone, named by its space and its values."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from itertools import product
 
 import numpy as np
@@ -25,7 +26,7 @@ class Network:
     Attributes:
         name: Name of the space that holds it alone, with all its values.
         family: Name of the space that it is from.
-        label: Family and size, unique in the study: for people.
+        label: Family as it was written and size, unique in the study: for people.
         params: Learned parameters.
         macs: Multiply-accumulates for one image.
     """
@@ -45,6 +46,13 @@ class Network:
     def subnet(self) -> Subnet:
         """The network in its family."""
         return get_space(self.family).parse(self.name[len(self.family) + 1 : -1])
+
+    @property
+    def digest(self) -> str:
+        """Tells the network from others that its name stood for at another time."""
+        blocks = self.space.lower(self.space.maximum)
+        told = "\n".join(f"{block.key} {block.inputs}" for block in blocks)
+        return sha256(told.encode()).hexdigest()[:12]
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -67,12 +75,15 @@ def read_networks(texts: tuple[str, ...], *, seed: int) -> tuple[Network, ...]:
     Raises:
         HwsearchError: If a name is no network, or a space has too few.
     """
-    found = dict.fromkeys(pair for text in texts for pair in _expand(text, seed))
-    return _labelled(list(found))
+    found: dict[Subnet, str] = {}
+    for text in texts:
+        for family, subnet in _expand(text, seed):
+            found.setdefault(subnet, family)
+    return _labelled(found)
 
 
 def _expand(text: str, seed: int) -> Iterator[tuple[str, Subnet]]:
-    """Yields the families and networks that one word of the user stands for."""
+    """Yields the families, as written, and networks that one word of the user stands for."""
     family, colon, count = text.rpartition(":")
     if colon and count.isdecimal():
         yield from ((family, subnet) for subnet in spread(_trainable(family), int(count), seed))
@@ -143,17 +154,17 @@ def _first_new(space: Space, codes: np.ndarray, chosen: Sequence[Subnet]) -> Sub
     return next(one for one in map(space.decode, codes) if one not in chosen)
 
 
-def _labelled(pairs: Sequence[tuple[str, Subnet]]) -> tuple[Network, ...]:
+def _labelled(families: Mapping[Subnet, str]) -> tuple[Network, ...]:
     """Gives every network a label; those of equal size get a number."""
     seen: Counter[str] = Counter()
     networks = []
-    for family, subnet in pairs:
-        name = f"{family}[{subnet}]"
+    for subnet, family in families.items():
+        name = f"{subnet.space}[{subnet}]"
         space = get_space(name)
         code = space.encode(space.maximum)[None]
         params, macs = int(space.params(code)[0]), int(space.macs(code)[0])
         plain = f"{family} {macs / 1e6:.3g}M"
         seen[plain] += 1
         label = plain if seen[plain] == 1 else f"{plain} ({seen[plain]})"
-        networks.append(Network(name, family, label, params, macs))
+        networks.append(Network(name, subnet.space, label, params, macs))
     return tuple(networks)

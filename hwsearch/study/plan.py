@@ -80,21 +80,25 @@ class Known:
     Attributes:
         rows: By key of the unit.
         task_images: Fingerprint of the images of each task, by name.
+        digests: Of each network, by name; journals of an earlier hwsearch have none.
     """
 
     rows: dict[tuple[str, int, str], Json]
     task_images: dict[str, str]
+    digests: dict[str, str]
 
     @classmethod
     def of(cls, rows: Iterable[Json]) -> "Known":
         """Sorts the rows of a journal."""
-        found, images = {}, {}
+        found, images, digests = {}, {}, {}
         for row in rows:
             if "images" in row:
                 images[row["task"]] = row["images"]
+            elif "digest" in row:
+                digests[row["network"]] = row["digest"]
             else:
                 found[row["network"], row["seed"], row["task"]] = row
-        return cls(found, images)
+        return cls(found, images, digests)
 
     def has(self, unit: Unit) -> bool:
         """Tells whether a unit was done."""
@@ -175,6 +179,22 @@ def check_tasks(plan: Plan, known: Known) -> list[NamedTask]:
     for task in new:
         labelled(task.source, plan.side, plan.options.limit).folds(plan.options.folds)
     return new
+
+
+def check_networks(plan: Plan, known: Known) -> list[Network]:
+    """Refuses networks that are others than before; returns those that are new.
+
+    Raises:
+        HwsearchError: If a name stands for another network, as where its cells were learned again.
+    """
+    for network in plan.networks:
+        if known.digests.get(network.name, network.digest) != network.digest:
+            raise HwsearchError(
+                f"'{network.name}' is another network than before",
+                where=plan.journal,
+                fix="Restore its family, give that another name, or use another --out",
+            )
+    return [network for network in plan.networks if network.name not in known.digests]
 
 
 def units_left(plan: Plan, known: Known) -> tuple[list[Unit], list[Unit]]:

@@ -73,8 +73,8 @@ def lost(unit: Unit, how: str) -> Json:
 
 def run_folder(out: Path, network: Network, seed: int) -> Path:
     """Returns the folder of the run of a network and a seed; hwsearch probe and others open it."""
-    name = f"{network.family}-{sha256(network.name.encode()).hexdigest()[:10]}-seed{seed}"
-    return out / RUNS / name
+    digest = sha256(network.name.encode()).hexdigest()[:10]
+    return out / RUNS / f"{Path(network.family).name}-{digest}-seed{seed}"
 
 
 @dataclass(frozen=True)
