@@ -101,28 +101,27 @@ def _header_of(path: Path, line: Json, kind: str) -> Json:
 
 
 def read_journal(path: Path, kind: str) -> tuple[Json, list[Json]]:
-    """Reads a journal without changing it; an unfinished last line is left out.
+    """Returns a journal's header and rows; an unfinished last line is left out, and stays.
 
     Args:
         path: The file.
         kind: What the journal must log, such as "profile".
 
-    Returns:
-        The header and the rows.
-
     Raises:
         HwsearchError: If the file is missing, of another kind, or damaged before its last line.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as cause:
-        raise HwsearchError(
-            f"no {kind} journal here", where=path, fix="Check the folder's name"
-        ) from cause
-    content = _parse(path, data, kind)
+    if not path.is_file():
+        raise HwsearchError(f"no {kind} journal here", where=path, fix="Check the folder's name")
+    content = _parse(path, path.read_bytes(), kind)
     if content.header is None:
         raise HwsearchError("the journal is empty", where=path, fix="Run the command again")
     return content.header, content.rows
+
+
+def read_begun(path: Path, kind: str) -> tuple[Json, list[Json]]:
+    """Reads as `read_journal` does; all is empty where there is no file, or no whole line yet."""
+    content = _parse(path, path.read_bytes() if path.is_file() else b"", kind)
+    return content.header or {}, content.rows
 
 
 def differing_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:

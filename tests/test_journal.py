@@ -10,7 +10,7 @@ import pytest
 
 from hwsearch import journal as journal_module
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal, read_journal, sha256_of, write_atomic
+from hwsearch.journal import Journal, read_begun, read_journal, sha256_of, write_atomic
 
 HEADER = {"space": "small", "versions": {"numpy": "2"}, "shape": (1, 2)}
 
@@ -57,6 +57,15 @@ def test_torn_header_starts_afresh(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:25])
     with reopen(path) as journal:
         assert journal.repaired and journal.rows == []
+
+
+@pytest.mark.parametrize("kept", [0, 25])
+def test_a_journal_without_a_whole_line_has_not_begun(path: Path, kept: int) -> None:
+    assert read_begun(path, "visits") == read_journal(path, "visits")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(HwsearchError, match="the journal is empty"):
+        read_journal(path, "visits")
+    assert read_begun(path, "visits") == ({}, []) == read_begun(path.parent / "none", "visits")
 
 
 def test_flipped_byte_in_the_middle_is_refused_with_its_line(path: Path) -> None:

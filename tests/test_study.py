@@ -227,12 +227,15 @@ def test_a_task_that_cannot_judge_is_refused_before_the_folder_is_taken(
 def test_a_dry_run_tells_what_it_takes_and_does_nothing(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = words(images, out=tmp_path / "out", networks=NETWORKS[:1], seeds=(0, 1, 2))
+    given = words(images, out=tmp_path / "out", networks=NETWORKS[:1], seeds=(0, 1, 2), amp="auto")
     assert main(["study", *given, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "left: 3 of 3 trainings and 6 of 6 probes" in said
     assert "core-hours" in said and "GB are free" in said
     assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / FILE).touch()  # stopped before its first line
+    assert main(["study", *given, "--dry-run"]) == 0
 
 
 def test_networks_are_spread_evenly_over_the_logarithm_of_their_size() -> None:

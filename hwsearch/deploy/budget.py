@@ -11,7 +11,7 @@ import numpy as np
 
 from hwsearch.deploy.manifest import Latency
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal, read_journal
+from hwsearch.journal import Journal, read_begun
 from hwsearch.latency.lookup import of_measured
 from hwsearch.latency.table import Table
 from hwsearch.profiling.remeasure import Measured
@@ -72,8 +72,7 @@ class Budget:
         limit, devices = Limit(COST, most=True, number=limit_ms), {}
         for table, device in zip(inputs.tables, inputs.devices(), strict=True):
             devices[label_of(table)] = replace(device, limits=(*device.limits, limit))
-        confirmed = inputs.options.out / FILE
-        for row in read_journal(confirmed, KIND)[1] if confirmed.is_file() else ():
+        for row in read_begun(inputs.options.out / FILE, KIND)[1]:
             journal.append(row)
         tables, evaluations = tuple(tables), Evaluations.read(inputs.options.out)
         return cls(inputs, evaluations, tables, devices, limit_ms, journal)

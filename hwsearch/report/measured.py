@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hwsearch.journal import read_journal
+from hwsearch.journal import read_begun
 from hwsearch.report.panel import Series
 from hwsearch.search.confirmed import FILE, KIND
 
@@ -33,9 +33,7 @@ def confirmations(series: Series) -> list[Confirmation]:
     the front are told: of the others it is not known what it adds.
     """
     search, target = series.search, series.target
-    if not (search.folder / FILE).is_file():
-        return []
-    header, measured = read_journal(search.folder / FILE, KIND)
+    header, measured = read_begun(search.folder / FILE, KIND)
     latency_ms = search.evaluations.latencies(target.table)
     fronts = {search.row(one.subnet): one.measured_ms for one in series.front}
     found: dict[int, Confirmation] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hwsearch.block import Block
-from hwsearch.journal import read_journal
+from hwsearch.journal import read_begun
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.lookup import LatencyModel, Prediction, measured_networks, of_measured
 from hwsearch.latency.rows import Row
@@ -138,9 +138,7 @@ def confirmed_devices(
     folder: Path, devices: Sequence[DeviceLimits], tables: Sequence[Table]
 ) -> list[DeviceLimits]:
     """Returns devices as the measurements in the folder of a search tell, if it holds some."""
-    if not (folder / FILE).is_file():
-        return list(devices)
-    rows = read_journal(folder / FILE, KIND)[1]
+    rows = read_begun(folder / FILE, KIND)[1]
     named = {row["table"] for row in rows}
     return [
         confirmed_device(device, table, rows) if label_of(table) in named else device

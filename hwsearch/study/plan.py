@@ -10,7 +10,7 @@ from hwsearch.data.sources import open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.linear import PENALTIES
 from hwsearch.evaluate.named import NamedTask
-from hwsearch.journal import Json, differing_fields, read_journal
+from hwsearch.journal import Json, differing_fields, read_begun
 from hwsearch.nn.place import Device
 from hwsearch.study.networks import Network
 from hwsearch.study.options import RECIPE, StudyOptions
@@ -64,9 +64,9 @@ class Plan:
         Raises:
             HwsearchError: If they are of another study.
         """
-        if not self.journal.exists():
+        header, rows = read_begun(self.journal, KIND)
+        if not header:
             return []
-        header, rows = read_journal(self.journal, KIND)
         if fields := differing_fields(header, json.loads(json.dumps(self.header))):
             told = f"the folder holds a study with other options ({'; '.join(fields)})"
             raise HwsearchError(told, where=self.journal, fix=OTHER)
@@ -151,10 +151,9 @@ def make_plan(options: StudyOptions) -> Plan:
 
 def _amp_so_far(options: StudyOptions) -> Amp:
     """Returns what was asked for; "auto" is what the runs in the folder have, whatever families."""
-    journal = options.out / FILE
-    if options.amp != "auto" or not journal.exists():
+    if options.amp != "auto":
         return options.amp
-    return read_journal(journal, KIND)[0].get("recipe", {}).get("amp", options.amp)
+    return read_begun(options.out / FILE, KIND)[0].get("recipe", {}).get("amp", options.amp)
 
 
 def check_tasks(plan: Plan, known: Known) -> list[NamedTask]:
