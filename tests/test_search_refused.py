@@ -28,6 +28,7 @@ __all__ = ["made"]
         ({"stop_gain": 1.0}, "--stop-gain 1.0 is not a share"),
         ({"seed": -1}, "--seed must be 0 or more, not -1"),
         ({"early_stop": True, "against": ("macs",)}, "--early-stop compares .* latency alone"),
+        ({"early_stop": True, "confirm": True}, "--early-stop leaves .* --confirm moves the front"),
     ],
 )
 def test_impossible_options_are_refused(

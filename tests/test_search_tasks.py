@@ -205,6 +205,16 @@ def test_what_breaks_a_limit_makes_nothing_hopeless() -> None:
     assert limit((1, 1), (1, -1)) == inf
 
 
+def test_rivals_that_differ_by_table_make_nothing_hopeless() -> None:
+    one, two = ({"a": 1.0, "b": 3.0}, {"a": 3.0, "b": 1.0})
+    rows = [
+        {"subnet": SPACE.minimum.as_dict(), "distance": 0.1, "latency_ms": ms} for ms in (one, two)
+    ]
+    stop = EarlyStop(pytest.fail, dict.fromkeys("ab", lambda codes: -np.ones(len(codes))))
+    assert stop.limit(SPACE, rows, SPACE.maximum, {"a": 2.0, "b": 2.0}) == inf
+    assert stop.limit(SPACE, rows, SPACE.maximum, {"a": 3.0, "b": 2.0}) == 0.1
+
+
 def test_early_stop_finds_the_same_front(made: Path, tmp_path: Path) -> None:
     given = {"max_images": 96, "evaluations": 8, "task": "segmentation"}
     whole = search(options(made, tmp_path / "whole", **given))
@@ -212,3 +222,12 @@ def test_early_stop_finds_the_same_front(made: Path, tmp_path: Path) -> None:
     assert (early / "front.csv").read_bytes() == (whole / "front.csv").read_bytes()
     _, rows = read_journal(early / "evaluations.jsonl", "search")
     assert {row["images"] for row in rows} == {64, 96}
+    assert all(row["whole"] == (row["images"] == 96) for row in rows)
+    assert (early / "fleet.csv").read_bytes() == (whole / "fleet.csv").read_bytes()
+    given |= {"warm": (early,), "evaluations": 2, "early_stop": True}
+    known = Evaluations.read(early).whole()
+    found = Evaluations.read(search(options(made, tmp_path / "warm", **given)))
+    assert 0 < len(known.codes) < 8
+    taken = np.unique(found.codes[: len(known.codes)], axis=0)
+    assert np.array_equal(taken, np.unique(known.codes, axis=0))
+    assert len(found.codes) == len(known.codes) + 2

@@ -74,7 +74,7 @@ class Budget:
             devices[label_of(table)] = replace(device, limits=(*device.limits, limit))
         for row in read_begun(inputs.options.out / FILE, KIND)[1]:
             journal.append(row)
-        tables, evaluations = tuple(tables), Evaluations.read(inputs.options.out)
+        tables, evaluations = tuple(tables), Evaluations.read(inputs.options.out).whole()
         return cls(inputs, evaluations, tables, devices, limit_ms, journal)
 
     def measure(self, seconds: float) -> None:

@@ -29,10 +29,12 @@ class Estimate:
     Attributes:
         value: Mean over the images.
         images: How many were looked at.
+        whole: Whether these are all.
     """
 
     value: float
     images: int
+    whole: bool
 
 
 class Distance(ABC):
@@ -72,7 +74,8 @@ class Distance(ABC):
                 seen_N = torch.cat([seen_N, rows_B])
                 if limit is not None and hopeless(seen_N.numpy(), len(self), limit):
                     break
-        return Estimate(float(seen_N.mean()), len(seen_N))
+        seen = len(seen_N)
+        return Estimate(float(seen_N.mean()), seen, seen == len(self))
 
 
 class DeliveredDistance(Distance):

@@ -1,13 +1,13 @@
 """Evaluations: every network that a search has looked at, as arrays."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from hwsearch.errors import HwsearchError, unknown_name
-from hwsearch.journal import read_journal, sha256_of
+from hwsearch.journal import Json, read_journal, sha256_of
 from hwsearch.latency.table import Table
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
@@ -100,6 +100,8 @@ class Evaluations:
         distance: Teacher distance, lower is better, float[N].
         latency_ms: Predicted milliseconds, float[N, T].
         against: Costs that the fronts of the search are drawn against.
+        stopped: Rows of networks that were not looked at in full, as others are closer and no
+            slower: their distances are estimates.
     """
 
     space: Space
@@ -109,6 +111,7 @@ class Evaluations:
     distance: np.ndarray
     latency_ms: np.ndarray
     against: tuple[str, ...] = LATENCY
+    stopped: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluations":
@@ -137,7 +140,14 @@ class Evaluations:
             distance=np.array([row["distance"] for row in rows], dtype=float),
             latency_ms=np.array([[row["latency_ms"][t.table] for t in targets] for row in rows]),
             against=tuple(header.get("against", LATENCY)),
+            stopped=_stopped(rows),
         )
+
+    def whole(self) -> "Evaluations":
+        """Returns the networks that were looked at in full."""
+        names = ("codes", "distance", "latency_ms")
+        kept = {name: np.delete(getattr(self, name), self.stopped, axis=0) for name in names}
+        return replace(self, **kept, stopped=())
 
     @property
     def million_macs(self) -> np.ndarray:
@@ -155,6 +165,13 @@ class Evaluations:
     def target(self, table: str) -> Target:
         """Returns the target of a table."""
         return next(target for target in self.targets if target.table == table)
+
+
+def _stopped(rows: list[Json]) -> tuple[int, ...]:
+    """Returns the rows of estimates; of an earlier hwsearch's, the count of images tells."""
+    most = max((row.get("images", 0) for row in rows), default=0)
+    whole = [row.get("whole", row.get("images", most) == most) for row in rows]
+    return tuple(at for at, known in enumerate(whole) if not known)
 
 
 def _codes(space: Space, subnets: list[dict[str, Value]]) -> np.ndarray:

@@ -25,6 +25,8 @@ Score = Callable[[Sequence[Subnet]], Iterator[tuple[int, float]]]
 class EarlyStop:
     """When a network need not be looked at any further: another one is closer and no slower.
 
+    It is one and the same on all tables, so the network is not the best for a fleet either.
+
     Attributes:
         estimate: The distance of one network as far as images tell before it is surely above a
             limit.
@@ -37,27 +39,24 @@ class EarlyStop:
     def limit(
         self, space: Space, rows: Sequence[Json], subnet: Subnet, latency_ms: Mapping[str, float]
     ) -> float:
-        """Returns the distance above which a network is on the front of no table.
+        """Returns the distance above which a network is of no use on any table.
 
         Args:
             space: Of the networks.
-            rows: Evaluations, of which a table's front takes those that keep its limits.
+            rows: Evaluations; those that keep a table's limits may be better there.
             subnet: The network.
             latency_ms: Its predicted milliseconds, by name of the table.
         """
         evaluated = [space.subnet(**row["subnet"]) for row in rows]
         codes = np.array([space.encode(one) for one in (subnet, *evaluated)])
-        limits = []
-        for name, ms in latency_ms.items():
-            allowed, *rivals = self.excess[name](codes) <= 0
-            if allowed:
-                ahead = [
-                    row["distance"]
-                    for row, rival in zip(rows, rivals, strict=True)
-                    if rival and row["latency_ms"][name] <= ms
-                ]
-                limits.append(min(ahead, default=inf))
-        return max(limits, default=inf)
+        kept = {name: self.excess[name](codes) <= 0 for name in latency_ms}
+        tables = [name for name in latency_ms if kept[name][0]]
+        ahead = [
+            row["distance"]
+            for at, row in enumerate(rows, start=1)
+            if all(kept[t][at] and row["latency_ms"][t] <= latency_ms[t] for t in tables)
+        ]
+        return min(ahead, default=inf) if tables else inf
 
 
 _AHEAD = "search-ahead"
@@ -107,7 +106,7 @@ class RememberedDistance:
         self.known = {
             str(space.subnet(**row["subnet"])): float(row["distance"]) for row in journal.rows
         }
-        self._images: dict[str, int] = {}
+        self._looked: dict[str, Json] = {}
         self._early = Journal.open(journal.path.with_suffix(".ahead.jsonl"), _AHEAD, journal.header)
         self._ahead: dict[str, float] = {row["subnet"]: row["distance"] for row in self._early}
 
@@ -149,7 +148,7 @@ class RememberedDistance:
         for place, (subnet, latency_ms) in enumerate(zip(subnets, latencies, strict=True)):
             limit = self.early_stop.limit(self.space, self.journal.rows, subnet, latency_ms)
             estimate = self.early_stop.estimate(subnet, limit)
-            self._images[str(subnet)] = estimate.images
+            self._looked[str(subnet)] = {"images": estimate.images, "whole": estimate.whole}
             yield place, estimate.value
 
     def _take(self, subnet: Subnet, distance: float, *, its_turn: bool) -> None:
@@ -169,8 +168,6 @@ class RememberedDistance:
         while turns and str(subnet := next(iter(turns))) in self._ahead:
             distance, latency_ms = self._ahead[str(subnet)], turns.pop(subnet)
             row = {"subnet": subnet.as_dict(), "distance": distance, "latency_ms": latency_ms}
-            if str(subnet) in self._images:
-                row["images"] = self._images[str(subnet)]
-            self.journal.append(row)
+            self.journal.append(row | self._looked.get(str(subnet), {}))
             self.known[str(subnet)] = distance
             self.advance(note=f"distance {distance:.4f}")

@@ -101,7 +101,8 @@ class SearchOptions:
     early_stop: bool = False
     """Stop looking at a network as soon as the images so far show, at 99 % confidence, that
     another one is closer to the teacher and no slower on any device. For distances that are means
-    over images: dense, and projection by a head without batch norms; not beside a committee."""
+    over images: dense, and projection by a head without batch norms; not beside a committee, nor
+    with --confirm, after which another network may lead."""
 
     weights: Weights = "online"
     """Which of the checkpoint's weights: as trained, or their slow average."""
@@ -155,21 +156,30 @@ class SearchOptions:
             raise HwsearchError("--confirm-minutes must be above 0")
         if self.processes is not None and self.processes < 1:
             raise HwsearchError(f"--processes {self.processes} is too small", fix="Use 1 or more")
-        if self.early_stop and (self.ray or (self.processes or 1) > 1):
-            raise HwsearchError(
-                "--early-stop scores one network after the other",
-                fix="Leave it out, or --processes and --ray",
-            )
-        if self.early_stop and self.against != ("latency_ms",):
-            raise HwsearchError(
-                "--early-stop compares networks by latency alone, which --against does not",
-                fix="Leave one of them out",
-            )
+        if self.early_stop:
+            self._check_early_stop()
         check_seeds("--seed", self.seed)
         if self.max_images < FEWEST:
             raise HwsearchError(f"--max-images must be at least {FEWEST}")
         if not FEWEST <= self.calibration_images <= CALIBRATION_IMAGES:
             raise HwsearchError(f"--calibration-images must be {FEWEST} to {CALIBRATION_IMAGES}")
+
+    def _check_early_stop(self) -> None:
+        if self.ray or (self.processes or 1) > 1:
+            raise HwsearchError(
+                "--early-stop scores one network after the other",
+                fix="Leave it out, or --processes and --ray",
+            )
+        if self.against != ("latency_ms",):
+            raise HwsearchError(
+                "--early-stop compares networks by latency alone, which --against does not",
+                fix="Leave one of them out",
+            )
+        if self.confirm:
+            raise HwsearchError(
+                "--early-stop leaves distances unknown that count once --confirm moves the front",
+                fix="Leave one of them out",
+            )
 
 
 def check_seeds(flag: str, *seeds: int) -> None:

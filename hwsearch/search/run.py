@@ -92,7 +92,7 @@ def _give_fronts(inputs: SearchInputs, devices: list[DeviceLimits]) -> None:
     for device, front in zip(devices, fronts, strict=True):
         console.print(table_grid(evaluations, device, front))
     if len(devices) > 1:
-        fleet = find_fleet(evaluations, devices, fronts, against=against)
+        fleet = find_fleet(evaluations.whole(), devices, fronts, against=against)
         write_fleet(fleet, out)
         console.print(_fleet_words(fleet), markup=False)
 

@@ -40,7 +40,7 @@ def require_searches(folders: Sequence[Path], space: Space) -> None:
         HwsearchError: If one holds no search, or one of another space.
     """
     for folder in folders:
-        _read_archive(folder, space)
+        _archive(Evaluations.read(folder), space, folder)
 
 
 def read_warm(folders: Sequence[Path], header: Mapping[str, Any]) -> Warm:
@@ -55,8 +55,11 @@ def read_warm(folders: Sequence[Path], header: Mapping[str, Any]) -> Warm:
     """
     known, earlier = [], []
     for folder in folders:
-        archive = _read_archive(folder, get_space(header["space"]))
-        (known if _same_distance(folder, header) else earlier).append(archive)
+        found, space = Evaluations.read(folder), get_space(header["space"])
+        if _same_distance(folder, header):  # and what was stopped early is not known
+            known.append(_archive(found.whole(), space, folder))
+        else:
+            earlier.append(_archive(found, space, folder))
     if not known:
         return Warm(None, tuple(earlier))
     codes = np.concatenate([one.codes for one in known])
@@ -65,9 +68,8 @@ def read_warm(folders: Sequence[Path], header: Mapping[str, Any]) -> Warm:
     return Warm(Archive(codes, distance), tuple(earlier))
 
 
-def _read_archive(folder: Path, space: Space) -> Archive:
-    """Reads a search of a space, or of the networks that a space has in several precisions."""
-    found = Evaluations.read(folder)
+def _archive(found: Evaluations, space: Space, folder: Path) -> Archive:
+    """Takes a search of a space, or of the networks that a space has in several precisions."""
     if found.space.name == space.name:
         return Archive(found.codes, found.distance)
     if isinstance(space, PrecisionSpace) and found.space.name == space.plain.name:
