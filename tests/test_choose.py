@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsers import EVIL, browser, opened
+from scipy.stats import spearmanr
 from sdr import make, path_options, write_kinds
 from searches import SPACE, write_checkpoint, write_table
 
@@ -22,7 +23,7 @@ from hwsearch.cli import main
 from hwsearch.correlation.analysis import Interval
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.named import NamedTask
-from hwsearch.evaluate.verdict import ClassVerdict
+from hwsearch.evaluate.verdict import ClassVerdict, values
 from hwsearch.journal import read_journal
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
@@ -47,10 +48,10 @@ def planted(truth_C: np.ndarray, images: int = 300) -> tuple[tuple[ClassVerdict,
 
 
 def chosen_by(verdicts, liked: dict[str, np.ndarray], within_C: np.ndarray) -> dict[str, Chosen]:
-    def oracle(weights_RN, within):
-        return np.stack([one.scores("accuracy", weights_RN) for (one,) in verdicts], axis=1)
+    def oracle(weights_RN, within, measure):
+        return values(verdicts, measure, weights_RN)
 
-    prefers = {name: (lambda w, c, row=row: row[None]) for name, row in liked.items()}
+    prefers = {name: (lambda w, c, m, row=row: row[None]) for name, row in liked.items()}
     found = choose_all(verdicts, {ORACLE: oracle} | prefers, within_C, draws=100, seed=0)
     return {one.selector: one for one in found}
 
@@ -74,6 +75,17 @@ def test_regret_of_planted_networks():
         assert found[name].regret["accuracy"][0] == pytest.approx(value, abs=0.02)
     assert found["knows"].rho[0] > 0.9 and found["wrong"].rho[0] < 0
     assert np.isnan(found[RANDOM].rho[0])
+    losses_C = np.array([one.score("log_loss") for (one,) in verdicts])[within_C]
+    assert found["knows"].rho[0] == pytest.approx(-spearmanr(truth_C[within_C], losses_C)[0])
+
+
+def test_the_oracle_is_best_in_each_measure_where_they_disagree():
+    rng = np.random.default_rng(0)
+    correct = rng.random((2, 400)) < [[0.9], [0.6]]
+    log_loss = np.array([[2.0], [1.0]], "f4").repeat(400, axis=1)  # right more often, less sure
+    verdicts = tuple((ClassVerdict(*told),) for told in zip(correct, log_loss, strict=True))
+    found = chosen_by(verdicts, {"first": np.array([1.0, 0.0])}, np.ones(2, bool))["first"]
+    assert found.regret["accuracy"][0] == 0 and found.regret["log_loss"][0] == pytest.approx(1)
 
 
 def test_the_oracle_gains_nothing_where_networks_do_not_differ():

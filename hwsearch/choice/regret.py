@@ -1,7 +1,8 @@
 """Regret: how far what a selector chooses is below the best network within the limit.
 
 Whatever sees labels, the oracle among them, chooses by one half of the images and is told by the
-other: the best of many on the same images would be too good by chance.
+other: the best of many on the same images would be too good by chance. It chooses by the measure
+that the regret is told in, or what is best by one would be below 0 in the other.
 
 Shapes: D draws, the first of which is of all images as they are; N images, C networks, H halves.
 """
@@ -25,6 +26,9 @@ FEWEST_RANKED = 4
 
 MEASURES = ClassVerdict.measures
 
+NAMED_BY = "accuracy"
+"""Measure of the choice that is named, as it is of the points that are told first."""
+
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
@@ -32,9 +36,11 @@ class Chosen:
 
     Attributes:
         selector: Its name.
-        network: What it chooses knowing all images; the first of several that it likes as well.
+        network: What it chooses by accuracy, knowing all images; the first of several that it likes
+            as well.
         regret: By measure, float[D], and the measure of what was chosen less that of the oracle's.
-        rho: Spearman's correlation of its preference with the result, float[D]; NaN for few.
+        rho: Spearman's correlation of its preference with the result by the first measure,
+            float[D]; NaN for few. On all images, but of labels' preference on the other half.
     """
 
     selector: str
@@ -73,24 +79,28 @@ def choose_all(
     usable = {
         name: prefer
         for name, prefer in selectors.items()
-        if np.isfinite(prefer(weights_DN[:1], within_C)[:, within_C]).any()
+        if np.isfinite(prefer(weights_DN[:1], within_C, NAMED_BY)[:, within_C]).any()
     }
     for weights_N in weights_DN:
         choosing_HN = weights_N * both_HN
         telling_HN = weights_N * (1 - both_HN)
         told = {measure: values(verdicts, measure, telling_HN) for measure in MEASURES}
+        whole_1C = values(verdicts, MEASURES[0], weights_N[None])
         for name, prefer in usable.items():
-            liked_HC = np.where(within_C, prefer(choosing_HN, within_C), -np.inf)
-            shares_HC = shares(liked_HC)
             gained.setdefault(name, {measure: [] for measure in MEASURES})
             for measure, good_HC in told.items():
-                gained[name][measure].append(float((shares_HC * good_HC).sum(1).mean()))
-            rho.setdefault(name, []).append(_rho(liked_HC, told[MEASURES[0]]))
+                liked_HC = np.where(within_C, prefer(choosing_HN, within_C, measure), -np.inf)
+                gained[name][measure].append(float((shares(liked_HC) * good_HC).sum(1).mean()))
+                if measure == MEASURES[0]:
+                    blind = len(liked_HC) == 1
+                    rho.setdefault(name, []).append(_rho(liked_HC, whole_1C if blind else good_HC))
     best = {measure: np.array(gained[ORACLE][measure]) for measure in MEASURES}
     return tuple(
         Chosen(
             name,
-            int(np.where(within_C, prefer(weights_DN[:1], within_C)[0], -np.inf).argmax()),
+            int(
+                np.where(within_C, prefer(weights_DN[:1], within_C, NAMED_BY)[0], -np.inf).argmax()
+            ),
             {measure: best[measure] - np.array(gained[name][measure]) for measure in MEASURES},
             np.array(rho[name]),
         )

@@ -5,6 +5,7 @@ Shapes: R sets of weights of the images, C networks.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.stats import rankdata
@@ -12,16 +13,17 @@ from scipy.stats import rankdata
 from hwsearch.choice.gather import Told
 from hwsearch.choice.options import FrozenJudge
 from hwsearch.choice.pools import LEARNED, PATHS, SUPERNET, Pool
-from hwsearch.evaluate.verdict import ClassVerdict, Verdict, values
+from hwsearch.evaluate.verdict import Verdict, values
 
 ORACLE, RANDOM, ELSEWHERE, NEIGHBOURS = "oracle", "random", "best elsewhere", "route-knn"
 LABELLED = (ORACLE, NEIGHBOURS)
 """Selectors that look at labels of the task."""
 
-Prefer = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From weights of the task's images, float[R, N], and which networks are within the limit,
-bool[C], to how much each is liked, float[R or 1, C]; -inf where it cannot be chosen. Of equally
-liked ones each is chosen as often."""
+Prefer = Callable[[np.ndarray, np.ndarray, str], np.ndarray]
+"""From weights of the task's images, float[R, N], which networks are within the limit, bool[C], and
+the measure that is to be good, to how much each is liked: float[R, C] by labels of the task,
+float[1, C] without; -inf where it cannot be chosen. Of equally liked ones each is chosen as
+often."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,9 @@ def selectors_of(
     """
     task, supernet = told[at], networks.among(SUPERNET)
     found: dict[str, Prefer] = {
-        ORACLE: lambda weights_RN, within_C: values(task.verdicts[judge], _FIRST, weights_RN)
+        ORACLE: lambda weights_RN, within_C, measure: values(
+            task.verdicts[judge], measure, weights_RN
+        )
     }
     for name, scores_C in task.scores.items():
         found[name] = _fixed(-scores_C)
@@ -71,7 +75,7 @@ def selectors_of(
     if others := [one.verdicts[judge] for one in (*told[:at], *told[at + 1 :])]:
         found[ELSEWHERE] = _elsewhere(others, supernet)
     if (paths := networks.among(PATHS)).any():
-        found[NEIGHBOURS] = lambda weights_RN, within_C: np.where(
+        found[NEIGHBOURS] = lambda weights_RN, within_C, measure: np.where(
             paths, values(task.verdicts["knn"], "accuracy", weights_RN), -np.inf
         )
     if (learned := networks.among(LEARNED)).any():
@@ -79,21 +83,21 @@ def selectors_of(
     return found
 
 
-_FIRST = ClassVerdict.measures[0]
-
-
 def _fixed(liked_C: np.ndarray) -> Prefer:
-    return lambda weights_RN, within_C: liked_C[None]
+    return lambda weights_RN, within_C, measure: liked_C[None]
 
 
 def _elsewhere(others: Sequence[Sequence[Sequence[Verdict]]], allowed_C: np.ndarray) -> Prefer:
     """Prefers what has the best mean rank on other tasks among the networks within the limit."""
-    every = [values(one, _FIRST, np.ones((1, len(one[0][0])), "f4"))[0] for one in others]
 
-    def prefer(weights_RN: np.ndarray, within_C: np.ndarray) -> np.ndarray:
+    @cache
+    def found(measure: str) -> list[np.ndarray]:
+        return [values(one, measure, np.ones((1, len(one[0][0])), "f4"))[0] for one in others]
+
+    def prefer(weights_RN: np.ndarray, within_C: np.ndarray, measure: str) -> np.ndarray:
         asked = np.flatnonzero(within_C & allowed_C)
         liked_C = np.full(len(within_C), -np.inf)
-        liked_C[asked] = np.mean([rankdata(good_C[asked]) for good_C in every], axis=0)
+        liked_C[asked] = np.mean([rankdata(good_C[asked]) for good_C in found(measure)], axis=0)
         return liked_C[None]
 
     return prefer

@@ -225,12 +225,12 @@ def _figures(found: Judged, shares: list[float]) -> dict[str, Any]:
 
 
 def _fixed(liked_C: np.ndarray) -> Prefer:
-    return lambda weights_RN, within_C: liked_C[None]
+    return lambda weights_RN, within_C, measure: liked_C[None]
 
 
 def _by(found: Judged, verdicts: list[tuple[ClassVerdict, ...]], *names: str) -> Prefer:
     """Prefers the most accurate network of some sets."""
-    return lambda weights_RN, within_C: np.where(
+    return lambda weights_RN, within_C, measure: np.where(
         found.of(*names), values(verdicts, "accuracy", weights_RN), -np.inf
     )
 
