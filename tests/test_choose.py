@@ -1,6 +1,8 @@
 """hwsearch choose: planted answers, exact resuming, one more task, paths and learned networks."""
 
 import csv
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,11 @@ from hwsearch.choice.answers import CSV, MEAN, Answer
 from hwsearch.choice.gather import KIND
 from hwsearch.choice.options import ChooseOptions
 from hwsearch.choice.page import choice_page
-from hwsearch.choice.pools import draw_networks
+from hwsearch.choice.pools import SUPERNET, Pool, draw_networks
 from hwsearch.choice.regret import Chosen, choose_all, over_tasks
 from hwsearch.choice.run import choose
 from hwsearch.choice.selectors import ORACLE, RANDOM
+from hwsearch.choice.targets import conditions_of
 from hwsearch.cli import main
 from hwsearch.correlation.analysis import Interval
 from hwsearch.errors import HwsearchError
@@ -102,6 +105,18 @@ def test_networks_are_drawn_evenly_over_latency(tmp_path):
     codes = np.stack([SPACE.encode(subnet) for subnet in drawn])
     gaps = np.diff(np.log(fit_latency(table, SPACE).mean_ms(codes)))
     assert gaps == pytest.approx(gaps.mean(), rel=0.3)
+
+
+def test_conditions_differ_by_pace_and_have_one_table_of_a_space(tmp_path):
+    table = Table.read(write_table(tmp_path, "onnxruntime"))
+    paced = replace(table, header=replace(table.header, pace_hz=30), path=tmp_path / "paced.jsonl")
+    paced.write()
+    drawn = {str(one): one for one in draw_networks(table, SPACE, 6, seed=0)}
+    pool = Pool(SUPERNET, None, SPACE, drawn)  # pyright: ignore[reportArgumentType]
+    ask = partial(conditions_of, pools=[pool], budgets_ms=(), budgets=2)
+    assert len({one.name for one in ask([table, paced])}) == 2
+    with pytest.raises(HwsearchError, match="two of --tables are of space 'bottleneck-32'"):
+        ask([table, table])
 
 
 @pytest.fixture

@@ -42,12 +42,19 @@ def conditions_of(
         budgets: How many limits to place if none are given.
 
     Raises:
-        HwsearchError: If the space of a pool has no table under some conditions, or no network of
-            the supernet is within a limit.
+        HwsearchError: If the space of a pool has no table under some conditions, or two, or no
+            network of the supernet is within a limit.
     """
     groups: dict[tuple, list[Table]] = {}
     for table in tables:
-        groups.setdefault(Target.of(table).conditions, []).append(table)
+        group = groups.setdefault(Target.of(table).conditions, [])
+        if table.space in {one.space for one in group}:
+            raise HwsearchError(
+                f"two of --tables are of space '{table.space}' on {_name(table)}",
+                where=table.path,
+                fix="Name one of them",
+            )
+        group.append(table)
     return tuple(_condition(group, pools, budgets_ms, budgets) for group in groups.values())
 
 
@@ -86,4 +93,5 @@ def _latency(tables: Sequence[Table], pool: Pool) -> np.ndarray:
 
 def _name(table: Table) -> str:
     rest = f"batch {table.batch}, {table.threads} thread{'s' * (table.threads > 1)}"
-    return f"{table.device}, {table.runtime} {table.precision}, {rest}"
+    rhythm = f", {table.pace_hz:g} calls a second" if table.pace_hz else ""
+    return f"{table.device}, {table.runtime} {table.precision}, {rest}{rhythm}"
