@@ -65,6 +65,19 @@ def test_the_costs_of_a_file_are_those_of_its_blocks(name: str, tmp_path: Path) 
         assert model.batch == 2
 
 
+def test_weights_may_be_constant_nodes(good: onnx.ModelProto, tmp_path: Path) -> None:
+    onnx.save(good, tmp_path / "as_exported.onnx")
+    weights = [one for one in good.graph.initializer if one.data_type == TensorProto.FLOAT]
+    for weight in weights:
+        good.graph.initializer.remove(weight)
+        node = helper.make_node("Constant", [], [weight.name], value=weight)
+        good.graph.node.insert(0, node)
+    onnx.save(good, tmp_path / "constants.onnx")
+    before, after = (read_model(path, Notes()) for path in sorted(tmp_path.iterdir()))
+    assert (after.macs, after.params) == (before.macs, before.params)
+    assert after.peak_elements == before.peak_elements
+
+
 def split(model: onnx.ModelProto, path: Path) -> Path:
     """Adds a second output with weights of its own, and puts weights into a second file."""
     graph = model.graph

@@ -152,6 +152,7 @@ def read_graph(path: Path) -> Graph:
         ) from cause
     weights = {w.name: prod(w.dims) for w in model.graph.initializer if _is_weight(w)}
     graph = _inferred(model, path)
+    weights |= _constants(graph)
     ports = [port for port in graph.input if port.name not in weights]
     stored = {tensor.name for tensor in graph.initializer}
     ports = [port for port in ports if port.name not in stored]
@@ -170,6 +171,20 @@ def read_graph(path: Path) -> Graph:
         tuple(graph.node),
         weights,
     )
+
+
+def _constants(graph: "GraphProto") -> dict[str, int]:
+    """Counts the elements of weights that are nodes, as some exporters have them; one is a number.
+
+    Elsewhere a number beside the network, such as an epsilon, would be a parameter.
+    """
+    return {
+        node.output[0]: prod(attribute.t.dims)
+        for node in graph.node
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value" and _is_weight(attribute.t) and prod(attribute.t.dims) > 1
+    }
 
 
 def _inferred(model: "ModelProto", path: Path) -> "GraphProto":
