@@ -23,6 +23,7 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
 from hwsearch.latency.predictor import Prediction
 from hwsearch.latency.ships import ShippedLatency
+from hwsearch.report.panel import Series
 from hwsearch.report.run import ReportOptions, report
 from hwsearch.search.costs import Costs
 from hwsearch.search.evaluations import FILE, KIND, Evaluations
@@ -117,6 +118,18 @@ def test_report_draws_every_table_and_all_together(tmp_path: Path) -> None:
     for file in files:
         assert file.parent == search / "report"
         assert file.read_bytes().startswith(starts[file.suffix])
+
+
+@pytest.mark.parametrize("macs", [0.0, 7.0])
+def test_models_that_multiply_nothing_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, macs: float
+) -> None:
+    def million_macs(series: Series) -> np.ndarray:
+        return np.where(np.arange(len(series.points)) == 0, 0.0, macs)
+
+    search = write_search(tmp_path, NAMES[:1])
+    monkeypatch.setattr(Series, "million_macs", property(million_macs))
+    assert report(ReportOptions(directory=search))
 
 
 def test_same_search_gives_the_same_files(tmp_path: Path) -> None:

@@ -201,7 +201,8 @@ def _scale(axes: Axes, latency_ms: np.ndarray) -> None:
 def _norm(panels: Sequence[Panel]) -> LogNorm:
     every = [series.million_macs for p in panels for series in p.series]
     macs = np.concatenate(every)
-    return LogNorm(macs.min(), macs.max())
+    least = macs[macs > 0].min(initial=macs.max() or 1.0)  # models may multiply nothing
+    return LogNorm(least, max(macs.max(), 1.01 * least), clip=True)
 
 
 def _colour_bar(figure: Figure, axes: list[Axes], norm: LogNorm) -> None:
