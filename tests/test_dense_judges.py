@@ -144,11 +144,25 @@ def test_judges_learn_and_repeat_to_the_bit(folder, task, kind):
     assert ask(TINY.maximum, 0).packed() == verdict.packed()
 
 
+def test_without_boxes_there_is_no_average_precision():
+    nothing = Found(np.empty((0, 4)), np.empty(0, int), np.empty(0))
+    boxes = Boxes(np.empty((0, 4), "f4"), np.empty(0, int), np.empty(0, bool))
+    assert np.isnan(match([boxes], [nothing], 2).scores("ap", np.ones((3, 1)))).tolist() == [1] * 3
+
+
+IMAGES = {"images": [{"id": n, "file_name": "0.png", "width": 40, "height": 32} for n in range(8)]}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("a.json", "{}", "no COCO file"),
         ("a.json", '{"images": [1], "annotations": [], "categories": []}', "no COCO file"),
+        (
+            "a.json",
+            json.dumps({"annotations": [], "categories": [{"id": 1, "name": "one"}]} | IMAGES),
+            "none of 8 images has a box that counts",
+        ),
         ("a.txt", "one two three", "no list of images and labels"),
         ("a.txt", "0.png 0.png", "no class numbers"),
         ("a.txt", "0.png nowhere.png", "cannot read the label image"),

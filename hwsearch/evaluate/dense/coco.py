@@ -64,7 +64,7 @@ def load_boxes(source: str, side: int, *, limit: int | None = None) -> BoxImages
         limit: Most images.
 
     Raises:
-        HwsearchError: If there is no such file or it is not COCO's format.
+        HwsearchError: If there is no such file, it is not COCO's format, or no box counts.
     """
     paths, boxes, names = [], [], None
     for file in _files(Path(source).expanduser()):
@@ -74,7 +74,14 @@ def load_boxes(source: str, side: int, *, limit: int | None = None) -> BoxImages
         paths, boxes, names = paths + found[0], boxes + found[1], found[2]
     target = target_of(ListedSource(source, paths), side, limit=limit)
     assert names is not None
-    return BoxImages(target, tuple(boxes[index] for index in target.indices), names)
+    kept = tuple(boxes[index] for index in target.indices)
+    if all(one.crowd.all() for one in kept):
+        raise HwsearchError(
+            f"none of {len(kept)} images has a box that counts",
+            where=source,
+            fix="Name images with boxes in their centre square that are no crowds, or use more",
+        )
+    return BoxImages(target, kept, names)
 
 
 def _files(path: Path) -> list[Path]:

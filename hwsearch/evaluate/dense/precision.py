@@ -65,7 +65,7 @@ class BoxVerdict(Verdict):
         return len(self.wanted_NC)
 
     def scores(self, measure: str, weights_RN: np.ndarray) -> np.ndarray:
-        """Returns the average precision over thresholds and classes, 0 to 1, float[R]."""
+        """Returns the average precision over thresholds and classes, 0 to 1; NaN without boxes."""
         assert measure in self.measures
         weights_RN = weights_RN.astype(np.float64)
         by_class = [
@@ -73,6 +73,8 @@ class BoxVerdict(Verdict):
             for label in range(self.wanted_NC.shape[1])
             if self.wanted_NC[:, label].any()
         ]
+        if not by_class:
+            return np.full(len(weights_RN), np.nan)
         return np.nanmean(by_class, axis=0)
 
     def _of_class(self, label: int, weights_RN: np.ndarray) -> np.ndarray:
