@@ -1,6 +1,7 @@
 """Statistics of a study: as scipy has them, and true where the truth is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hwsearch.study.findings import find
 from hwsearch.study.latencies import read_latencies
 from hwsearch.study.regrets import CHANCE, find_regrets
 from hwsearch.study.run import PAGE, give
+from hwsearch.study.show import conclusions
 from hwsearch.study.sources import source_effects
 from hwsearch.study.statistics import (
     Draws,
@@ -25,7 +27,7 @@ from hwsearch.study.statistics import (
     kendall,
     stepped_up,
 )
-from hwsearch.study.winners import EVERYWHERE, find_winners
+from hwsearch.study.winners import EVERYWHERE, bins_of, find_winners
 
 __all__ = ["browser"]
 
@@ -129,6 +131,20 @@ def test_winners_are_told_in_bins_of_parameters_too() -> None:
         if one.where != EVERYWHERE:
             low, high = (float(x) for x in one.where.split(" M ")[0].split(" to "))
             assert 0.99 * low <= params[one.winner] / 1e6 <= 1.01 * high
+
+
+def test_bins_of_networks_of_one_size_are_told_apart() -> None:
+    results = invented(np.random.default_rng(0).uniform(0.3, 0.8, (12, 2, 1)))
+    same = replace(results, networks=tuple(replace(one, params=7) for one in results.networks))
+    places = list(bins_of(same, 3).values())
+    assert sorted(np.concatenate(places[1:])) == places[0] == list(range(12))
+
+
+def test_a_task_on_which_all_score_alike_is_told_without_a_correlation(tmp_path: Path) -> None:
+    quality = np.full((8, 2, 2), 2.0)  # all are always right
+    told = conclusions(find(invented(quality), {}, options_of(tmp_path)))
+    assert "ρ between tasks: none, as networks score alike." in told
+    assert not any("nan" in line for line in told)
 
 
 def test_regret_is_what_the_choice_of_another_task_loses() -> None:

@@ -177,11 +177,15 @@ def _by_family(effects: Sequence[E]) -> Iterator[tuple[str, list[E]]]:
 
 
 def _mean(values: Sequence[float]) -> str:
-    return f"{np.nanmean(values):.2f}"
+    known = [value for value in values if not isnan(value)]
+    return f"{np.mean(known):.2f}" if known else "none"
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"median {np.nanmedian(values):.2f} ({np.nanmin(values):.2f} to {np.nanmax(values):.2f})"
+    known = [value for value in values if not isnan(value)]
+    if not known:
+        return "none, as networks score alike"
+    return f"median {np.median(known):.2f} ({min(known):.2f} to {max(known):.2f})"
 
 
 def _short(interval: Interval) -> str:

@@ -3,6 +3,7 @@
 Shapes: R draws (the first row is no draw), S networks, K seeds, T tasks, N images.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
@@ -50,13 +51,16 @@ class Winner:
 def bins_of(results: Results, count: int) -> dict[str, list[int]]:
     """Returns the places of all networks, then those of bins of equally many, by parameters."""
     order = np.argsort([one.params for one in results.networks], kind="stable")
-    found = {EVERYWHERE: list(range(len(order)))}
+    found, seen = {EVERYWHERE: list(range(len(order)))}, Counter[str]()
     if count < 2:
         return found
     for places in np.array_split(order, count):
         if len(places) >= 2:
             low, high = (results.networks[place].params for place in (places[0], places[-1]))
-            found[f"{low / 1e6:.3g} to {high / 1e6:.3g} M parameters"] = places.tolist()
+            label = f"{low / 1e6:.3g} to {high / 1e6:.3g} M parameters"
+            seen[label] += 1
+            number = f" ({seen[label]})" if seen[label] > 1 else ""
+            found[label + number] = places.tolist()
     return found
 
 
