@@ -1,6 +1,7 @@
 """Statistics of a study: as scipy has them, and true where the truth is known."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,13 @@ def test_everything_is_written_and_agrees(reported: Path) -> None:
     told = json.loads((reported / "study.json").read_text())
     assert len(told["networks"]) == 8 and len(told["pairs"]) == 2 * 3
     assert (reported / "correlations.csv").read_text().count("\n") == 1 + len(told["pairs"])
+
+
+def test_nothing_of_an_earlier_run_stays(reported: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(reported, tmp_path / "out"))
+    options = options_of(out, source_task="")
+    give(find(invented(np.full((2, 2, 1), 0.5)), {}, options), options)
+    assert {path.name for path in out.iterdir()} == {"accuracy.csv", "runs.csv", "study.json"}
 
 
 def test_the_page_works_offline_in_light_and_dark(reported: Path, browser: Any) -> None:

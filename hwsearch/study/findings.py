@@ -130,7 +130,10 @@ def _number(value: float) -> float | None:
 
 
 def write_findings(findings: Findings, title: str, folder: Path) -> list[Path]:
-    """Writes accuracy.csv and what else there is to tell as CSV, and all of it as study.json."""
+    """Writes accuracy.csv and what else there is to tell as CSV, and all of it as study.json.
+
+    What there is no longer anything to tell of is removed.
+    """
     kinds: dict[str, Sequence[dict[str, object]]] = {
         "accuracy": accuracy_rows(findings),
         "runs": run_rows(findings.results),
@@ -141,7 +144,13 @@ def write_findings(findings: Findings, title: str, folder: Path) -> list[Path]:
         "depths": [row_of(one) for one in findings.depths],
         "sources": [row_of(one) for one in findings.sources],
     }
-    files = [write_rows(rows, folder / f"{name}.csv") for name, rows in kinds.items() if rows]
+    files = []
+    for name, rows in kinds.items():
+        path = folder / f"{name}.csv"
+        if rows:
+            files.append(write_rows(rows, path))
+        else:
+            path.unlink(missing_ok=True)
     write_atomic(folder / JSON, script_json(told(findings, title)) + "\n")
     return [*files, folder / JSON]
 

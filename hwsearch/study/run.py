@@ -7,7 +7,7 @@ from hwsearch.journal import write_atomic
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import say
 from hwsearch.report.page import can_draw_page
-from hwsearch.study.figure import draw_heat_map, draw_ranks
+from hwsearch.study.figure import HEAT, RANKS, draw_heat_map, draw_ranks
 from hwsearch.study.findings import Findings, find, told, write_findings
 from hwsearch.study.gather import gather
 from hwsearch.study.latencies import read_latencies
@@ -57,6 +57,8 @@ def give(findings: Findings, options: StudyOptions) -> None:
     title, out = title_of(findings.results, options), options.out
     show_findings(findings, title, options.source_task)
     files = write_findings(findings, title, out)
+    for name in (HEAT, RANKS, PAGE):  # of an earlier run, which may have had more networks
+        (out / name).unlink(missing_ok=True)
     if len(findings.results.networks) >= FEWEST:
         files += [draw_heat_map(findings, title, out), draw_ranks(findings, title, out)]
         if can_draw_page():
