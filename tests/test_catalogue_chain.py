@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from catalogues import catalogue_of, outputs, write_folder
+from studies import write_images
 
 import hwsearch
 from hwsearch.data.prepare import normalise_array
@@ -118,11 +119,12 @@ def test_a_model_is_delivered_with_its_own_normalisation(profiled, folder, tmp_p
     image = normalise_array(photo[None], model.mean, model.std)
     assert np.allclose(embedding, outputs(model.path, image)[0], atol=1e-4)
     assert not np.allclose(embedding, outputs(model.path, normalise_array(photo[None]))[0], 0.01)
-    judged = probe(
-        ProbeOptions(engine=out, train="sklearn:digits", test="sklearn:digits", limit=60)
-    )
+    train, test = (str(write_images(tmp_path / f"{seed}", seed=seed)) for seed in (0, 1))
+    judged = probe(ProbeOptions(engine=out, train=train, test=test))
     assert [entry.name for entry in judged] == ["engine", "raw pixels"]
     assert "No control with random weights" in capsys.readouterr().out
+    with pytest.raises(HwsearchError, match="--train and --test are the same images"):
+        probe(ProbeOptions(engine=out, train=train, test=train, limit=20))
 
 
 def test_openvino_measures_a_catalogue(folder: Path, tmp_path: Path) -> None:

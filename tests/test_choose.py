@@ -249,6 +249,7 @@ def test_tasks_have_names_that_folders_can_have():
         ("--budgets-ms -1", "--budgets-ms must be above 0"),
         ("--paths run", "--paths and --clusters belong together"),
         ("--tasks a=sklearn:digits a=sklearn:digits", "two tasks are named 'a'"),
+        ("--tasks b=sklearn:digits", "'digits' and 'b' are of the same images"),
         ("--tasks nowhere", "nowhere"),
         ("--tables nowhere", "nowhere"),
         ("--selectors naswto", "Did you mean naswot"),

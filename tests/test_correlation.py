@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 from searches import SPACE, write_checkpoint, write_table
+from studies import write_images
 
 from hwsearch.cli import main
 from hwsearch.correlation.analysis import MEAN, Finding, _left_out_ridge, analyse
@@ -216,7 +217,7 @@ def test_what_cannot_be_studied_is_refused_in_one_line(folder, capsys, change, m
 
 def test_results_on_another_domain_are_a_control(folder, capsys):
     words = [*WORDS.split(), "--bins", "1", "--out"]
-    elsewhere = [*words, "elsewhere", "--limit", "50"]
+    elsewhere = [*words, "elsewhere", "--data", str(write_images(folder / "images", 60, classes=6))]
     assert main([*elsewhere, "--seeds", "0", "1"]) == 0
     lines = (folder / "elsewhere" / FILE).read_bytes().splitlines(keepends=True)
     (folder / "elsewhere" / FILE).write_bytes(b"".join(lines[:-1]))  # one lacks the second seed
@@ -233,6 +234,7 @@ def test_results_on_another_domain_are_a_control(folder, capsys):
         ("--seed 1", "of other networks"),
         ("--judge finetune", "lacks verdicts of --judge finetune"),
         ("--others study", "of the same labelled images"),
+        ("--limit 50 --others study", "same labelled images"),
     ):
         assert main([*words, message, *found, *change.split()]) == 2
         assert message in capsys.readouterr().err

@@ -194,6 +194,7 @@ def test_two_drivers_and_other_options_are_refused(
         ({"steps": 9}, "recipe.epochs: 2, now 3"),
         ({"data": images / "three"}, "images: "),
         ({"tasks": (f"one={images / 'three'}",)}, "the images of task 'one' are others"),
+        ({"tasks": tuple(f"{n}={images / 'one'}" for n in "ab")}, "'a' and 'b' are of the same"),
     ):
         assert main(["study", *words(images, out=copied, **changes)]) == 2
         assert told in capsys.readouterr().err

@@ -9,6 +9,7 @@ from hwsearch.choice.selectors import Networks
 from hwsearch.choice.show import draw_answers, show_answers
 from hwsearch.choice.targets import conditions_of
 from hwsearch.config import write_config
+from hwsearch.evaluate.named import fingerprints_of
 from hwsearch.journal import write_atomic
 from hwsearch.latency.table import Table, find_table
 from hwsearch.progress import say
@@ -30,6 +31,7 @@ def choose(options: ChooseOptions) -> tuple[Answer, ...]:
             other networks or images.
     """
     tables = tuple(Table.read(find_table(name, options.tables_dir)) for name in options.tables)
+    fingerprints_of(options.named_tasks)  # "best elsewhere" must not see a task's own labels
     pools = open_pools(options, tables)
     conditions = conditions_of(
         tables, pools, budgets_ms=options.budgets_ms, budgets=options.budgets

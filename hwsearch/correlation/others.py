@@ -17,7 +17,12 @@ from hwsearch.space import Space, Subnet
 
 
 def mean_ranks(
-    folders: Sequence[Path], space: Space, bins: Sequence[Bin], *, judge: JudgeName, data: str
+    folders: Sequence[Path],
+    space: Space,
+    bins: Sequence[Bin],
+    *,
+    judge: JudgeName,
+    same: tuple[str, str],
 ) -> list[np.ndarray]:
     """Ranks networks by the results that studies of other domains found, lower is better.
 
@@ -26,7 +31,8 @@ def mean_ranks(
         space: Of the networks.
         bins: Their bins.
         judge: Whose results are taken.
-        data: Fingerprint of the labelled images of this study, which others must not have.
+        same: Fingerprints of this study, which others must not have: of the labelled images, and of
+            all that they were taken from by --limit.
 
     Returns:
         For each bin the mean rank in all studies, float[S].
@@ -34,12 +40,12 @@ def mean_ranks(
     Raises:
         HwsearchError: If a study is of other networks or of the same images, or is not finished.
     """
-    every = [_ranks(folder, space, bins, judge, data) for folder in folders]
+    every = [_ranks(folder, space, bins, judge, same) for folder in folders]
     return [np.mean(ranks, axis=0) for ranks in zip(*every, strict=True)]
 
 
 def _ranks(
-    folder: Path, space: Space, bins: Sequence[Bin], judge: JudgeName, data: str
+    folder: Path, space: Space, bins: Sequence[Bin], judge: JudgeName, same: tuple[str, str]
 ) -> list[np.ndarray]:
     header, rows = read_journal(folder / FILE, KIND)
     if header["space"] != space.name or not rows or read_bins(rows[0], space) != tuple(bins):
@@ -48,7 +54,8 @@ def _ranks(
             where=folder,
             fix="Repeat it with the same --table, --bins, --per-bin, --bin-width and --seed",
         )
-    if header["data"] == data:
+    # An earlier hwsearch did not journal the source.
+    if {header["data"], rows[0].get("source")} & {*same}:
         raise HwsearchError(
             "a study of --others is of the same labelled images",
             where=folder,

@@ -14,9 +14,16 @@ FILE, KIND = "study.jsonl", "correlation"
 
 
 def plan_bins(
-    options: CorrelateOptions, table: Table, space: Space, journal: Journal
+    options: CorrelateOptions, table: Table, space: Space, journal: Journal, *, source: str
 ) -> tuple[Bin, ...]:
     """Returns the bins that a journal holds; draws and journals them first if it holds none.
+
+    Args:
+        options: Of the study.
+        table: Tells latencies.
+        space: Of the networks.
+        journal: Of the study.
+        source: Fingerprint of all labelled images, whatever --limit takes of them.
 
     Raises:
         HwsearchError: If bins would overlap or one has too few networks.
@@ -30,7 +37,7 @@ def plan_bins(
             width=options.bin_width,
             seed=options.seed,
         )
-        journal.append({"bins": [_bin_row(group) for group in drawn]})
+        journal.append({"bins": [_bin_row(group) for group in drawn], "source": source})
     bins = read_bins(journal.rows[0], space)
     for number, group in enumerate(bins, 1):
         say(f"bin {number}: {len(group.subnets)} networks of {group.name}")

@@ -104,7 +104,8 @@ def gather(options: CorrelateOptions) -> Study:
     with Journal.open(options.out / FILE, KIND, header) as journal:
         if journal.repaired:
             say(journal.repaired)
-        bins = plan_bins(options, table, space, journal)
+        source = images.target.source.fingerprint()
+        bins = plan_bins(options, table, space, journal, source=source)
         others = _others(options, space, bins, images)
         networks = [subnet for group in bins for subnet in group.subnets]
         known = rank_all(inputs.rankings, space, networks, journal)
@@ -123,8 +124,8 @@ def _others(
 ) -> list[np.ndarray] | list[None]:
     if not options.others:
         return [None] * len(bins)
-    judge, data = options.judged_by, images.fingerprint
-    return mean_ranks(options.others, space, bins, judge=judge, data=data)
+    same = (images.fingerprint, images.target.source.fingerprint())
+    return mean_ranks(options.others, space, bins, judge=options.judged_by, same=same)
 
 
 def _judge(

@@ -11,6 +11,7 @@ from torch import Tensor
 import hwsearch
 from hwsearch.data.images import ImageSet, load_images, normalise
 from hwsearch.data.sources import Source, open_source
+from hwsearch.data.sources.same import same_images
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.options import ProbeOptions
 from hwsearch.knn import KnnResult, knn_accuracy
@@ -107,6 +108,12 @@ def random_features(
 def _load_sets(options: ProbeOptions, side: int) -> tuple[ImageSet, ImageSet]:
     """Reads both sets; the labels of the second are turned into those of the first."""
     train_source, test_source = open_source(options.train), open_source(options.test)
+    if same_images(train_source, test_source):
+        raise HwsearchError(
+            "--train and --test are the same images, each of which would be its own neighbour",
+            where=options.test,
+            fix="Name images that --train does not have",
+        )
     train, test = (
         load_images(
             source,

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
+from hwsearch.data.sources import open_source
+from hwsearch.data.sources.same import same_images
 from hwsearch.errors import HwsearchError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]*")
@@ -50,3 +53,21 @@ def read_tasks(texts: Iterable[str]) -> tuple[NamedTask, ...]:
     if twice := {name for name in names if names.count(name) > 1}:
         raise HwsearchError(f"two tasks are named '{min(twice)}'", fix="Write --tasks NAME=IMAGES")
     return tasks
+
+
+def fingerprints_of(tasks: Iterable[NamedTask]) -> dict[str, str]:
+    """Returns the fingerprint of the images of each task, by name.
+
+    Raises:
+        HwsearchError: If two tasks have the same images: what one tells would leak to the other.
+    """
+    sources = {task.name: open_source(task.source) for task in tasks}
+    found = {name: source.fingerprint() for name, source in sources.items()}
+    for one, other in combinations(sources, 2):
+        if found[one] == found[other] and same_images(sources[one], sources[other]):
+            raise HwsearchError(
+                f"tasks '{one}' and '{other}' are of the same images",
+                where=sources[one].name,
+                fix="Leave one of them out",
+            )
+    return found

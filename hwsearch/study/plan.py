@@ -9,7 +9,7 @@ from typing import cast
 from hwsearch.data.sources import open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.evaluate.linear import PENALTIES
-from hwsearch.evaluate.named import NamedTask
+from hwsearch.evaluate.named import NamedTask, fingerprints_of
 from hwsearch.journal import Json, differing_fields, read_begun
 from hwsearch.nn.place import Device
 from hwsearch.study.networks import Network
@@ -113,7 +113,8 @@ def make_plan(options: StudyOptions) -> Plan:
     """Resolves what the options leave open.
 
     Raises:
-        HwsearchError: If images are missing or the hardware is not what was asked for.
+        HwsearchError: If images are missing or of two tasks, or the hardware is not what was asked
+            for.
     """
     source, networks = open_source(options.data), options.read_networks()
     per_epoch = len(source) // options.batch
@@ -145,8 +146,7 @@ def make_plan(options: StudyOptions) -> Plan:
         "probe": {"limit": options.limit, "folds": options.folds, "penalties": PENALTIES},
     }
     tasks = options.read_tasks()
-    images = {task.name: open_source(task.source).fingerprint() for task in tasks}
-    return Plan(options, header, networks, tasks, images, epochs * per_epoch)
+    return Plan(options, header, networks, tasks, fingerprints_of(tasks), epochs * per_epoch)
 
 
 def _amp_so_far(options: StudyOptions) -> Amp:
