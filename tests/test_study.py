@@ -18,7 +18,7 @@ from studies import NETWORKS, here, rows, words, write_images
 from hwsearch.checkpoint import load_run
 from hwsearch.cli import main
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal, read_journal
+from hwsearch.journal import Journal, read_journal, write_atomic
 from hwsearch.spaces import get_space
 from hwsearch.spaces.genotype import CellFamily, random_genotype
 from hwsearch.study import gather as gathering
@@ -209,9 +209,8 @@ def test_a_journal_without_digests_goes_on(
     header, found = read_journal(copied / FILE, KIND)
     (copied / FILE).unlink()
     with Journal.open(copied / FILE, KIND, header) as journal:
-        for row in found:
-            if "digest" not in row:
-                journal.append(row)
+        for row in (row for row in found if "digest" not in row):
+            journal.append(row)
     monkeypatch.setattr(work, "train", refuse)
     assert main(["study", *words(images, out=copied)]) == 0
     assert rows(copied) == rows(done)
@@ -234,8 +233,7 @@ def test_a_dry_run_tells_what_it_takes_and_does_nothing(
     assert "left: 3 of 3 trainings and 6 of 6 probes" in said
     assert "core-hours" in said and "GB are free" in said
     assert not (tmp_path / "out").exists()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / FILE).touch()  # stopped before its first line
+    write_atomic(tmp_path / "out" / FILE, "")  # stopped before its first line
     assert main(["study", *given, "--dry-run"]) == 0
 
 
