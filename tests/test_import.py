@@ -84,6 +84,7 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "more fields": visit(path="/etc/passwd"),
     "visit twice": lambda data: data + data.splitlines(keepends=True)[-2],
     "unknown row": lambda data: data + line_of('{"run":"rm -rf /"}'),
+    "new try of another job": lambda data: data + line_of('{"again":["../../x"]}'),
     "no object": lambda data: data + line_of("[1]") + line_of("{}"),
     "deep nesting": lambda data: data + line_of("[" * 100_000) + line_of("{}"),
     "wrong model": changed_row("jobs", engine_hash),

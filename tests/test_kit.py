@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 from bare import make_bare
+from full_disk import files_limited_to
 from kits import SMALL, Measured, imported, rows_of, start
 
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_block
-from hwsearch.journal import Journal
+from hwsearch.journal import Journal, read_journal
 from hwsearch.kit import builder
+from hwsearch.kit.child import build_in_child
 from hwsearch.kit.cooling import PATIENCE_SECONDS, Cooling
 from hwsearch.kit.cores import cores_to_measure
 from hwsearch.kit.engines import Engines
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
-from hwsearch.kit.order import KIND, BuildOrder
+from hwsearch.kit.order import KIND, MAX_CRASHES, BuildOrder, failures, try_again
 from hwsearch.kit.program import BUSY
 from hwsearch.kit.site import Site
 from hwsearch.kit.talk import MISTAKE, fresh_note, note_beside
@@ -184,6 +186,31 @@ def test_an_engine_that_cannot_be_built_fails_alone(
     assert child.returncode == 0, wrong
     assert "failed: block x: onnxruntime cannot read this ONNX file" in said
     assert "4 of 5 measured" in said
+
+
+def test_a_full_disk_ends_the_work_and_fails_no_engine(tmp_path: Path) -> None:
+    space, model, journal = get_space("basic-32"), tmp_path / "model.onnx", tmp_path / RESULTS
+    export_block(space.lower(space.minimum)[1], model)
+    models = {"block a": model}
+    order = BuildOrder(journal, {}, tmp_path / "work", "onnxruntime", "fp32", models)
+    with files_limited_to(4_000), pytest.raises(HwsearchError, match=r"no room.*Free some space"):
+        build_in_child(order, tmp_path, lambda done: None, print)
+    build_in_child(order, tmp_path, lambda done: None, print)
+    assert Engines(order.folder, "onnxruntime", "fp32").find_file(model)
+    assert not read_journal(journal, KIND)[1]
+
+
+def test_a_new_start_tries_again_what_failed_in_an_earlier_one(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / RESULTS, KIND, {}) as journal:
+        for _ in range(2):
+            for crash in range(MAX_CRASHES):
+                assert not failures(journal.rows), crash
+                journal.append({"crash": "block a", "reason": "SIGKILL"})
+            assert failures(journal.rows) == {"block a": "SIGKILL"}
+            try_again(journal)
+        before = list(journal.rows)
+        try_again(journal)
+        assert journal.rows == before
 
 
 def test_a_damaged_kit_is_told(bare: Path, kit_folder: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal
-from hwsearch.kit.engines import Engines
+from hwsearch.kit.engines import Engines, NoRoom
 from hwsearch.kit.order import KIND, BuildOrder, failures
 from hwsearch.kit.talk import EngineFailed, Telling, answer, note_beside
 
@@ -33,6 +33,8 @@ def _build(path: Path) -> None:
             try:
                 if key not in failed:
                     engines.build_file(file)
+            except NoRoom:
+                raise
             except HwsearchError as error:
                 raise EngineFailed(str(error)) from error
             telling.did()

@@ -1,16 +1,28 @@
 """Engines on the machine that they are measured on: built once, found again by content."""
 
+import errno
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of, write_atomic
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, Portable
 
 _DONE = "built.json"
+
+_COPIES, _ROOM_BYTES = 2, 16 << 20
+"""Room that a build may take: copies of what it builds from, and for what else it writes."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NoRoom(HwsearchError):
+    """The disk is full, whatever an engine's build made of it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,19 @@ class Engines:
     precision: str
 
     def build_file(self, path: Path) -> Built:
-        """Builds the engine of a file of the form that the runtime takes, or finds it built."""
-        return self.find_file(path) or self._build(path)
+        """Builds the engine of a file of the form that the runtime takes, or finds it built.
+
+        Raises:
+            NoRoom: If it failed and the disk is full.
+            HwsearchError: If it failed for another reason.
+        """
+        if found := self.find_file(path):
+            return found
+        try:
+            return self._build(path)
+        except (HwsearchError, OSError):
+            self._require_room(path)  # runtimes do not tell why they could not write
+            raise
 
     def find_file(self, path: Path) -> Built | None:
         """Returns the engine of a file if it has been built and is what it was."""
@@ -69,6 +92,23 @@ class Engines:
         built = Built(engine, sha256_of(engine), self._size_bytes(engine), digest)
         write_atomic(folder / _DONE, json.dumps(asdict(built) | {"engine": engine.name}))
         return built
+
+    def _require_room(self, path: Path) -> None:
+        """Refuses a disk that is full, or whose user may write no more: only writing tells."""
+        size_bytes = _COPIES * path.stat().st_size + _ROOM_BYTES
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                for _ in range(0, size_bytes, 1 << 20):
+                    file.write(bytes(1 << 20))
+                os.fsync(file.fileno())
+        except OSError as cause:
+            if cause.errno not in _FULL:
+                return
+            raise NoRoom(
+                f"no room for an engine: {cause.strerror}",
+                where=self.folder,
+                fix="Free some space; the same command goes on",
+            ) from cause
 
     def _size_bytes(self, engine: Path) -> int:
         files = get_runtime(self.runtime).files(engine)

@@ -18,7 +18,7 @@ from hwsearch.kit.engines import Built
 from hwsearch.kit.given import last_given
 from hwsearch.kit.jobs import RESULTS
 from hwsearch.kit.listing import damaged_files, require_files
-from hwsearch.kit.order import CheckOrder, failures, is_finished
+from hwsearch.kit.order import CheckOrder, failures, is_finished, try_again
 from hwsearch.kit.outcome import checked_errors, finished_manifest, manifest_text
 from hwsearch.kit.program import degrees, positive, run_program, say
 from hwsearch.kit.site import Site, results_header
@@ -77,7 +77,8 @@ def _run(folder: Path, words: Sequence[str]) -> None:
 
 def _go_on(place: Place, given: argparse.Namespace) -> None:
     with place.site.open(_AGAIN) as journal:
-        delivered = place.is_delivered(journal.rows, given.measure_seconds)
+        if not (delivered := place.is_delivered(journal.rows, given.measure_seconds)):
+            try_again(journal)
     if not delivered:
         (place.folder / MANIFEST).unlink(missing_ok=True)
         built = _checked(place, _built(place))

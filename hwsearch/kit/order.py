@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hwsearch.journal import write_atomic
+from hwsearch.journal import Journal, write_atomic
 from hwsearch.measurement import Job, Settings
 
 KIND = "profile"
@@ -159,9 +159,17 @@ def is_finished(rows: Sequence[Mapping[str, Any]], budget_seconds: float) -> boo
 
 
 def failures(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Returns the jobs that ended the measuring process too often, with the last reason."""
+    """Returns the jobs that ended a child process too often, with the last reason."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if "crash" in row:
             reasons.setdefault(row["crash"], []).append(row["reason"])
+        for job in row.get("again", ()):
+            reasons.pop(job, None)
     return {job: told[-1] for job, told in reasons.items() if len(told) >= MAX_CRASHES}
+
+
+def try_again(journal: Journal) -> None:
+    """Lets a new start try what failed in earlier ones: the reason may have gone since."""
+    if failed := failures(journal.rows):
+        journal.append({"again": sorted(failed)})

@@ -9,7 +9,7 @@ from pathlib import Path
 from hwsearch.kit.defaults import default_memory_bytes, default_threads
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
 from hwsearch.kit.listing import require_files
-from hwsearch.kit.order import failures, is_finished
+from hwsearch.kit.order import failures, is_finished, try_again
 from hwsearch.kit.program import count, degrees, positive, run_program, say
 from hwsearch.kit.site import Site, results_header
 from hwsearch.measurement import REFERENCES, Job, Settings
@@ -115,7 +115,8 @@ def _go_on(jobs: JobList, choices: Choices, site: Site) -> None:
     with site.open(_FIX) as journal:
         if jobs.ships and not any("ships" in row for row in journal):
             journal.append({"ships": list(jobs.ships)})
-        finished = is_finished(journal.rows, choices.budget_seconds)
+        if not (finished := is_finished(journal.rows, choices.budget_seconds)):
+            try_again(journal)
     if not finished:
         say(f"{header['device']}: {header['runtime']} {header['versions'][header['runtime']]}")
         _build_and_measure(jobs, choices, site)

@@ -12,7 +12,7 @@ from hwsearch.journal import Journal
 from hwsearch.kit.child import measure_in_child
 from hwsearch.kit.defaults import default_memory_bytes
 from hwsearch.kit.engines import Built
-from hwsearch.kit.order import KIND, Order
+from hwsearch.kit.order import KIND, Order, try_again
 from hwsearch.latency.table import Table
 from hwsearch.measurement import Settings
 from hwsearch.measurement.flags import TARGET_STDERR
@@ -81,6 +81,7 @@ def _build(plan: Plan) -> dict[str, Built]:
     with Journal.open(plan.journal, KIND, plan.full_header(built), fix=FIX) as journal:
         if journal.repaired:
             console.print(journal.repaired, markup=False)
+        try_again(journal)
         if new := sorted({*plan.ships} - {*plan.log().ships}):
             journal.append({"ships": new})
         if not hashes.items() <= before.items():

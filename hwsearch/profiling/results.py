@@ -154,6 +154,7 @@ def _check_rows(rows: list[dict[str, Any]], asked: Asked, more: Mapping[str, Che
     checks: dict[str, Check] = {
         "visit": _check_visit,
         "crash": _check_crash,
+        "again": _check_again,
         "jobs": _check_jobs,
         "ended": _check_end,
         "ships": _check_ships,
@@ -218,6 +219,11 @@ def _check_crash(row: dict[str, Any], asked: Asked) -> None:
     _require(set(row) == {"crash", "reason"}, "fields that a crash does not have")
     _require(row["crash"] in asked.jobs, "a crash of what the kit does not hold")
     _check_text(row["reason"])
+
+
+def _check_again(row: dict[str, Any], asked: Asked) -> None:
+    _require(set(row) == {"again"}, "fields that a new try does not have")
+    _require(set(row["again"]) <= set(asked.jobs), "a new try of what the kit does not hold")
 
 
 def _check_jobs(row: dict[str, Any], asked: Asked) -> None:
