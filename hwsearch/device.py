@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +86,12 @@ def detect(root: Path = Path("/")) -> Device:
     accelerator = _accelerator(root, board)
     cpu, cores = _cpu(root), usable_cores(root)
     if board:
-        memory = 1 << (memory - 1).bit_length()  # boards reserve some of a power of two
+        step = 1 << max(0, (memory - 1).bit_length() - 2)  # boards keep some to themselves
+        memory = -(-memory // step) * step
         name = f"{slug(board)}-{memory}gb"
     else:
         parts = (slug(cpu), _generation(root), f"{cores}c", accelerator and slug(accelerator))
-        name = "-".join(filter(None, parts))
+        name = "-".join(filter(None, parts))[:100].rstrip("-")
     return Device(
         name=name,
         tier=_tier(board, cpu, accelerator),
@@ -108,11 +110,11 @@ def fingerprint(root: Path = Path("/")) -> dict[str, str]:
         root: Where /proc and /sys are; tests show it other machines.
     """
     cpuinfo = _cpuinfo(root)
-    flags = _flags(cpuinfo)
+    flags = set((cpuinfo.get("flags") or cpuinfo.get("features", "")).split())
     board = _board(root)
     return {
         "cpu": _cpu(root),
-        "cpu_id": _cpu_id(cpuinfo) or cpuinfo.get("cpu part", ""),
+        "cpu_id": _cpu_id(cpuinfo) or _core_kinds(root) or cpuinfo.get("cpu part", ""),
         "cores": str(usable_cores(root)),
         "isa": " ".join(sorted(flag for flag in flags if flag.startswith(_KERNEL_FLAGS))),
         "architecture": _architecture(),
@@ -221,10 +223,6 @@ def _cpuinfo(root: Path) -> dict[str, str]:
     return found
 
 
-def _flags(cpuinfo: Mapping[str, str]) -> set[str]:
-    return set((cpuinfo.get("flags") or cpuinfo.get("features", "")).split())
-
-
 def _cpu(root: Path) -> str:
     cpuinfo = _cpuinfo(root)
     model = cpuinfo.get("model name", "")
@@ -238,6 +236,14 @@ def _cpu(root: Path) -> str:
 def _cpu_id(cpuinfo: Mapping[str, str]) -> str:
     numbers = [cpuinfo.get(key, "") for key in ("cpu family", "model", "stepping")]
     return "/".join(filter(None, numbers))
+
+
+def _core_kinds(root: Path) -> str:
+    """Tells the kinds of Arm's cores and how many there are of each, if they are not all alike."""
+    told = r"CPU implementer\s*: (\w+)(?:\n.+)*?\nCPU part\s*: (\w+)"
+    kinds = Counter(re.findall(told, _read(root / "proc/cpuinfo")))
+    texts = (f"{count}x{maker}/{part}" for (maker, part), count in sorted(kinds.items()))
+    return " ".join(texts) if len(kinds) > 1 else ""
 
 
 def _generation(root: Path) -> str:
@@ -261,22 +267,25 @@ def _memory_gb(root: Path) -> int:
 
 
 def _board(root: Path) -> str:
-    """Names single-board computers by family: revisions and carriers do not matter."""
+    """Names boards as they do; known families without revisions and carriers."""
     model = _read(root / "proc/device-tree/model")
     found = re.search(
         r"Raspberry Pi (?:\d\w*|Zero \d?\w*)|Jetson (?:AGX )?\w+(?: Nano| NX)?", model
     )
-    return found[0].strip() if found else ""
+    virtual = re.fullmatch(r"[^\s,]+,\S+", model)  # such as "linux,dummy-virt"
+    return found[0].strip() if found else "" if virtual else model
 
 
 def _accelerator(root: Path, board: str) -> str:
     if board.startswith("Jetson"):
         return "NVIDIA integrated GPU"
-    for path in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
-        found = re.search(r"Model:\s*(.+)", _read(path))
-        if found:
-            return found[1].strip()
-    return _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").partition("\n")[0]
+    paths = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
+    names = re.findall(r"Model:\s*(.+)", "\n".join(map(_read, paths)))
+    names = names or _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").split("\n")
+    kinds = list(dict.fromkeys(name.strip() for name in names))
+    # Which of several computes is known to CUDA alone.
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "") if len(kinds) > 1 else ""
+    return " and ".join(kinds) + (f", visible {chosen}" if chosen else "")
 
 
 def _tier(board: str, cpu: str, accelerator: str) -> str:

@@ -62,6 +62,41 @@ def test_a_cloud_machine_with_a_card_and_a_container_limit(machine):
     assert facts["virtual"] == "yes"
 
 
+def octa(model: str, part: str, memory_kb: int) -> dict[str, str]:
+    cores = "".join(
+        f"processor\t: {number}\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\n"
+        f"CPU architecture: 8\nCPU part\t: {'0xd05' if number < 4 else part}\n\n"
+        for number in range(8)
+    )
+    memory = f"MemTotal:       {memory_kb} kB\n"
+    return {"proc/cpuinfo": cores, "proc/meminfo": memory, "proc/device-tree/model": f"{model}\0"}
+
+
+def test_boards_and_cores_of_several_kinds_are_told_apart(machine):
+    rock = machine(octa("Radxa ROCK 5B", "0xd0b", 16_200_000), "aarch64")
+    assert detect(rock).name == "radxa-rock-5b-16gb"
+    there = fingerprint(rock)
+    assert there["cpu_id"] == "4x0x41/0xd05 4x0x41/0xd0b"
+    genio = machine(octa("MediaTek Genio-1200 EVK", "0xd41", 11_900_000), "aarch64")
+    assert detect(genio).name == "mediatek-genio-1200-evk-12gb"
+    assert {"board", "cpu_id"} <= set(fingerprint_difference(there, fingerprint(genio)))
+    virtual = machine(octa("linux,dummy-virt", "0xd05", 4_000_000), "aarch64")
+    assert fingerprint(virtual)["board"] == "" and fingerprint(virtual)["cpu_id"] == "0xd05"
+
+
+def test_of_several_cards_the_visible_ones_are_told(machine, monkeypatch):
+    names = {"0000:01:00.0": "Quadro P400", "0000:41:00.0": "NVIDIA H100"}
+    files = {
+        f"proc/driver/nvidia/gpus/{bus}/information": f"Model: \t\t {name}\nIRQ: 3\n"
+        for bus, name in names.items()
+    }
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    root = machine(CLOUD | files, "x86_64")
+    assert detect(root).accelerator == "Tesla T4 and Quadro P400 and NVIDIA H100, visible 1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(99))))
+    assert len(detect(root).name) <= 100
+
+
 @pytest.mark.parametrize(
     ("model", "numbers", "name"),
     [
