@@ -21,6 +21,14 @@ def test_every_block_of_a_space_is_a_model_once() -> None:
     assert len(block_models(SPACE, 10)) == 10
 
 
+def test_known_blocks_are_kept_whatever_the_limit() -> None:
+    few = {model.job for model in block_models(SPACE, 10)}
+    assert {model.job for model in block_models(SPACE, 3, few)} == few
+    more = [model.job for model in block_models(SPACE, 21, few)]
+    assert few < set(more) and len(more) == 21 and more == sorted(more)
+    assert len(block_models(SPACE, 99, few)) == 53
+
+
 def test_fewer_blocks_fit_where_engines_rest_between_calls() -> None:
     assert max_blocks(300, 0) == 1000 and max_blocks(300, 1) == 7
 

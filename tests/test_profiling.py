@@ -80,6 +80,13 @@ def test_finished_run_measures_nothing(profiled: Path, capsys, monkeypatch) -> N
     assert "already measured" in capsys.readouterr().out
 
 
+def test_a_smaller_budget_drops_no_row(profiled: Path, capsys) -> None:
+    before = profiled.read_bytes()
+    assert profile(options(profiled.parent.parent, seconds=0.7)) == profiled
+    assert profiled.read_bytes() == before
+    assert "already measured" in capsys.readouterr().out
+
+
 def test_what_ships_is_kept_when_it_is_not_asked_for_again(profiled: Path) -> None:
     before = profiled.read_bytes()
     profile(replace(options(profiled.parent.parent), ships=()))

@@ -1,6 +1,6 @@
 """What is measured: single blocks, whole networks over the whole range, and two references."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ def table_models(
     seed: int,
     ships: Iterable[str],
     max_blocks: int,
+    known: Collection[str] = (),
 ) -> tuple[Model, ...]:
     """Returns what a table holds: whole networks, then what ships around them, then blocks.
 
@@ -75,21 +76,23 @@ def table_models(
         heldout: Number of networks to judge by.
         seed: Seed of the networks that are drawn.
         ships: Heads and preprocessing, as `parse_extra` reads them.
-        max_blocks: The most blocks of the space itself.
+        max_blocks: The most blocks of the space itself, but for known ones.
+        known: Jobs of earlier runs; their blocks are kept.
     """
     shipped = extra_models(space, map(parse_extra, sorted(ships)))
     if isinstance(space, Catalogue):
         return (*catalogue_models(space, batch), *shipped)
     networks = network_models(space, evidence, heldout, seed=seed)
-    return (*networks, *shipped, *block_models(space, max_blocks))
+    return (*networks, *shipped, *block_models(space, max_blocks, known))
 
 
-def block_models(space: Space, limit: int) -> tuple[Model, ...]:
-    """Returns the unique blocks of a space, by key; if too many, every n-th.
+def block_models(space: Space, limit: int, known: Collection[str] = ()) -> tuple[Model, ...]:
+    """Returns the unique blocks of a space, by key; if too many, every n-th beside known ones.
 
     Args:
         space: Where they occur.
-        limit: The most that are returned.
+        limit: The most that are returned, unless more are known.
+        known: Jobs of blocks that are kept.
     """
     unique = {
         block.key: block
@@ -97,10 +100,13 @@ def block_models(space: Space, limit: int) -> tuple[Model, ...]:
         for blocks in space.combinations(part)
         for block in blocks
     }
-    keys = sorted(unique)
-    if len(keys) > limit:
-        keys = [keys[i] for i in np.linspace(0, len(keys) - 1, limit).round().astype(int)]
-    return tuple(Model("block", key, (unique[key],)) for key in keys)
+    models = [Model("block", key, (unique[key],)) for key in sorted(unique)]
+    kept = [model for model in models if model.job in known]
+    others = [model for model in models if model.job not in known]
+    room = max(0, limit - len(kept))
+    if len(others) > room:
+        others = [others[i] for i in np.linspace(0, len(others) - 1, room).round().astype(int)]
+    return tuple(sorted((*kept, *others), key=lambda model: model.key))
 
 
 def extra_models(space: Space, extras: Iterable[Extra]) -> tuple[Model, ...]:

@@ -136,7 +136,7 @@ class Plan:
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """Whole networks, then what ships around them, then blocks."""
+        """Whole networks, then what ships around them, then blocks, those of earlier runs kept."""
         return table_models(
             get_space(self.space),
             batch=self.batch,
@@ -145,6 +145,7 @@ class Plan:
             seed=self.seed,
             ships=self._all_ships,
             max_blocks=0 if self.source else max_blocks(self.budget_seconds, self.pace_hz),
+            known=self.log().engines,
         )
 
     @cached_property
@@ -169,8 +170,7 @@ class Plan:
         if log.ended != "settled":
             return log.budget_seconds >= self.budget_seconds
         seen = {visit.job for visit in log.visits} | set(log.failed)
-        wanted = {model.job for model in self.models if model.kind == "network"}
-        return wanted | {model.job for model in self._shipped} <= seen
+        return {model.job for model in self.models} <= seen
 
     def log(self) -> Log:
         """Reads the journal, if there is one.
