@@ -3,8 +3,10 @@
 import ast
 import hashlib
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,23 @@ def test_an_engine_that_cannot_be_built_fails_alone(
     assert child.returncode == 0, wrong
     assert "failed: block x: onnxruntime cannot read this ONNX file" in said
     assert "4 of 5 measured" in said
+
+
+def test_two_runs_build_an_engine_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space, model = get_space("basic-32"), tmp_path / "model.onnx"
+    export_block(space.lower(space.minimum)[1], model)
+    engines, builds = Engines(tmp_path / "work", "onnxruntime", "fp32"), []
+    runtime, build = get_runtime("onnxruntime"), get_runtime("onnxruntime").build
+
+    def slow(*given: Any) -> Path:
+        builds.append(given)
+        time.sleep(0.2)
+        return build(*given)
+
+    monkeypatch.setattr(type(runtime), "build", staticmethod(slow))
+    with ThreadPoolExecutor(4) as pool:
+        built = list(pool.map(engines.build_file, [model] * 4))
+    assert len(builds) == 1 and set(built) == {engines.find_file(model)}
 
 
 def test_a_full_disk_ends_the_work_and_fails_no_engine(tmp_path: Path) -> None:

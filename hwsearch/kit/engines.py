@@ -1,10 +1,13 @@
 """Engines on the machine that they are measured on: built once, found again by content."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,7 +69,8 @@ class Engines:
         if found := self.find_file(path):
             return found
         try:
-            return self._build(path)
+            with self._alone(path):
+                return self.find_file(path) or self._build(path)
         except (HwsearchError, OSError):
             self._require_room(path)  # runtimes do not tell why they could not write
             raise
@@ -81,6 +85,15 @@ class Engines:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return built if now == (built.size_bytes, built.engine_sha256) else None
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[None]:
+        """Lets one process at a time build the engine of a file; the others wait for it."""
+        lock = self._folder_of(sha256_of(path)).with_suffix(".lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _build(self, path: Path) -> Built:
         runtime, digest = get_runtime(self.runtime), sha256_of(path)

@@ -60,7 +60,7 @@ class Workshop:
         Raises:
             HwsearchError: If there is less free than what they take and the folder lacks.
         """
-        here = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+        here = sum(map(_size_bytes, self.folder.rglob("*")))
         needed = COPIES * sum(map(_weight_bytes, models)) - here
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
@@ -126,6 +126,14 @@ class Workshop:
         folder = self.folder / "programs" / f"torch-{version('torch')}-{self.precision}"
         path = folder / f"{name}.pt2"
         return _once(path, partial(_write_program, model, path, self.batch, self.precision))
+
+
+def _size_bytes(path: Path) -> int:
+    """Returns the size of a file, 0 of a folder and of what another run has just removed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _weight_bytes(model: Model) -> int:
