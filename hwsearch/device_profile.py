@@ -1,5 +1,6 @@
 """Device profiles: what a device is, how it is set up, and how it is measured by default."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -11,6 +12,8 @@ from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.folders import data_folders
 
 T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 _PARTS: Mapping[str, Any] = {"runtimes": [], "power_modes": [], "defaults": {}, "notes": ""}
 """What a file holds beside the fields of the device, and what is meant if it does not."""
@@ -204,7 +207,23 @@ def _value(expected: Any, name: str, value: Any, path: Path) -> Any:  # noqa: AN
     return value
 
 
+def require_device_name(text: str, where: Path | None = None) -> None:
+    """Refuses what cannot name a device, and the folder of its tables.
+
+    Args:
+        text: The name.
+        where: The file that it stands in, if any.
+    """
+    if not _NAME.fullmatch(text):
+        raise HwsearchError(
+            f"{text[:99]!a} is no name of a device",
+            where=where,
+            fix="Use at most 100 letters, digits, dots, hyphens and underscores",
+        )
+
+
 def _check(profile: DeviceProfile, path: Path) -> None:
+    require_device_name(profile.name, path)
     if profile.device.tier not in TIERS:
         raise unknown_name(f"tier in {path.name}:", profile.device.tier, TIERS)
     setups = {setup.name: setup.precisions for setup in profile.runtimes}

@@ -68,6 +68,13 @@ def test_a_kit_for_a_known_device_carries_its_defaults(tmp_path: Path, capsys):
     assert (tmp_path / PROGRAM).is_file()
 
 
+@pytest.mark.parametrize("name", ["my-board/x", "../x", "-x", "ä", "x" * 101])
+def test_a_name_that_no_table_could_have_is_refused_before_measuring(name, capsys):
+    words = f"kit --space basic-32 --runtime onnxruntime --device={name} --out x"
+    assert main(words.split()) == 2
+    assert "is no name of a device. Use at most 100 letters" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", ["kit", "profile"])
 def test_a_temperature_below_zero_is_refused(verb, capsys):
     words = f"{verb} --space basic-32 --runtime onnxruntime --max-temperature=-1 --out x"

@@ -42,6 +42,7 @@ def test_a_profile_survives_its_file(tmp_path, profile):
         ('nam = "a"', "Did you mean name"),
         ('name = "a"', "lacks tier"),
         ('cores = "four"', "cores is no int"),
+        (PROFILE.to_toml().replace('"a"', '"my board"', 1), "'my board' is no name of a device"),
         (PROFILE.to_toml().replace('"edge"', '"egde"'), "Did you mean edge"),
         (PROFILE.to_toml().replace('["fp32", "int8"]', "[8]"), "precisions is no list of str"),
         (PROFILE.to_toml().replace("[[runtimes]]", "[runtimes]"), "no list of tables"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsearch.device import detect
+from hwsearch.device_profile import require_device_name
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_extra
 from hwsearch.journal import sha256_of
@@ -82,6 +83,8 @@ class MeasureOptions:
         for name in ("threads", "heldout", "seed", "pace", "max_temperature"):
             if (value := getattr(self, name)) is not None and value < 0:
                 raise HwsearchError(f"--{name.replace('_', '-')} must not be below 0")
+        if self.device:
+            require_device_name(self.device)
         for text in self.ships:
             parse_extra(text)
 

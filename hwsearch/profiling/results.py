@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from hwsearch.device_profile import require_device_name
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import differing_fields, read_journal
 from hwsearch.kit.jobs import RESULTS
@@ -20,7 +21,6 @@ MAX_BYTES, MAX_ROWS = 256 << 20, 1_000_000
 MAX_MS = 1e7
 """No call takes almost three hours."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_TEXT, _MOST_FIELDS, _MOST_REASON = 2000, 50, 300
 _FIX = "Bring the file back from the device again, unchanged"
@@ -126,7 +126,7 @@ def _check_header(header: Mapping[str, Any], asked: Asked) -> None:
     _require(decided <= set(header), "the header lacks fields")
     device = header["device"]
     _require(device == (asked.header["device"] or device), "the device has another name")
-    _require(bool(_NAME.fullmatch(device)), f"'{device[:99]!a}' is no name of a device")
+    require_device_name(device)
     threads = header["threads"]
     _require(type(threads) is int and 1 <= threads <= 4096, "threads is no count")
     _check_texts(header["fingerprint"])
