@@ -1,5 +1,6 @@
 """Profiling for real, in small: a table from a fresh process that may be killed at any time."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,17 @@ def test_what_ships_is_kept_when_it_is_not_asked_for_again(profiled: Path) -> No
     before = profiled.read_bytes()
     profile(replace(options(profiled.parent.parent), ships=()))
     assert profiled.read_bytes() == before
+
+
+def test_what_ships_is_not_forgotten_when_the_budget_is_spent(
+    profiled: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(profiled.parents[1], tmp_path, dirs_exist_ok=True)
+    later = replace(options(tmp_path), ships=(*SHIPS, "segmentation:3"))
+    with Journal.open(later.plan().journal, KIND, order_of(profiled).header) as journal:
+        journal.append({"ended": "budget", "budget_seconds": 3, "seconds": 3, "provider": ""})
+    with pytest.raises(HwsearchError, match=r"of what ships .*--budget-minutes 0\.\d\."):
+        profile(later)
 
 
 def test_damaged_table_is_written_anew_from_the_journal(profiled: Path) -> None:

@@ -25,9 +25,13 @@ def max_blocks(budget_seconds: float, pace_hz: float) -> int:
         budget_seconds: Time inside the measuring process.
         pace_hz: Calls a second; 0 means back to back.
     """
-    settings = Settings(budget_seconds, pace_hz=pace_hz)
-    seconds_a_block = SECONDS_A_BLOCK + settings.min_passes * settings.paced_seconds
-    return max(1, int(budget_seconds / seconds_a_block))
+    return max(1, int(budget_seconds / seconds_a_block(pace_hz)))
+
+
+def seconds_a_block(pace_hz: float) -> float:
+    """Returns about how long a block takes to settle at so many calls a second; see `Settings`."""
+    settings = Settings(0.0, pace_hz=pace_hz)
+    return SECONDS_A_BLOCK + settings.min_passes * settings.paced_seconds
 
 
 @dataclass(frozen=True)

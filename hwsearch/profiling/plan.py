@@ -1,5 +1,6 @@
 """One table's measuring, before and after: names, folders, what to measure, what is known."""
 
+import math
 import platform
 import sys
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from hwsearch.profiling.models import (
     extra_models,
     max_blocks,
     reference_models,
+    seconds_a_block,
     table_models,
 )
 from hwsearch.profiling.summary import Log, table_of
@@ -169,8 +171,30 @@ class Plan:
         """Whether measuring has ended and would not go on with this budget."""
         if log.ended != "settled":
             return log.budget_seconds >= self.budget_seconds
-        seen = {visit.job for visit in log.visits} | set(log.failed)
-        return {model.job for model in self.models} <= seen
+        return {model.job for model in self.models} <= log.seen
+
+    def require_ships(self, log: Log) -> None:
+        """Refuses to let more ship than before if that would not be measured any more.
+
+        Raises:
+            HwsearchError: If the budget is spent.
+        """
+        if {*self.ships} - {*log.ships} and (error := self.lacking_ships(log)):
+            raise error
+
+    def lacking_ships(self, log: Log) -> HwsearchError | None:
+        """Returns what to tell if the budget was spent before all that ships was measured."""
+        asked = extra_models(get_space(self.space), map(parse_extra, self.ships))
+        lacking = [model.key for model in asked if model.job not in log.seen]
+        if not lacking:
+            return None
+        seconds = 2 * len(lacking) * seconds_a_block(self.pace_hz)
+        minutes = math.ceil((self.budget_seconds + seconds) / 6 + 1) / 10
+        return HwsearchError(
+            f"the budget was spent before {len(lacking)} blocks of what ships were measured, "
+            f"such as {lacking[0]}",
+            fix=f"Go on with --budget-minutes {minutes:g}",
+        )
 
     def log(self) -> Log:
         """Reads the journal, if there is one.

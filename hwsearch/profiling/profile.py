@@ -54,7 +54,8 @@ def _profile(plan: Plan, options: ProfileOptions) -> Path:
         plan = decided(plan, options.evidence, options.heldout)
     if not options.fresh:
         plan.require_own_table()
-    if plan.is_measured(plan.log()):
+    if plan.is_measured(log := plan.log()):
+        plan.require_ships(log)
         console.print(f"{plan.name} on {plan.device} is already measured", markup=False)
     else:
         _measure(plan, _build(plan), options.max_temperature)
@@ -165,6 +166,8 @@ def _tell(table: Table, plan: Plan) -> None:
         f"({header.ended})\n{table.path}",
         markup=False,
     )
+    if lacking := plan.lacking_ships(plan.log()):
+        console.print(str(lacking), markup=False)
 
 
 def _median_percent(rows: tuple) -> str:

@@ -40,6 +40,11 @@ class Log:
     failed: dict[str, str]
     ships: tuple[str, ...]
 
+    @property
+    def seen(self) -> set[str]:
+        """Jobs that were visited or have failed."""
+        return {visit.job for visit in self.visits} | set(self.failed)
+
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> "Log":
         """Sorts the rows of a journal."""
