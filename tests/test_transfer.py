@@ -12,7 +12,7 @@ from hwsearch.journal import sha256_of
 from hwsearch.latency.accuracy import heldout_accuracy
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.table import Table
-from hwsearch.latency.transfer import LIKENESS, earlier_table
+from hwsearch.latency.transfer import LIKENESS, earlier_table, known_tables
 from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.profile import profile
 from hwsearch.spaces import get_space
@@ -95,6 +95,31 @@ def test_the_nearest_table_is_of_the_same_runtime(
         earlier_table(table.name, SPACE.name, wanted)
     with pytest.raises(HwsearchError, match="is of space"):
         earlier_table(table.name, "basic-32", wanted)
+
+
+def test_a_table_that_could_not_be_used_is_refused_before_measuring(tmp_path: Path) -> None:
+    device, folder = SyntheticDevice(), tmp_path / "tables"
+    wanted = {name: getattr(HEADER, name) for name in LIKENESS} | {"threads": 7}
+    nearest, sound = device.table(1, folder=folder), device.table(60, folder=folder)
+    header = replace(HEADER, device="afar")
+    sound = replace(sound, header=header, path=folder / "afar" / sound.path.name)
+    for table in (nearest, sound):
+        table.write()
+    assert earlier_table("auto", SPACE.name, wanted, folder).path == sound.path
+    with pytest.raises(HwsearchError, match="too little evidence"):
+        earlier_table(f"lawful/{nearest.name}", SPACE.name, wanted, folder)
+    outside = tmp_path / "copy.jsonl"
+    sound.path.rename(outside)
+    with pytest.raises(HwsearchError, match=rf"not where tables are looked up.*to {sound.path}"):
+        earlier_table(str(outside), SPACE.name, wanted, folder)
+
+
+def test_tables_of_spaces_with_longer_names_are_known(tmp_path: Path) -> None:
+    space = get_space("bottleneck-32^4")
+    table = SyntheticDevice(space).table(1, folder=tmp_path)
+    table.write()
+    assert table.path.name.startswith("bottleneck-32-4-")
+    assert [found.path for found in known_tables(space.name, tmp_path)] == [table.path]
 
 
 def test_profile_starts_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

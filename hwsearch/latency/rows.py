@@ -99,14 +99,18 @@ def table_name(
     """Returns the name of a table, such as "bottleneck-32-onnxruntime-fp32-b1-t2".
 
     One measured in a camera's rhythm ends in it, such as "-30hz".
-    A space whose name cannot be that of a file gets a short one with eight digits of its hash.
     """
-    if not _FILE_NAME.fullmatch(space):
-        scheme, _, rest = space.partition(":")
-        short = _NOT_IN_FILE_NAMES.sub("-", f"{scheme}-{Path(rest).name}")[:_SHORT].strip("-")
-        space = f"{short}-{hashlib.sha256(space.encode()).hexdigest()[:8]}"
     rhythm = f"-{pace_hz:g}hz" if pace_hz else ""
-    return f"{space}-{runtime}-{precision}-b{batch}-t{threads}{rhythm}"
+    return f"{space_in_file_names(space)}-{runtime}-{precision}-b{batch}-t{threads}{rhythm}"
+
+
+def space_in_file_names(space: str) -> str:
+    """Returns the name of a space, or a short one with eight digits of its hash if that is none."""
+    if _FILE_NAME.fullmatch(space):
+        return space
+    scheme, _, rest = space.partition(":")
+    short = _NOT_IN_FILE_NAMES.sub("-", f"{scheme}-{Path(rest).name}")[:_SHORT].strip("-")
+    return f"{short}-{hashlib.sha256(space.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)

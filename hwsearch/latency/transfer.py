@@ -1,6 +1,7 @@
 """A new table from few measurements: an earlier table predicts, and what is measured corrects."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from hwsearch.latency.predictor import (
     check_space,
     evidence_of,
 )
-from hwsearch.latency.table import Table, find_table, table_folders
+from hwsearch.latency.rows import space_in_file_names
+from hwsearch.latency.table import FOLDER, Table, find_table, table_folders
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
@@ -103,21 +105,50 @@ def earlier_table(
     """
     if name != "auto":
         found = Table.read(find_table(name, tables_dir))
-        check_space(found, get_space(space))
-        if found.header.source:
-            raise HwsearchError(
-                f"'{found.name}' itself starts from '{found.header.source}'",
-                fix="Start from a table whose blocks were measured",
-            )
+        _check_start(found, get_space(space), tables_dir)
         return found
     likeness = [(_likeness(table, wanted), table) for table in known_tables(space, tables_dir)]
     others = [pair for pair in likeness if not all(pair[0])]
-    if not others:
+    for _, table in sorted(others, key=lambda pair: pair[0], reverse=True):
+        with suppress(HwsearchError):
+            _check_start(table, get_space(space), tables_dir)
+            return table
+    raise HwsearchError(
+        f"there is no other table of space '{space}' to start from",
+        fix="Leave --source out: blocks and networks are measured then",
+    )
+
+
+def _check_start(table: Table, space: Space, tables_dir: Path | None) -> None:
+    """Refuses a table that nothing could be predicted from when the new one is measured.
+
+    Raises:
+        HwsearchError: If it is of another space, starts from another table, lies where it would
+            not be found again, or holds too little evidence.
+    """
+    check_space(table, space)
+    if table.header.source:
         raise HwsearchError(
-            f"there is no other table of space '{space}' to start from",
-            fix="Leave --source out: blocks and networks are measured then",
+            f"'{table.name}' itself starts from '{table.header.source}'",
+            fix="Start from a table whose blocks were measured",
         )
-    return max(others, key=lambda pair: pair[0])[1]
+    if not _is_found_again(table, tables_dir):
+        place = (tables_dir or Path(FOLDER)) / table.device / f"{table.name}.jsonl"
+        raise HwsearchError(
+            "the table to start from is not where tables are looked up",
+            where=table.path,
+            fix=f"Copy it to {place}",
+        )
+    Predictor.fit(table, space)
+
+
+def _is_found_again(table: Table, tables_dir: Path | None) -> bool:
+    """Whether a table is what `source_of` will find by its name."""
+    try:
+        found = find_table(f"{table.device}/{table.name}", tables_dir)
+    except HwsearchError:
+        return False
+    return sha256_of(found) == sha256_of(table.path)
 
 
 def _likeness(table: Table, wanted: Mapping[str, Any]) -> tuple[bool, ...]:
@@ -127,7 +158,7 @@ def _likeness(table: Table, wanted: Mapping[str, Any]) -> tuple[bool, ...]:
 def known_tables(space: str, tables_dir: Path | None = None) -> Iterator[Table]:
     """Yields the sound tables of a space that do not start from others, nearest folder first."""
     for folder in table_folders(tables_dir):
-        for path in sorted(folder.glob(f"*/{space}-*.jsonl")):
+        for path in sorted(folder.glob(f"*/{space_in_file_names(space)}-*.jsonl")):
             try:
                 table = Table.read(path)
             except HwsearchError:
