@@ -14,6 +14,7 @@ from onnx import GraphProto, TensorProto, helper, numpy_helper
 from onnx.shape_inference import infer_shapes
 
 from hwsearch.errors import HwsearchError
+from hwsearch.export import precision
 from hwsearch.export.cast import cast_to_fp16
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.export.precision import in_precision
@@ -116,6 +117,18 @@ def test_numbers_out_of_range_are_refused_and_infinite_ones_kept(tmp_path: Path)
 def int8_for_tensorrt(exact: Portable, images: np.ndarray, out: Path) -> Portable:
     feeds = image_feeds("image", images, 1)
     return in_precision(exact, out, runtime="tensorrt", precision="int8", feeds=lambda: feeds)
+
+
+def test_a_stop_between_both_leaves_no_form(tmp_path: Path, monkeypatch) -> None:
+    exact, images = exported(SMALL.name, tmp_path)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(precision, "cast_to_fp16", stop)
+    with pytest.raises(KeyboardInterrupt):
+        int8_for_tensorrt(exact, images, tmp_path / "int8.onnx")
+    assert not (tmp_path / "int8.onnx").exists()
 
 
 @small_spaces

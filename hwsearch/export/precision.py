@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hwsearch.export.cast import cast_to_fp16
 from hwsearch.export.quantise import quantise, quantiser_of
@@ -43,9 +44,12 @@ def in_precision(
         return model
     match precision:
         case "int8":
-            quantised = quantise(model, out, runtime, feeds(), half_range=half_range)
-            halved = quantised_for(runtime) in HALF_AROUND_INT8
-            return cast_to_fp16(quantised, out) if halved else quantised
+            if quantised_for(runtime) not in HALF_AROUND_INT8:
+                return quantise(model, out, runtime, feeds(), half_range=half_range)
+            with TemporaryDirectory(prefix="hwsearch-") as folder:  # `out` is whole or not there
+                quantised = Path(folder) / out.name
+                model = quantise(model, quantised, runtime, feeds(), half_range=half_range)
+                return cast_to_fp16(model, out)
         case "fp16" if not runtime.startswith("openvino"):  # there a property decides
             return cast_to_fp16(model, out)
     return model
