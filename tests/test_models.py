@@ -45,6 +45,11 @@ def test_networks_cover_the_range_and_splits_share_none() -> None:
     assert len(filled) == 8
 
 
+def test_the_only_network_of_a_space_is_drawn_once() -> None:
+    models = network_models(get_space("bottleneck-32^4[max]"), 3, 1, seed=0)
+    assert [model.split for model in models] == ["evidence"]
+
+
 def test_references_are_always_the_same() -> None:
     assert reference_models() == reference_models()
     small, large = (total_macs(model.blocks) for model in reference_models())

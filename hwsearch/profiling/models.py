@@ -132,7 +132,7 @@ def network_models(space: Space, evidence: int, heldout: int, *, seed: int) -> t
         seed: Seed of both draws.
     """
     codes = space.pool(np.random.default_rng((seed, 0)))
-    ends = (space.minimum, space.maximum)[:evidence]
+    ends = tuple(dict.fromkeys((space.minimum, space.maximum)))[:evidence]  # there may be one
     drawn = _spread(space, codes, evidence - len(ends), (seed, 1), ends)
     known = [*ends, *drawn]
     judged = _spread(space, codes, heldout, (seed, 2), known)
