@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,16 @@ from kits import SMALL
 from moments import wait_for
 from sshd import Sshd
 
+from hwsearch import journal
 from hwsearch.cli import main
 from hwsearch.errors import HwsearchError
-from hwsearch.journal import Journal
-from hwsearch.kit.jobs import PROGRAM
+from hwsearch.journal import Busy, Journal
+from hwsearch.kit.jobs import PROGRAM, JobList
 from hwsearch.latency.table import Table
-from hwsearch.profiling import link
+from hwsearch.profiling import link, remote
 from hwsearch.profiling.link import Link
+from hwsearch.profiling.options import ProfileOptions
+from hwsearch.profiling.pack import kit_folder
 from hwsearch.profiling.remote import REMOTE_FOLDER
 
 
@@ -108,3 +112,22 @@ def test_a_host_that_cannot_be_reached_is_told(
     assert "cannot work on board" in capsys.readouterr().err
     with pytest.raises(HwsearchError, match=r"is no host.*user@board"):
         Link("-oProxyCommand=true")
+
+
+def test_two_hosts_share_a_kit_but_no_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ProfileOptions(**SMALL | {"evidence": 1, "heldout": 0}, host="one", out=tmp_path)
+    folder = kit_folder(options, tmp_path)
+    fetched: list[Path] = []
+    monkeypatch.setattr(Link, "reach", lambda *_: None)
+    monkeypatch.setattr(Link, "fetch", lambda link, file, to: fetched.append(to))
+    monkeypatch.setattr(remote, "make_kit", lambda *_: JobList({}, 1, 1.0, (), 1, {}, ("", ""), {}))
+    for name in ("_send", "_measure", "import_results"):
+        monkeypatch.setattr(remote, name, lambda *_: tmp_path)
+    for host in ("one", "two"):
+        remote.profile_host(replace(options, host=host))
+    assert len(set(fetched)) == 2 and {path.parent for path in fetched} == {folder}
+    monkeypatch.setattr(journal, "LOCK_SECONDS", 0.1)
+    with Journal.open(folder.with_name(f"{folder.name}.lock"), "lock", {}), pytest.raises(Busy):
+        remote.profile_host(options)

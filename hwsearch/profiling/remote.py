@@ -1,10 +1,12 @@
 """Profile another machine over ssh: copy a kit there, run it, and import what it measured."""
 
+import hashlib
 import shlex
 import time
 from pathlib import Path
 
 from hwsearch.errors import HwsearchError
+from hwsearch.journal import Journal
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, JobList
 from hwsearch.kit.program import BUSY
 from hwsearch.profiling.imported import ImportOptions, import_results
@@ -33,11 +35,13 @@ def profile_host(options: ProfileOptions) -> Path:
         The path of the table.
 
     Raises:
+        Busy: If another run makes the same kit now.
         HwsearchError: If the host cannot be reached, lacks something, or the link stays dead.
     """
     link, folder = Link(options.host), kit_folder(options, options.out)
     link.reach("true")
-    jobs = make_kit(options, folder)
+    with Journal.open(folder.with_name(f"{folder.name}.lock"), "lock", {}):
+        jobs = make_kit(options, folder)
     remote = _remote(jobs)
     results = f"results-t{options.threads}.jsonl"
     link.reach(f"mkdir -p {remote}/{MODELS}")
@@ -48,8 +52,9 @@ def profile_host(options: ProfileOptions) -> Path:
     limits += f" --max-temperature {options.max_temperature:g}"
     command = f"{start} {limits} --out {remote}/{results}"
     _measure(link, command, jobs, 60 * options.budget_minutes)
-    link.fetch(f"{remote}/{results}", folder / results)
-    return import_results(ImportOptions(folder / results, folder, options.out, options.fresh))
+    home = folder / f"{hashlib.sha256(options.host.encode()).hexdigest()[:8]}-{results}"
+    link.fetch(f"{remote}/{results}", home)
+    return import_results(ImportOptions(home, folder, options.out, options.fresh))
 
 
 def _send(link: Link, jobs: JobList, folder: Path, check: str) -> None:
