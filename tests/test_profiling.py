@@ -281,6 +281,9 @@ def test_the_budget_decides_how_many_networks_are_measured(
     assert networks_within(600, quick, pace_hz=1) == (FEWEST_EVIDENCE, FEWEST_EVIDENCE // 3)
     plan = replace(options(profiled.parents[1]), evidence=None, heldout=None).plan()
     assert decided(plan, None, None).evidence == 3  # as the earlier run
+    assert decided(plan, 3, None).heldout == 1
+    alone = decided(replace(plan, seed=1, device="new"), 12, None)
+    assert (alone.evidence, alone.heldout) == (12, 4)
     monkeypatch.setattr("hwsearch.profiling.split._PROBE_SECONDS", 1e-3)  # too short for a visit
     fresh = decided(replace(plan, seed=1, device="new"), None, 0)
     assert (fresh.evidence, fresh.heldout) == (FEWEST_EVIDENCE, 0)

@@ -59,18 +59,20 @@ def decided(plan: Plan, evidence: int | None, heldout: int | None) -> Plan:
         heldout: Networks to judge by, or None to decide.
     """
     if evidence is None or heldout is None:
-        earlier = _earlier(plan)
-        chosen = earlier or _chosen(plan)
-        evidence = chosen[0] if evidence is None else evidence
+        earlier, asked = _earlier(plan), evidence
+        chosen = earlier or _chosen(plan, asked)
+        evidence = chosen[0] if asked is None else asked
         heldout = chosen[1] if heldout is None else heldout
-        if not earlier and not plan.source:
+        if asked is None and not earlier and not plan.source:
             say(f"the budget allows {evidence} networks as evidence and {heldout} held out")
     if plan.source:
         say(f"starting from {plan.source}: {evidence} networks correct it, {heldout} judge it")
     return replace(plan, evidence=evidence, heldout=heldout)
 
 
-def _chosen(plan: Plan) -> tuple[int, int]:
+def _chosen(plan: Plan, evidence: int | None) -> tuple[int, int]:
+    if evidence is not None:
+        return evidence, evidence // EVIDENCE_A_HELDOUT
     if plan.source:
         return TRANSFER
     return networks_within(plan.budget_seconds, probe(plan), plan.pace_hz)
