@@ -1,5 +1,6 @@
 """Device profiles: what a device is, how it is set up, and how it is measured by default."""
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -227,7 +228,18 @@ def _check(profile: DeviceProfile, path: Path) -> None:
     if profile.device.tier not in TIERS:
         raise unknown_name(f"tier in {path.name}:", profile.device.tier, TIERS)
     setups = {setup.name: setup.precisions for setup in profile.runtimes}
+    for name, precisions in setups.items():
+        if not precisions:
+            raise HwsearchError(f"the runtime {name} has no precisions", where=path)
     wanted = profile.defaults
+    for name, sound in (
+        ("threads", wanted.threads >= 0),
+        ("batch", wanted.batch > 0),
+        ("budget_minutes", 0 < wanted.budget_minutes < math.inf),
+        ("max_temperature", 0 <= wanted.max_temperature < math.inf),
+    ):
+        if not sound:
+            raise HwsearchError(f"{name} cannot be {getattr(wanted, name)}", where=path)
     if wanted.runtime not in setups:
         raise unknown_name(f"default runtime in {path.name}:", wanted.runtime, setups)
     if wanted.precision not in (known := setups[wanted.runtime]):
