@@ -1,6 +1,7 @@
 """Two real processes under torchrun: their gradients, and what the death of one leaves."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -84,7 +85,7 @@ def options(tmp_path):
 
 def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
     out = tmp_path / "together"
-    died = torchrun(5, *words_of(replace(options, out=out)))
+    died = torchrun(int(signal.SIGKILL), 5, *words_of(replace(options, out=out)))
     assert died.returncode != 0
     told = [line for line in died.stderr.splitlines() if line.startswith("hwsearch: error")]
     assert len(told) == 1
@@ -102,12 +103,20 @@ def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
     assert_close(Checkpoint.load(out).method, Checkpoint.load(alone).method)
 
 
+def test_a_signal_to_one_process_ends_all_after_a_checkpoint(options):
+    done = torchrun(int(signal.SIGTERM), 5, *words_of(replace(options, checkpoint_steps=99)))
+    assert done.returncode != 0
+    saved, *_ = done.stdout.partition("a process leaves")
+    assert "Stopped by SIGTERM after step 6 of 12; the checkpoint is saved" in saved
+    assert Checkpoint.load(options.out).header.step == 6
+
+
 def test_two_processes_train_the_same_paths_as_one(tmp_path):
     whole = make(tmp_path)
     few = {"epochs": 2, "batch": 16, "lr": 1e-4, "norm": "sync"}
     alone = path_options(whole, tmp_path / "tree", tmp_path / "alone", **few)
     out, never = tmp_path / "together", 10**6
-    done = torchrun(never, *words_of(replace(alone, out=out)))
+    done = torchrun(0, never, *words_of(replace(alone, out=out)))
     assert done.returncode == 0, done.stderr
     rows, expected = read_metrics(out), read_metrics(train(alone))
     assert [row["node"] for row in rows] == [row["node"] for row in expected]

@@ -1,8 +1,8 @@
 """What each of the processes that torchrun starts in tests does; see `test_distributed.py`."""
 
 import os
-import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from selfsup_steps import small_settings
 from tiny_space import TINY
 
 from hwsearch import cli
-from hwsearch.checkpoint import build_method
+from hwsearch.checkpoint import Checkpoint, build_method
 from hwsearch.nn.norms import synchronise
 from hwsearch.nn.processes import own_rows, rank
 from hwsearch.selfsup import method_names
@@ -80,21 +80,30 @@ def compute(out: Path) -> None:
                 save_file(tensors, out / f"{name}.safetensors")
 
 
-def train_until_one_dies(step: int, words: list[str]) -> int:
-    """Trains; process 1 is killed before a step."""
-    run_step = Trainer.run_step
+def train_until_one_is_sent(number: int, step: int, words: list[str]) -> int:
+    """Trains; process 1 gets a signal before a step, and process 0 one while it saves after it."""
+    run_step, save = Trainer.run_step, Checkpoint.save
 
-    def run_or_die(self: Trainer, views: Views):
+    def run_with_signal(self: Trainer, views: Views):
         if rank() == 1 and self.step == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return run_step(self, views)
 
-    Trainer.run_step = run_or_die
-    return cli.main(["train", *words])
+    def save_with_signal(self: Checkpoint, run: Path):
+        if self.header.step > step:
+            time.sleep(0.5)
+            os.kill(os.getpid(), number)
+        return save(self, run)
+
+    Trainer.run_step, Checkpoint.save = run_with_signal, save_with_signal
+    try:
+        return cli.main(["train", *words])
+    finally:
+        print("a process leaves", flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "compute":
         compute(Path(sys.argv[2]))
     else:
-        sys.exit(train_until_one_dies(int(sys.argv[1]), sys.argv[2:]))
+        sys.exit(train_until_one_is_sent(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))

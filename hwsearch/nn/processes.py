@@ -71,6 +71,15 @@ def largest(number: int) -> int:
     return int(gather(torch.tensor([number], device=device)).max())
 
 
+def wait_for_all() -> None:
+    """Returns when all processes have come here.
+
+    Raises:
+        HwsearchError: If another process has ended.
+    """
+    largest(0)
+
+
 def average(tensors: Sequence[Tensor]) -> None:
     """Replaces tensors of one type by their means over all processes, equal to the bit on each.
 

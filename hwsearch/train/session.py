@@ -15,7 +15,7 @@ from hwsearch.data.order import Order
 from hwsearch.data.reading import WorkerDied
 from hwsearch.data.sources import Source
 from hwsearch.nn.norms import synchronise
-from hwsearch.nn.processes import rank, world
+from hwsearch.nn.processes import rank, wait_for_all, world
 from hwsearch.nn.supernet import recompute_activations
 from hwsearch.progress import say, track
 from hwsearch.selfsup.base import Method, Views
@@ -139,13 +139,14 @@ class Session:
         """
         steps, start, quiet = self._header.steps, self._trainer.step, self._metrics is None
         self._pace = Pace(self._loader)
-        with StopRequest() as stop, track(self.verb, steps, start=start, quiet=quiet) as advance:
-            for batch in self._batches(stop):
-                loss = self._take_step(batch)
-                advance(1, f"loss {loss:.3f}")
-            self._loader.close()
-        if stop.received is not None and self._trainer.step < steps:
-            self._stop(stop)
+        with StopRequest() as stop:
+            with track(self.verb, steps, start=start, quiet=quiet) as advance:
+                for batch in self._batches(stop):
+                    loss = self._take_step(batch)
+                    advance(1, f"loss {loss:.3f}")
+                self._loader.close()
+            if stop.received is not None and self._trainer.step < steps:
+                self._stop(stop)
 
     def rehearse(self, steps: int) -> float:
         """Takes a step, then a few more of the first pass; returns the seconds of one of these."""
@@ -189,6 +190,7 @@ class Session:
         return self._trainer.run_step(views)
 
     def _stop(self, stop: StopRequest) -> NoReturn:
+        """Saves and leaves; while the request is still heard, so that no echo ends the saving."""
         assert stop.received is not None
         if self._saved_step != self._trainer.step:
             self._save()
@@ -198,6 +200,7 @@ class Session:
                 f"{self._header.steps}; the checkpoint is saved. Go on: hwsearch {self.verb} "
                 f"--config {shlex.quote(str(self._options.out / CONFIG_NAME))} --resume"
             )
+        wait_for_all()  # torchrun ends all processes as soon as one has left
         raise SystemExit(stop.exit_code)
 
     def _views(self, batch: Batch) -> Views:
