@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from runs import EPOCHS, STEPS, read_metrics, small_options, write_images
-from tiny_space import TINY
+from tiny_space import NAME, TINY
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, build_method
 from hwsearch.data import loader
@@ -18,7 +18,10 @@ from hwsearch.data.loader import Loader, LoaderOptions
 from hwsearch.data.sources import open_source
 from hwsearch.data.sources.digits import DigitsSource
 from hwsearch.errors import HwsearchError
+from hwsearch.nn.static import StaticNet
 from hwsearch.selfsup.settings import MethodSettings
+from hwsearch.space import Space
+from hwsearch.spaces import get_space
 from hwsearch.train import pace, train
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import TENSORBOARD_NAME, Metrics
@@ -40,8 +43,8 @@ def write_shades(folder: Path, *shades: int) -> Path:
     return folder
 
 
-def make_monitor(source: str | Path) -> Monitor:
-    return Monitor(open_source(source), TINY, CPU, limit=100, seed=0, max_corrupt_share=0.01)
+def make_monitor(source: str | Path, space: Space = TINY) -> Monitor:
+    return Monitor(open_source(source), space, CPU, limit=100, seed=0, max_corrupt_share=0.01)
 
 
 def test_judging_changes_nothing_and_tells_apart_what_differs(tmp_path):
@@ -54,6 +57,19 @@ def test_judging_changes_nothing_and_tells_apart_what_differs(tmp_path):
     assert all(torch.equal(v, before[name]) for name, v in method.state_dict().items())
     guessed = make_monitor(write_noise(tmp_path / "noise")).judge(method)
     assert max(guessed.values()) < 0.75
+
+
+def test_each_network_is_judged_at_its_own_side(tmp_path, monkeypatch):
+    space, seen, forward = get_space(f"{NAME}@6+8"), set(), StaticNet.forward
+
+    def look(self, x):
+        seen.add((self.lowered[0].in_side, x.shape[-1]))
+        return forward(self, x)
+
+    monkeypatch.setattr(StaticNet, "forward", look)
+    method = build_method(space, "moco-v2", MethodSettings(projection_hidden=16, queue=16), seed=0)
+    make_monitor(write_shades(tmp_path / "shades", 0, 200), space).judge(method)
+    assert seen == {(6, 6), (8, 8)}
 
 
 def write_noise(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from hwsearch.data.sources import Source
 from hwsearch.errors import HwsearchError
 from hwsearch.knn import knn_accuracy
 from hwsearch.nn import calibrate
+from hwsearch.nn.supernet import resized
 from hwsearch.selfsup.base import Method
 from hwsearch.space import Space, Subnet
 from hwsearch.train.hardware import Hardware
@@ -82,12 +83,14 @@ class Monitor:
     def _features(self, method: Method, subnet: Subnet) -> np.ndarray:
         """Computes the embeddings [N, E] of all images."""
         backbone = method.embedder(subnet).backbone
-        calibrate(backbone, map(self._input, self._images.split(_BATCH)))
-        chunks = [backbone(self._input(chunk)).embedding for chunk in self._images.split(_BATCH)]
-        return torch.cat(chunks).cpu().numpy()
+        side, chunks = backbone.lowered[0].in_side, self._images.split(_BATCH)
+        calibrate(backbone, (self._input(chunk, side) for chunk in chunks))
+        found = [backbone(self._input(chunk, side)).embedding for chunk in chunks]
+        return torch.cat(found).cpu().numpy()
 
-    def _input(self, images: Tensor) -> Tensor:
-        return normalise(images.to(self._device))
+    def _input(self, images: Tensor, side: int) -> Tensor:
+        """Returns what a network of a side sees: images scaled as those it was trained on."""
+        return resized(normalise(images.to(self._device)), side)
 
     def _accuracy(self, features: np.ndarray) -> float:
         halves = np.array_split(np.arange(len(features)), 2)
