@@ -15,7 +15,7 @@ from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, build_method, load_
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.settings import MethodSettings
-from hwsearch.train import TrainOptions, train, trainer
+from hwsearch.train import TrainOptions, loop, train, trainer
 from hwsearch.train.hardware import Hardware
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.pace import FIGURES
@@ -91,6 +91,16 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(options, finished, 
         for run in (killed.out, finished)
     ]
     assert timeless[0] == timeless[1]
+
+
+def test_a_run_ends_at_its_last_step_within_an_epoch(options, tmp_path, monkeypatch):
+    whole = loop.header_of_training
+    monkeypatch.setattr(
+        loop, "header_of_training", lambda *given: dataclasses.replace(whole(*given), steps=7)
+    )
+    run = train(dataclasses.replace(options, out=tmp_path / "short"))
+    assert [row["step"] for row in read_metrics(run)] == list(range(1, 8))
+    assert Checkpoint.load(run).header.step == 7 > IMAGES // BATCH
 
 
 def test_metrics_are_cut_back_to_a_step_and_before_damage(tmp_path):

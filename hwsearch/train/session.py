@@ -159,12 +159,12 @@ class Session:
         return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else ends[0] - self._saved_at
 
     def _batches(self, stop: StopRequest) -> Iterator[Batch]:
-        """Yields all batches that are left, or those before a signal to any process."""
+        """Yields the batches of all steps left, or of those before a signal to any process."""
         while self._trainer.step < self._header.steps:
             try:
                 for batch in self._loader:
                     yield batch
-                    if stop.agreed():
+                    if stop.agreed() or self._trainer.step >= self._header.steps:
                         return
             except WorkerDied:
                 if stop.received is None:  # else the signal has reached the workers too
