@@ -8,20 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from runs import read_metrics, small_options, start, words_of, write_images
+from runs import read_metrics, start, words_of
 from sdr import BATCH, SPACE, make, path_options, write_kinds
 from torch.nn import functional
 
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, load_run
 from hwsearch.clusters.files import read_clusters
 from hwsearch.clusters.paths import path_of
+from hwsearch.data.augment import augment
 from hwsearch.data.sources import open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Views
 from hwsearch.spaces import get_space
-from hwsearch.train import train, trainer
-from hwsearch.train.hardware import choose_hardware
-from hwsearch.train.identity import header_of_training
+from hwsearch.train import session, train, trainer
 from hwsearch.train.own_channels import OwnChannels
 from hwsearch.train.pace import FIGURES
 from hwsearch.train.passes import Passes
@@ -69,6 +68,20 @@ def test_each_step_has_images_of_its_own_node_only(whole, clusters):
             assert len(node) == level
             assert (nodes_NL[row, :level] == node).all()
             assert len(set(row)) == BATCH
+
+
+def test_an_image_that_an_epoch_deals_again_looks_otherwise(options, tmp_path, monkeypatch):
+    seen, again = [], []
+
+    def look(images, indices, *, epoch, view, **named):
+        seen.extend((epoch, int(index), view) for index in indices)
+        again.append(view > 1)
+        return augment(images, indices, epoch=epoch, view=view, **named)
+
+    monkeypatch.setattr(session, "augment", look)
+    train(replace(options, out=tmp_path / "paths"))
+    assert len(set(seen)) == len(seen) == 2 * STEPS * BATCH
+    assert 0 < sum(again) < len(again) / 2
 
 
 def test_nodes_are_drawn_in_proportion_to_their_images(whole, clusters):
@@ -227,19 +240,6 @@ def test_without_a_tree_the_whole_network_is_trained_on_elsewhere(whole, tmp_pat
     rows = read_metrics(train(on))
     assert [row["total_step"] for row in rows] == [21, 22, 23]
     assert "phase" not in rows[0]
-
-
-def test_a_run_that_goes_on_has_a_queue_of_its_own(tmp_path):
-    images = write_images(tmp_path / "images")
-    whole = small_options(images, tmp_path / "whole", epochs=1, queue=24)
-    on, source = replace(whole, warm_start=train(whole), queue=None), open_source(whole.data)
-    found = []
-    for told in ({}, {"queue": 16}, {"queue": 0, "own_target": True}, {"batch": 16}):
-        options = replace(on, **told)
-        start = open_start(options, source)
-        header = header_of_training(options, source, choose_hardware(options), None, start)
-        found.append(header.settings.queue)
-    assert found == [8, 16, 0, 16]
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,17 @@ from tiny_space import NAME, TINY
 
 from hwsearch.arguments import parse_options
 from hwsearch.checkpoint import CHECKPOINT_NAME, Checkpoint, build_method, load_run
+from hwsearch.data.sources import open_source
 from hwsearch.errors import HwsearchError
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.settings import MethodSettings
 from hwsearch.train import TrainOptions, loop, train, trainer
-from hwsearch.train.hardware import Hardware
+from hwsearch.train.hardware import Hardware, choose_hardware
+from hwsearch.train.identity import header_of_training
 from hwsearch.train.metrics import Metrics
 from hwsearch.train.pace import FIGURES
 from hwsearch.train.schedule import Schedule
+from hwsearch.train.start import open_start
 from hwsearch.train.trainer import StepSettings, Trainer
 
 EPOCHS = 8
@@ -261,3 +264,16 @@ def test_a_batch_that_does_not_split_is_refused(options, tmp_path):
     odd = dataclasses.replace(options, out=tmp_path, batch=9)
     with pytest.raises(HwsearchError, match=r"--batch 9 does not split .*2 norm group.* 8\."):
         train(odd)
+
+
+def test_a_run_that_goes_on_has_a_queue_of_its_own(images, tmp_path):
+    whole = small_options(images, tmp_path / "whole", epochs=1, queue=24)
+    on = dataclasses.replace(whole, warm_start=train(whole), queue=None)
+    source = open_source(on.data)
+    found = []
+    for told in ({}, {"queue": 16}, {"queue": 0, "own_target": True}, {"batch": 16}):
+        options = dataclasses.replace(on, **told)
+        hardware, earlier = choose_hardware(options), open_start(options, source)
+        header = header_of_training(options, source, hardware, None, earlier)
+        found.append(header.settings.queue)
+    assert found == [8, 16, 0, 16]

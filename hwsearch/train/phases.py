@@ -112,6 +112,14 @@ class NodeOrder:
         """Returns how many nodes take turns in the phase of a step."""
         return self.tree.children ** self.level_at(step // self.steps_per_epoch)
 
+    def deals_before(self, step: int) -> int:
+        """Returns how often a step's node has dealt all its images before, in the step's epoch."""
+        epoch, step = divmod(step, self.steps_per_epoch)
+        numbers = self._numbers(epoch)
+        node = int(numbers[step])
+        turns = int(np.count_nonzero(numbers[:step] == node))
+        return turns // self._batches_of(self.level_at(epoch), node)
+
     def rows(self, epoch: int) -> np.ndarray:
         """Returns the images of each batch of an epoch, int64[S, B], no image twice in a batch."""
         numbers, level = self._numbers(epoch), self.level_at(epoch)
@@ -124,12 +132,16 @@ class NodeOrder:
     def _batches(self, epoch: int, level: int, number: int, count: int) -> np.ndarray:
         """Returns batches of one node: its images in a random order, as often as is needed."""
         images, batch = self._members(level)[number], self.turns.batch
-        whole, found = len(images) // batch, []
+        whole, found = self._batches_of(level, number), []
         for again in range(-(-count // whole)):
             counters = (self.turns.seed, epoch, _IMAGES, level, number, again)
             order = images[permutation(len(images), *counters)]
             found.append(order[: whole * batch].reshape(whole, batch))
         return np.concatenate(found)[:count]
+
+    def _batches_of(self, level: int, number: int) -> int:
+        """Returns how many batches the images of a node fill."""
+        return len(self._members(level)[number]) // self.turns.batch
 
     def _draw_numbers(self, epoch: int) -> np.ndarray:
         """Draws the node of each step of an epoch, by its number in its level, int64[S]."""
@@ -218,3 +230,7 @@ class PathSchedule(Schedule):
     def nodes_at(self, step: int) -> int:
         """Returns how many nodes take turns in the phase of a step."""
         return self.order.nodes_at(step)
+
+    def sights_before(self, step: int) -> int:
+        """Returns how often a step's node has dealt all its images before, in the step's epoch."""
+        return self.order.deals_before(step)

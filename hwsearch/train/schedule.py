@@ -63,3 +63,7 @@ class Schedule:
     def nodes_at(self, step: int) -> int:
         """Returns how many nodes there are of which a step has one; without a tree, 1."""
         return 1
+
+    def sights_before(self, step: int) -> int:
+        """Returns how often a step's epoch may have shown its images before; without a tree, 0."""
+        return 0

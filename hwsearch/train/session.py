@@ -104,6 +104,7 @@ class Session:
         method.to(hardware.device)
         # torch's stubs do not know this argument
         method.to(memory_format=hardware.memory_format)  # pyright: ignore[reportCallIssue]
+        self._schedule = settings.schedule
         self._trainer = Trainer(method, space, settings, hardware)
         self._saved_at, self._saved_step = time.monotonic(), -1
 
@@ -204,7 +205,7 @@ class Session:
         raise SystemExit(stop.exit_code)
 
     def _views(self, batch: Batch) -> Views:
-        """Augments a batch twice, on the device."""
+        """Augments a batch twice, on the device; each sight of an image in an epoch otherwise."""
         images = batch.images.to(self._hardware.device, non_blocking=True)
         step, method = self._trainer.step, self._trainer.method
         key_options = self._augment.weak() if method.weak_key else self._augment
@@ -218,7 +219,9 @@ class Session:
                 view=view,
                 options=options,
             ).contiguous(memory_format=self._hardware.memory_format)
-            for view, options in enumerate((self._augment, key_options))
+            for view, options in enumerate(
+                (self._augment, key_options), start=2 * self._schedule.sights_before(step)
+            )
         )
         indices = batch.indices.to(images.device)
         return Views(query, key, indices, step, step / self._header.steps)
