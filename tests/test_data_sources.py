@@ -171,6 +171,13 @@ def test_every_mode_becomes_rgb(mode):
     assert mode == "1" or np.abs(pixels[:, :, 1].astype(int) - expected).max() <= 3
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pixels_without_a_known_range_are_refused(kind):
+    tiff = encoded(Image.fromarray(PHOTO[:, :, 0].astype(kind)), "tiff")
+    with pytest.raises(CorruptImage, match="have no known range"):
+        decode(tiff, "x")
+
+
 def test_jpeg_is_decoded_as_pillow_does():
     pytest.importorskip("simplejpeg")
     smooth = np.linspace(0, 255, 40 * 30 * 3).astype(np.uint8).reshape(40, 30, 3)
