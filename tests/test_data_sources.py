@@ -79,6 +79,7 @@ def test_shards_plain_and_compressed_are_the_same_source(tmp_path, cache):
     assert plain.fingerprint() == packed.fingerprint()
     assert plain.sample_name(0) == "t-0.tar/x/b"
     kept = {file: file.stat().st_mtime_ns for file in cache.rglob("*") if file.is_file()}
+    (tmp_path / "packed" / "README.md").write_text("what these are")
     again = open_source(tmp_path / "packed")
     np.testing.assert_array_equal(again.image(1), 255 - PHOTO)
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
@@ -127,11 +128,16 @@ def test_a_shard_that_unpacks_without_end_is_refused(tmp_path, cache):
         ({"t.tar": b"not a tar at all"}, "t.tar", "not a readable tar"),
         ({"t.tar.gz": b"not gzip"}, "t.tar.gz", "not a readable tar"),
         ({"t.zip": b"PK"}, "t.zip", "not a tar shard"),
+        (
+            {"set/old.tar.gz": b"x", "set/notes.txt": b"x", "set/cats/1.jpg": b"x"},
+            "set",
+            r"images, such as cats/1\.jpg, and shards, such as old\.tar\.gz .*'.*/set/\*\.gz'",
+        ),
     ],
 )
 def test_what_is_no_source_is_told_in_one_line(tmp_path, content, source, message):
     for name, data in content.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(data)
     with pytest.raises(HwsearchError, match=message) as caught:
         open_source(tmp_path / source)

@@ -1,6 +1,7 @@
 """A folder of image files; sub-folders, where there are any, are the classes."""
 
 import os
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
@@ -27,7 +28,7 @@ class FolderSource:
 
     def __init__(self, root: Path) -> None:
         self._root, self.name = root, str(root)
-        paths = sorted(_image_paths(root))
+        paths = sorted(image_paths(root, _refuse))
         if not paths:
             raise HwsearchError(
                 "no images in the folder",
@@ -92,17 +93,19 @@ def _leads_back(folder: Path, root: Path) -> bool:
     return any(folder.samefile(above) for above in folder.parents if above.is_relative_to(root))
 
 
-def _image_paths(root: Path) -> list[str]:
-    found = []
-    for folder, subfolders, files in os.walk(root, onerror=_refuse, followlinks=True):
+def image_paths(root: Path, unreadable: Callable[[OSError], object] | None = None) -> Iterator[str]:
+    """Yields the path under a folder of each image in it and its sub-folders, in no order.
+
+    Args:
+        root: The folder.
+        unreadable: Called where a folder cannot be looked into; by default it is passed over.
+    """
+    for folder, subfolders, files in os.walk(root, onerror=unreadable, followlinks=True):
         subfolders[:] = [
             name
             for name in subfolders
             if not name.startswith(".") and not _leads_back(Path(folder, name), root)
         ]
-        found += [
-            Path(folder, name).relative_to(root).as_posix()
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        ]
-    return found
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(folder, name).relative_to(root).as_posix()

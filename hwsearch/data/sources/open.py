@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hwsearch.data.sources.base import Source
 from hwsearch.data.sources.digits import DigitsSource
-from hwsearch.data.sources.folder import FolderSource
+from hwsearch.data.sources.folder import FolderSource, image_paths
 from hwsearch.data.sources.shards import SHARD_SUFFIXES, ShardSource
 from hwsearch.errors import HwsearchError, unknown_name
 
@@ -21,7 +21,8 @@ def open_source(src: str | Path) -> Source:
             shards (`.tar`, `.tar.gz`, `.tgz`), or "sklearn:digits".
 
     Raises:
-        HwsearchError: If there is nothing there or no image in it.
+        HwsearchError: If there is nothing there, no image in it, or a folder has both images and
+            shards.
     """
     text = str(src)
     if text.startswith("sklearn:"):
@@ -30,8 +31,7 @@ def open_source(src: str | Path) -> Source:
         return _BUILT_IN[text]()
     path = Path(text).expanduser()
     if path.is_dir():
-        shards = sorted(file for file in path.iterdir() if _is_shard(file))
-        return ShardSource(text, shards) if shards else FolderSource(path)
+        return _open_folder(text, path)
     if path.is_file():
         return ShardSource(text, [path])
     if glob.has_magic(text):
@@ -41,6 +41,19 @@ def open_source(src: str | Path) -> Source:
         where=text,
         fix="Give a folder of images, a quoted glob of .tar or .tar.gz shards, or sklearn:digits",
     )
+
+
+def _open_folder(text: str, path: Path) -> Source:
+    shards = sorted(file for file in path.iterdir() if _is_shard(file))
+    if not shards:
+        return FolderSource(path)
+    if image := next(image_paths(path), None):
+        raise HwsearchError(
+            f"the folder holds images, such as {image}, and shards, such as {shards[0].name}",
+            where=text,
+            fix=f"For the shards give '{path}/*{shards[0].suffix}'; else move them elsewhere",
+        )
+    return ShardSource(text, shards)
 
 
 def _open_glob(text: str, path: Path) -> Source:
