@@ -88,6 +88,23 @@ def test_shards_plain_and_compressed_are_the_same_source(tmp_path, cache):
     assert len(open_source(tmp_path / "plain")) == 2
 
 
+def test_names_that_are_no_utf8_are_read_and_told(tmp_path):
+    name = os.fsdecode(b"\xe9t\xe9/caf\xe9.png")
+    file = tmp_path / "set" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(png())
+    folder, shard = open_source(tmp_path / "set"), write_tar(tmp_path / "t.tar", {name: png()})
+    for source, told in (
+        (folder, r"\xe9t\xe9/caf\xe9.png"),
+        (open_source(shard), r"t.tar/\xe9t\xe9/caf\xe9"),
+        (open_source(shard), r"t.tar/\xe9t\xe9/caf\xe9"),  # from the index that was kept
+    ):
+        assert source.sample_name(0) == told
+        np.testing.assert_array_equal(source.image(0), PHOTO)
+        assert len(source.fingerprint()) == 64
+    assert folder.classes == (r"\xe9t\xe9",)
+
+
 def test_an_index_that_cannot_be_kept_only_costs_time(tmp_path, cache):
     shard = write_tar(tmp_path / "t.tar", {"a.png": png()})
     with files_limited_to(100):

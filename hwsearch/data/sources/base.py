@@ -52,12 +52,17 @@ class Source(Protocol):
         ...
 
     def sample_name(self, index: int) -> str:
-        """Returns the name of one image, unique in the source."""
+        """Returns the name of one image, unique in the source and fit to be printed and written."""
         ...
 
     def fingerprint(self) -> str:
         """Returns a SHA-256 over the names and byte counts of all images."""
         ...
+
+
+def readable_name(name: bytes) -> str:
+    r"""Returns a file's name fit to be printed and written: what is no UTF-8 stands as \xe9."""
+    return name.decode(errors="backslashreplace")
 
 
 def fingerprint_of(entries: Iterable[tuple[bytes, int]]) -> str:

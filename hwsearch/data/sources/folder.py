@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from hwsearch.data.sources.base import CorruptImage, fingerprint_of
+from hwsearch.data.sources.base import CorruptImage, fingerprint_of, readable_name
 from hwsearch.data.sources.decode import IMAGE_SUFFIXES, decode
 from hwsearch.errors import HwsearchError
 
@@ -35,11 +35,12 @@ class FolderSource:
                 where=root,
                 fix=f"Known endings: {', '.join(sorted(IMAGE_SUFFIXES))}, or .tar shards",
             )
-        tops = [path.partition("/")[0] if "/" in path else "" for path in paths]
+        encoded = [os.fsencode(path) for path in paths]
+        tops = [readable_name(path.rpartition(b"/")[0].partition(b"/")[0]) for path in encoded]
         self.classes = tuple(sorted(set(tops) - {""}))
         label_of = {name: label for label, name in enumerate(self.classes)} | {"": -1}
         # Arrays of bytes, not lists: worker processes then share them without copying.
-        self._paths = np.array([os.fsencode(path) for path in paths])
+        self._paths = np.array(encoded)
         self._labels = np.array([label_of[top] for top in tops], dtype=np.int32)
 
     def __len__(self) -> int:
@@ -49,7 +50,7 @@ class FolderSource:
         """Decodes one image, uint8[H, W, 3]; raises CorruptImage if it is damaged or gone."""
         name = self.sample_name(index)
         try:
-            data = (self._root / name).read_bytes()
+            data = (self._root / os.fsdecode(self._paths[index])).read_bytes()
         except OSError as cause:
             raise CorruptImage(name, str(cause.strerror)) from cause
         return decode(data, name)
@@ -61,7 +62,7 @@ class FolderSource:
 
     def sample_name(self, index: int) -> str:
         """Returns the path of an image under the root."""
-        return os.fsdecode(self._paths[index])
+        return readable_name(self._paths[index])
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hwsearch.data.sources.base import CorruptImage, fingerprint_of
+from hwsearch.data.sources.base import CorruptImage, fingerprint_of, readable_name
 from hwsearch.data.sources.decode import decode
 from hwsearch.data.sources.shard_index import ShardIndex, index_of, plain_tar
 from hwsearch.errors import HwsearchError
@@ -46,13 +46,14 @@ class ShardSource:
                 "no images in the shards", where=name, fix="Members must end in .jpg or .png"
             )
         self._join(indices)
-        self._shard_names = [shard.name for shard in shards]
+        self._shard_names = [readable_name(os.fsencode(shard.name)) for shard in shards]
         self.classes = tuple(str(label) for label in range(int(self._labels.max()) + 1))
 
     def _join(self, indices: Sequence[ShardIndex]) -> None:
         counts = [len(index.keys) for index in indices]
         self._shard = np.repeat(np.arange(len(indices), dtype=np.int32), counts)
-        self._keys = np.array([key.encode() for index in indices for key in index.keys])
+        keys = (key for index in indices for key in index.keys)
+        self._keys = np.array([key.encode(errors="surrogateescape") for key in keys])
         self._offsets = np.concatenate([index.offsets for index in indices])
         self._sizes = np.concatenate([index.sizes for index in indices])
         self._labels = np.concatenate([index.labels for index in indices])
@@ -81,7 +82,7 @@ class ShardSource:
 
     def sample_name(self, index: int) -> str:
         """Returns the shard's file name and the sample's key."""
-        return f"{self._shard_names[self._shard[index]]}/{self._keys[index].decode()}"
+        return f"{self._shard_names[self._shard[index]]}/{readable_name(self._keys[index])}"
 
     def fingerprint(self) -> str:
         """Returns a SHA-256 over the keys and byte counts of all images."""
