@@ -114,6 +114,17 @@ def test_corrupt_images_are_replaced_by_the_next_readable_one(capsys):
             list(Loader(damaged, strict))
 
 
+def test_processes_count_the_corrupt_images_of_all_of_them():
+    options = replace(STREAMED, max_corrupt_share=2.5 / 1797)
+    loaders = [Loader(DamagedDigits(), options, rank=rank, world=2) for rank in (0, 1)]
+    met = {index for loader in loaders for _ in loader for index in loader.corrupt}
+    assert met == set(DamagedDigits.damaged)
+    for loader in loaders:
+        assert 0 < len(loader.corrupt) < 3
+        with pytest.raises(HwsearchError, match="3 of 1797 images cannot be read"):
+            loader.hear_of_corrupt(met)
+
+
 def test_evaluation_images_are_complete_labelled_and_seeded():
     source = DamagedDigits()
     images = load_images(source, 16)

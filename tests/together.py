@@ -13,7 +13,7 @@ from tiny_space import TINY
 from hwsearch import cli
 from hwsearch.checkpoint import Checkpoint, build_method
 from hwsearch.nn.norms import synchronise
-from hwsearch.nn.processes import own_rows, rank
+from hwsearch.nn.processes import own_rows, rank, union
 from hwsearch.selfsup import method_names
 from hwsearch.selfsup.base import Views
 from hwsearch.train.distributed import check_equal, groups_of_one, joined
@@ -68,6 +68,7 @@ def take_steps(trainer: Trainer) -> dict[str, torch.Tensor]:
 def compute(out: Path) -> None:
     """Writes what per-rank and synchronised norms come to."""
     with joined("cpu"):
+        assert union(range(2 * rank())) == {0, 1}
         per_rank = make_trainer("moco-v2", "per-rank")
         per_rank._passes.run(own_views(0), networks(per_rank))
         found = {"per-rank": gradients(per_rank)}

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
@@ -190,6 +190,19 @@ class Loader:
             self.step += 1
             yield Batch(piece.indices, piece.images, self.epoch)
         self.epoch, self.step = self.epoch + 1, 0
+
+    @property
+    def corrupt(self) -> tuple[int, ...]:
+        """Positions of the corrupt images that this process has met or heard of."""
+        return self._log.indices
+
+    def hear_of_corrupt(self, indices: Iterable[int]) -> None:
+        """Counts the corrupt images that any process has met: each meets only its own.
+
+        Raises:
+            HwsearchError: If they are too many.
+        """
+        self._log.hear(indices)
 
     def close(self) -> None:
         """Ends the workers; the next iteration starts them anew."""

@@ -6,7 +6,7 @@ A single process is the same code with nothing to tell.
 Shapes: W processes, B images of one process.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -67,8 +67,21 @@ def largest(number: int) -> int:
     """Returns the largest of the numbers that all processes hold."""
     if world() == 1:
         return number
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    return int(gather(torch.tensor([number], device=device)).max())
+    return int(gather(torch.tensor([number], device=_device())).max())
+
+
+def union(numbers: Collection[int]) -> set[int]:
+    """Returns all numbers, from 0, that any process holds."""
+    most = largest(len(numbers))
+    if world() == 1 or not most:
+        return set(numbers)
+    filled = [*numbers, *[-1] * (most - len(numbers))]
+    return set(gather(torch.tensor(filled, device=_device())).flatten().tolist()) - {-1}
+
+
+def _device() -> str:
+    """Returns where tensors must be for processes to exchange them."""
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 def wait_for_all() -> None:

@@ -15,7 +15,7 @@ from hwsearch.data.order import Order
 from hwsearch.data.reading import WorkerDied
 from hwsearch.data.sources import Source
 from hwsearch.nn.norms import synchronise
-from hwsearch.nn.processes import rank, wait_for_all, world
+from hwsearch.nn.processes import rank, union, wait_for_all, world
 from hwsearch.nn.supernet import recompute_activations
 from hwsearch.progress import say, track
 from hwsearch.selfsup.base import Method, Views
@@ -179,6 +179,7 @@ class Session:
         last = trainer.step == self._header.steps
         if last or trainer.step % self._options.log_steps == 0:
             self._log(result, views, batch.epoch)
+            self._loader.hear_of_corrupt(union(self._loader.corrupt))
         with self._pace.pause():
             if last or self._is_judged(trainer.step):
                 self._judge(batch.epoch)

@@ -99,20 +99,32 @@ class CorruptLog:
         if index in self._reasons:
             return
         self._reasons[index] = reason
-        count, total = len(self._reasons), len(self._source)
-        if count > self._max_share * total:
-            raise self._too_many(count, total)
+        self._check()
+        count = len(self._reasons)
         if count <= _NAMED:
             name = self._source.sample_name(index)
             console.print(f"Left out corrupt image {name}: {reason}", markup=False)
         if count == _NAMED:
             console.print("Further corrupt images are left out without a line each.")
 
-    def _too_many(self, count: int, total: int) -> HwsearchError:
+    def hear(self, indices: Iterable[int]) -> None:
+        """Counts, without naming them, the corrupt images that any process has met.
+
+        Raises:
+            HwsearchError: If the share of corrupt images is past the limit.
+        """
+        for index in indices:
+            self._reasons.setdefault(index, "another process met it")
+        self._check()
+
+    def _check(self) -> None:
+        count, total = len(self._reasons), len(self._source)
+        if count <= self._max_share * total:
+            return
         some = list(self._reasons.items())[:_NAMED]
         named = [f"{self._source.sample_name(index)} ({reason})" for index, reason in some]
         more = ", …" if count > len(named) else ""
-        return HwsearchError(
+        raise HwsearchError(
             f"{count} of {total} images cannot be read, more than the allowed "
             f"{self._max_share:.2%}: {', '.join(named)}{more}",
             where=self._source.name,
