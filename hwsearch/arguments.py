@@ -61,6 +61,8 @@ class Option:
             text.encode()
         except UnicodeEncodeError as cause:
             raise HwsearchError(f"{self.flag} takes UTF-8, not {text!a}") from cause
+        if "\0" in text:  # only a config file can hold it, and no path may
+            raise HwsearchError(f"{self.flag} takes no null characters, as in {text!a}")
         if self.choices and text not in self.choices:
             raise unknown_name(f"value of {self.flag}", text, self.choices)
         try:

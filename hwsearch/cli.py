@@ -1,13 +1,13 @@
 """The command line: finds the verb, parses its options, calls its function."""
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import groupby
 
 from hwsearch.arguments import parse_options
-from hwsearch.errors import HwsearchError, unknown_name
+from hwsearch.errors import HwsearchError, system_error, unknown_name
+from hwsearch.output import printing
 from hwsearch.verbs import VERBS
 
 
@@ -23,20 +23,26 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if words is None else words
     try:
-        _dispatch(list(words))
+        with printing():
+            _dispatch(list(words))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        return 0
     except HwsearchError as error:
-        print(f"hwsearch: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _refuse(error)
+    except OSError as cause:
+        return _refuse(system_error(cause))
     except KeyboardInterrupt:
         print(
             "hwsearch: stopped; the same command goes on (train, learn: with --resume)",
             file=sys.stderr,
         )
         return 130
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; Python must not flush into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _refuse(error: HwsearchError) -> int:
+    print(f"hwsearch: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
 
 
 def _dispatch(words: list[str]) -> None:

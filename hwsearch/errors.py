@@ -25,6 +25,15 @@ class HwsearchError(Exception):
         return f"{self.what}{place}." + (f" {self.fix.rstrip('.')}." if self.fix else "")
 
 
+def system_error(cause: OSError) -> HwsearchError:
+    """Builds the error for what the system refuses, such as a path that may not be looked at.
+
+    Args:
+        cause: What it said.
+    """
+    return HwsearchError(f"cannot go on: {cause.strerror or repr(cause)}", where=cause.filename)
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> HwsearchError:
     """Builds the error for a name that is not registered, nearest names first.
 

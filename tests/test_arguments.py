@@ -74,6 +74,7 @@ def test_a_config_file_gives_options_and_flags_override_them(tmp_path):
         ("here --budget-minutes soon", "--budget-minutes takes a number, not 'soon'"),
         ("here --budget-minutes inf", "--budget-minutes takes a finite number, not 'inf'"),
         ("caf\udce9", "--directory takes UTF-8, not 'caf\\udce9'"),
+        ("null\0character", "--directory takes no null characters, as in 'null\\x00character'"),
         ("here --precision int9", "Did you mean int8?"),
         ("here --steps", "expected one argument"),
         ("here --config missing.toml", "the config file does not exist (missing.toml)"),

@@ -1,10 +1,13 @@
 """Every verb: its help, its example, its examples file, and how light it is."""
 
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic_device import SyntheticDevice
@@ -105,6 +108,41 @@ def test_a_mistake_ends_in_one_line_and_status_2(words, message, capsys):
     said = capsys.readouterr()
     assert said.err.startswith("hwsearch: error: ") and message in said.err
     assert said.err.count("\n") == 1 and said.out == ""
+
+
+def run_apart(words: str, *before: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process of its own."""
+    command = [*before, sys.executable, "-m", "hwsearch", *words.split()]
+    return subprocess.run(command, check=False, text=True, stderr=subprocess.PIPE, **how)
+
+
+def test_a_path_that_cannot_be_looked_at_is_told_in_one_line(tmp_path, capsys):
+    assert main(["report", "a" * 300]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hwsearch: error: cannot go on: File name too long (aaa")
+    assert said.count("\n") == 1
+    (tmp_path / "closed").mkdir(mode=0)
+    unable = "--bounding-set=-dac_override,-dac_read_search"
+    before = () if os.geteuid() else ("setpriv", unable, unable.replace("bounding-set", "inh-caps"))
+    if before and not shutil.which("setpriv"):
+        pytest.skip("root may look at everything, and setpriv is not installed")
+    done = run_apart(f"predict --table {tmp_path}/closed/table.jsonl --subnet max", *before)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"Permission denied ({tmp_path}/closed/table.jsonl)" in done.stderr
+
+
+def test_output_that_cannot_be_written_is_told_once():
+    with Path("/dev/full").open("w") as full:
+        done = run_apart("devices list", stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == "hwsearch: error: cannot go on: No space left on device.\n"
+
+
+@pytest.mark.parametrize("words", ["devices list", "predict --help"])
+def test_letters_that_the_terminal_lacks_stop_nothing(words):
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = run_apart(words, env=ascii_only, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.isascii()
 
 
 def test_an_interrupted_command_says_how_to_go_on(capsys, monkeypatch):

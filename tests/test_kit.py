@@ -19,7 +19,7 @@ from hwsearch.kit.cooling import PATIENCE_SECONDS, Cooling
 from hwsearch.kit.cores import cores_to_measure
 from hwsearch.kit.jobs import JOBS, MODELS, PROGRAM, RESULTS, JobList
 from hwsearch.kit.order import KIND, BuildOrder
-from hwsearch.kit.program import BUSY
+from hwsearch.kit.program import BUSY, run_program
 from hwsearch.kit.site import Site
 from hwsearch.kit.talk import MISTAKE, fresh_note, note_beside
 from hwsearch.latency.table import Table
@@ -178,6 +178,13 @@ def test_a_damaged_kit_is_told(bare: Path, kit_folder: Path, tmp_path: Path) -> 
     files = len(JobList.read(kit_folder / JOBS).files)
     assert child.returncode == 2 and wrong.startswith("measure_kit: error: ")
     assert f"{files} files are missing or damaged" in wrong and wrong.count("\n") == 1
+
+
+def test_what_the_system_refuses_is_told_in_one_line(capsys) -> None:
+    name = "a" * 300
+    assert run_program("measure_kit", lambda folder, words: Path(name).stat(), ()) == 2
+    said = f"measure_kit: error: cannot go on: File name too long ({name}).\n"
+    assert capsys.readouterr().err == said
 
 
 def test_the_same_options_make_the_same_kit(tmp_path: Path) -> None:

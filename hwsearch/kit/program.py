@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hwsearch
-from hwsearch.errors import HwsearchError
+from hwsearch.errors import HwsearchError, system_error
 from hwsearch.journal import Busy
+from hwsearch.output import printing
 
 MISTAKE, BUSY, INTERRUPTED = 2, 75, 130
 """Exit statuses: an error, told in one line; another one is at work in this folder; stopped by
@@ -26,10 +27,14 @@ def run_program(name: str, run: Callable[[Path, Sequence[str]], None], words: Se
         The exit status: 0, or one of those above.
     """
     try:
-        run(Path(hwsearch.__file__).parents[2], words)
+        with printing():
+            run(Path(hwsearch.__file__).parents[2], words)
     except HwsearchError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return BUSY if isinstance(error, Busy) else MISTAKE
+    except OSError as cause:
+        print(f"{name}: error: {system_error(cause)}", file=sys.stderr)
+        return MISTAKE
     except KeyboardInterrupt:
         print(f"{name}: stopped; the same command goes on", file=sys.stderr)
         return INTERRUPTED

@@ -8,7 +8,10 @@ from pathlib import Path
 import hwsearch
 from hwsearch.journal import write_atomic
 
-TRAVELS = ("__init__", "device", "errors", "journal", "plain", "kit", "measurement", "runtime")
+TRAVELS = (
+    *("__init__", "device", "errors", "journal", "output", "plain"),
+    *("kit", "measurement", "runtime"),
+)
 """Modules and packages that need the standard library, NumPy and a runtime only."""
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
