@@ -37,10 +37,10 @@ def write_config(
 
 
 def check_config(path: Path, options: "DataclassInstance") -> None:
-    """Refuses a file that is not of such options, before it is written anew.
+    """Refuses a file that is not of such options, before anything is written beside it.
 
     Args:
-        path: A file of `write_config`, or whatever has its name.
+        path: A file of `write_config`, whatever has its name, or nothing.
         options: What is to be written.
 
     Raises:
@@ -48,6 +48,8 @@ def check_config(path: Path, options: "DataclassInstance") -> None:
     """
     try:
         keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         what = f"cannot read the config file: {cause}"
         raise HwsearchError(what, where=path, fix=_ELSEWHERE) from cause

@@ -12,6 +12,7 @@ from synthetic_device import SyntheticDevice
 from hwsearch.cli import main
 from hwsearch.latency.table import Table
 from hwsearch.spaces import get_space
+from hwsearch.verbs import VERBS
 
 TABLE = "bottleneck-32-onnxruntime-fp32-b1-t2"
 TRAIN = "train --space bottleneck-32 --out run --epochs 1 --batch 4"
@@ -70,6 +71,15 @@ def refusal(words: str, capsys: pytest.CaptureFixture) -> str:
 )
 def test_bad_input_is_refused_in_one_line(words, message, folder, capsys):
     assert message in refusal(words, capsys)
+
+
+@pytest.mark.parametrize("name", ["search", "cluster", "route", "correlate", "study", "choose"])
+def test_the_config_of_another_command_is_never_written_over(name, folder, capsys):
+    Path("run").mkdir()
+    Path("run/config.toml").write_text("another = 1\n")
+    words = VERBS[name].example.removeprefix("hwsearch ")
+    assert "of another command: another (run/config.toml)" in refusal(f"{words} --out run", capsys)
+    assert [path.read_text() for path in Path("run").iterdir()] == ["another = 1\n"]
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from hwsearch.choice.pools import open_pools
 from hwsearch.choice.selectors import Networks
 from hwsearch.choice.show import draw_answers, show_answers
 from hwsearch.choice.targets import conditions_of
-from hwsearch.config import write_config
+from hwsearch.config import check_config, write_config
 from hwsearch.evaluate.named import fingerprints_of
 from hwsearch.journal import write_atomic
 from hwsearch.latency.table import Table, find_table
@@ -28,8 +28,9 @@ def choose(options: ChooseOptions) -> tuple[Answer, ...]:
 
     Raises:
         HwsearchError: If something is missing or does not fit, or the folder holds answers of
-            other networks or images.
+            other networks or images, or the config file of another command.
     """
+    check_config(options.out / CONFIG, options)
     tables = tuple(Table.read(find_table(name, options.tables_dir)) for name in options.tables)
     fingerprints_of(options.named_tasks)  # "best elsewhere" must not see a task's own labels
     pools = open_pools(options, tables)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hwsearch.config import write_config
+from hwsearch.config import check_config, write_config
 from hwsearch.correlation.analysis import Finding, analyse
 from hwsearch.correlation.figure import draw_findings
 from hwsearch.correlation.options import CorrelateOptions
@@ -23,10 +23,11 @@ def correlate(options: CorrelateOptions) -> tuple[Finding, ...]:
 
     Raises:
         HwsearchError: If something is missing or does not fit, a bin has too few networks, or the
-            folder holds another study.
+            folder holds another study or the config file of another command.
     """
-    study = gather(options)
     out = options.out
+    check_config(out / CONFIG, options)
+    study = gather(options)
     write_config(out / CONFIG, options, ("torch", "numpy", "scipy", "scikit-learn"))
     findings = analyse(
         study, ridge=RIDGE in options.distances, draws=options.draws, seed=options.seed

@@ -11,7 +11,7 @@ from rich.table import Table
 from hwsearch.checkpoint import Run, load_run
 from hwsearch.clusters.files import ASSIGNMENTS, FILE, KIND, splits_of, write_assignments
 from hwsearch.clusters.tree import ClusterTree, Split, grow_tree, name_of
-from hwsearch.config import write_config
+from hwsearch.config import check_config, write_config
 from hwsearch.data.draws import permutation
 from hwsearch.data.sources import Source, open_source
 from hwsearch.distance import load_target
@@ -85,8 +85,9 @@ def cluster(options: ClusterOptions) -> ClusterTree:
 
     Raises:
         HwsearchError: If something is missing or does not fit, there are too few images, or the
-            folder holds another tree.
+            folder holds another tree or the config file of another command.
     """
+    check_config(options.out / CONFIG, options)
     source, run = open_source(options.images), load_run(options.checkpoint)
     subnet = run.space.parse(options.subnet)
     net = _network(run, subnet, options)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hwsearch.checkpoint import load_run
 from hwsearch.clusters.files import read_clusters
-from hwsearch.config import write_config
+from hwsearch.config import check_config, write_config
 from hwsearch.data.sources import Source, open_source
 from hwsearch.distance import SupernetStudents
 from hwsearch.distance.images import FEWEST
@@ -91,7 +91,7 @@ def route(options: RouteOptions) -> Pick:
 
     Raises:
         HwsearchError: If run, tree and images do not fit together, there are too few images, or
-            the folder holds another ranking.
+            the folder holds another ranking or the config file of another command.
     """
     return write_ranking(rank(options), options.out)
 
@@ -102,6 +102,7 @@ def rank(options: RouteOptions) -> Ranking:
     Raises:
         HwsearchError: See `route`.
     """
+    check_config(options.out / CONFIG, options)
     paths = PathRun.of(load_run(options.checkpoint), read_clusters(options.clusters))
     source = open_source(options.task)
     images = _load_labelled(options, paths)

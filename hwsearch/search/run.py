@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hwsearch.config import write_config
+from hwsearch.config import check_config, write_config
 from hwsearch.distance import CatalogueStudents, Distance, SupernetStudents
 from hwsearch.journal import Journal
 from hwsearch.progress import console, track
@@ -47,8 +47,9 @@ def search(options: SearchOptions) -> Path:
 
     Raises:
         HwsearchError: If an input is missing or does not fit, no network keeps the limits, or the
-            folder holds a search with other inputs.
+            folder holds a search with other inputs or the config file of another command.
     """
+    check_config(options.out / CONFIG, options)
     networks = open_networks(options)
     devices = networks.devices()
     aims = _aims(networks, devices)

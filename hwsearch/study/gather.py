@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 
-from hwsearch.config import write_config
+from hwsearch.config import check_config, write_config
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal, Json
 from hwsearch.progress import say, track
@@ -45,9 +45,10 @@ def gather(options: StudyOptions) -> Results | None:
         All results of the networks, seeds and tasks that the options name, or None in a dry run.
 
     Raises:
-        HwsearchError: If something is missing or does not fit, the folder holds another study, or
-            units fail before any succeeds.
+        HwsearchError: If something is missing or does not fit, the folder holds another study or
+            the config file of another command, or units fail before any succeeds.
     """
+    check_config(options.out / CONFIG, options)
     plan = make_plan(options)
     known = Known.of(plan.rows())
     # Before the folder is taken by options that cannot work.
