@@ -212,6 +212,26 @@ def test_unknown_names_are_refused_before_anything_is_written(tmp_path: Path) ->
     assert not any(tmp_path.iterdir())
 
 
+def test_a_kit_never_mixes_with_other_files(tmp_path: Path, monkeypatch) -> None:
+    options = SMALL | {"evidence": 1, "heldout": 0, "budget_minutes": 0.005, "ships": ()}
+    readme = tmp_path / "mine" / "README.txt"
+    readme.parent.mkdir()
+    readme.write_text("one of a kind")
+    with pytest.raises(HwsearchError, match=r"something else than a kit .*another --out"):
+        kit(KitOptions(**options, out=readme.parent))
+    assert [path.read_text() for path in readme.parent.iterdir()] == ["one of a kind"]
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for last in ("hwsearch.profiling.pack.write_atomic", "hwsearch.profiling.pack.write_program"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(last, killed)
+            kit(KitOptions(**options, out=tmp_path / "kit"))
+    kit(KitOptions(**options, out=tmp_path / "kit"))
+    assert JobList.read(tmp_path / "kit" / JOBS).jobs
+
+
 def test_a_tensorrt_kit_needs_no_tensorrt_here(tmp_path: Path) -> None:
     options = SMALL | {"evidence": 1, "heldout": 0, "budget_minutes": 0.005, "ships": ()}
     kit(KitOptions(**options | {"runtime": "tensorrt", "precision": "fp16"}, out=tmp_path))

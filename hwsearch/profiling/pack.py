@@ -31,7 +31,7 @@ EVIDENCE = 60
 """Networks that predictors learn from where nothing else is said."""
 
 _EXPORTS = ".exports"
-"""Folder of exported files while the kit is made; it goes when the kit is complete."""
+"""Folder of exported files while the kit is made: there from its first to its last moment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def kit(options: KitOptions) -> JobList:
         What the kit will measure.
 
     Raises:
-        HwsearchError: If a name is unknown or another kit lies in the folder.
+        HwsearchError: If a name is unknown, or another kit or something else lies in the folder.
     """
     jobs = make_kit(options, options.out)
     size_mb = sum(path.stat().st_size for path in options.out.rglob("*")) / 1e6
@@ -67,9 +67,10 @@ def make_kit(options: MeasureOptions, folder: Path) -> JobList:
         folder: Where the kit goes.
 
     Raises:
-        HwsearchError: If a name is unknown or another kit lies in the folder.
+        HwsearchError: If a name is unknown, or another kit or something else lies in the folder.
     """
     _check_names(options)
+    _check_folder(folder)
     wanted = _wanted(options)
     jobs = _finished(wanted, folder) or _exported(wanted, folder)
     write_program(folder / PROGRAM, "hwsearch.kit.target")
@@ -87,6 +88,15 @@ def _check_names(options: MeasureOptions) -> None:
     except HwsearchError:  # it is not installed here; on the device it will say
         return
     check_precision(runtime, options.precision)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a folder of something else: a kit begins with its exports and ends with its list."""
+    begun = any((folder / name).exists() for name in (_EXPORTS, JOBS))
+    if not begun and folder.exists() and any(folder.iterdir()):
+        raise HwsearchError(
+            "this folder holds something else than a kit", where=folder, fix="Use another --out"
+        )
 
 
 def kit_folder(options: MeasureOptions, out: Path) -> Path:
