@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -54,6 +55,9 @@ class Header:
     progress: Mapping[str, Any]
 
 
+_KNOWN = {field.name for known in (Header, MethodSettings) for field in fields(known)}
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Header and tensors of a training run at one step.
@@ -95,7 +99,7 @@ class Checkpoint:
         Raises:
             HwsearchError: If there is none, or it is damaged or of another format.
         """
-        path, again = run / CHECKPOINT_NAME, "Restore it from a copy, or train again"
+        path = run / CHECKPOINT_NAME
         if not path.is_file():
             raise HwsearchError(
                 "no checkpoint here", where=path, fix="Name the --out folder of hwsearch train"
@@ -105,8 +109,7 @@ class Checkpoint:
                 about = (file.metadata() or {}).get("hwsearch")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as cause:
-            what = f"the checkpoint is truncated or damaged: {cause}"
-            raise HwsearchError(what, where=path, fix=again) from cause
+            raise _damaged(path, cause) from cause
         return cls(
             _read_header(about, path),
             _with_prefix(tensors, _METHOD),
@@ -123,17 +126,28 @@ def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 
 
 def _read_header(text: str | None, path: Path) -> Header:
-    about: dict[str, Any] = json.loads(text) if text else {}
-    found = (about.pop("format", "another safetensors file"), about.pop("schema", 0))
+    try:
+        about: dict[str, Any] = json.loads(text) if text else {}
+        found = (about.pop("format", "another safetensors file"), about.pop("schema", 0))
+    except (ValueError, AttributeError, TypeError, RecursionError) as cause:
+        raise _damaged(path, cause) from cause
     if found != (FORMAT, SCHEMA):
         what = f"this is {found[0]} version {found[1]}, not {FORMAT} version {SCHEMA}"
         raise HwsearchError(what, where=path, fix=_OTHER_VERSION)
     try:
-        about["settings"] = MethodSettings(**about["settings"])
-        return Header(**about)
-    except TypeError as cause:
-        what = f"the checkpoint says what this hwsearch does not know: {cause}"
-        raise HwsearchError(what, where=path, fix=_OTHER_VERSION) from cause
+        header = msgspec.convert(about, Header)
+    except msgspec.ValidationError as cause:
+        raise _damaged(path, cause) from cause
+    if unknown := (about.keys() | about["settings"].keys()) - _KNOWN:
+        names = ", ".join(sorted(unknown))
+        what = f"the checkpoint says what this hwsearch does not know: {names}"
+        raise HwsearchError(what, where=path, fix=_OTHER_VERSION)
+    return header
+
+
+def _damaged(path: Path, cause: Exception) -> HwsearchError:
+    what = f"the checkpoint is truncated or damaged: {cause}"
+    return HwsearchError(what, where=path, fix="Restore it from a copy, or train again")
 
 
 @dataclass(frozen=True)
@@ -193,11 +207,15 @@ def load_weights(method: Method[Any], checkpoint: Checkpoint, run: Path) -> None
     try:
         method.load_state_dict(dict(checkpoint.method))
     except RuntimeError as cause:
-        raise HwsearchError(
-            f"the weights do not fit space '{checkpoint.header.space}' of this hwsearch",
-            where=run / CHECKPOINT_NAME,
-            fix=_OTHER_VERSION,
-        ) from cause
+        raise _unfit(checkpoint, run) from cause
+
+
+def _unfit(checkpoint: Checkpoint, run: Path) -> HwsearchError:
+    return HwsearchError(
+        f"the weights do not fit space '{checkpoint.header.space}' of this hwsearch",
+        where=run / CHECKPOINT_NAME,
+        fix=_OTHER_VERSION,
+    )
 
 
 def load_run(run: Path, *, space: str | None = None) -> Run:
@@ -219,6 +237,9 @@ def load_run(run: Path, *, space: str | None = None) -> Run:
             fix=f"Give a run that was trained with --space {space}",
         )
     found = get_space(header.space)
-    method = build_method(found, header.method, header.settings, seed=0).requires_grad_(False)
+    try:
+        method = build_method(found, header.method, header.settings, seed=0).requires_grad_(False)
+    except (RuntimeError, TypeError) as cause:  # a size that no tensor has, or no memory holds
+        raise _unfit(checkpoint, run) from cause
     load_weights(method, checkpoint, run)
     return Run(run, found, method, header, sha256_of(run / CHECKPOINT_NAME))

@@ -1,6 +1,8 @@
 """Checkpoints: what is saved comes back, and what is damaged or foreign is refused."""
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,11 +84,42 @@ def test_another_safetensors_file_is_refused(tmp_path):
         load_run(tmp_path)
 
 
-def test_what_a_newer_hwsearch_says_is_refused(tmp_path):
-    about = {"format": FORMAT, "schema": SCHEMA, "settings": {"later": 1}}
-    text = {"hwsearch": json.dumps(about)}
-    save_file({"x": torch.ones(1)}, tmp_path / CHECKPOINT_NAME, text)
-    with pytest.raises(HwsearchError, match=r"does not know: .*'later'.*Use the hwsearch that"):
+def say_anew(saved: Checkpoint, run: Path, text: str | None = None, **changes: object) -> None:
+    """Writes a checkpoint whose header says something else."""
+    about = {"format": FORMAT, "schema": SCHEMA, **asdict(saved.header), **changes}
+    tensors = {f"method.{name}": value for name, value in saved.method.items()}
+    save_file(tensors, run / CHECKPOINT_NAME, {"hwsearch": text or json.dumps(about)})
+
+
+def test_what_a_newer_hwsearch_says_is_refused(saved, tmp_path):
+    say_anew(saved, tmp_path, settings={"later": 1})
+    with pytest.raises(HwsearchError, match=r"does not know: later .*Use the hwsearch that"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"a', "[1,2]", "[" * 100_000, f'{{"format": "{FORMAT}"}}'])
+def test_a_header_that_is_none_is_refused(saved, tmp_path, text):
+    say_anew(saved, tmp_path, text)
+    with pytest.raises(HwsearchError, match=r"damaged|version 0"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": 5}, "damaged: Expected `str`.*space"),
+        ({"recipe": "x"}, "damaged: Expected `object`.*recipe"),
+        ({"step": "x"}, "damaged: Expected `int`.*step"),
+        ({"settings": None}, "damaged: Expected `object`.*settings"),
+        ({"settings": {"projection": "x"}}, "damaged: Expected `int`.*projection"),
+        ({"settings": {"projection": 10**15}}, "do not fit"),
+        ({"settings": {"projection": 10**30}}, "do not fit"),
+        ({"settings": {"queue": -1}}, "do not fit"),
+    ],
+)
+def test_a_header_with_impossible_values_is_refused(saved, tmp_path, changes, message):
+    say_anew(saved, tmp_path, **changes)
+    with pytest.raises(HwsearchError, match=message):
         load_run(tmp_path)
 
 
