@@ -1,10 +1,13 @@
 """Picking one network from a front: by knee, budget or index, and what cannot be picked."""
 
+from pathlib import Path
+
 import pytest
 
 from hwsearch.errors import HwsearchError
 from hwsearch.search.evaluations import match_table
-from hwsearch.search.front import FrontPoint
+from hwsearch.search.fleet import pick_network
+from hwsearch.search.front import FrontPoint, write_points
 from hwsearch.search.pick import budget_ms, pick_point
 from hwsearch.spaces import get_space
 
@@ -53,6 +56,26 @@ def test_pick_follows_the_words(how: str, index: int) -> None:
 def test_pick_that_cannot_be_made_says_what_can(how: str, message: str) -> None:
     with pytest.raises(HwsearchError, match=message):
         pick_point(FRONT, "here/a", how)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "message"),
+    [
+        ("front.csv", slice(0), "it has no points"),
+        ("front.csv", slice(1), "it has no points"),
+        ("front.csv", slice(0, None, 3), "0 knees for here/a"),
+        ("joint.csv", slice(1), "it has no points"),
+        ("joint.csv", slice(0, None, 3), "0 knees for here"),
+    ],
+)
+def test_a_damaged_front_picks_nothing(
+    tmp_path: Path, name: str, kept: slice, message: str
+) -> None:
+    path = write_points(FRONT[:3], tmp_path / name)
+    assert pick_network(tmp_path, "", "knee") == FRONT[1]
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[kept]))
+    with pytest.raises(HwsearchError, match=f"damaged front: {message} .*{name}"):
+        pick_network(tmp_path, "", "knee")
 
 
 def test_budget_is_a_number_above_0() -> None:

@@ -120,10 +120,10 @@ def test_a_journal_of_other_options_is_refused_with_the_fields(folder, capsys):
 
 
 def test_the_networks_of_a_front_are_judged(folder):
-    values = {"distance": 0.1, "latency_ms": 1, "low_ms": 1, "high_ms": 1, "knee": False}
+    values = {"distance": 0.1, "latency_ms": 1, "low_ms": 1, "high_ms": 1}
     sizes = {"macs": 1, "params": 1, "weight_bytes": 1, "activation_bytes": 1}
     points = [
-        FrontPoint(table="t", index=index, subnet=subnet, **values, **sizes)
+        FrontPoint(table="t", index=index, subnet=subnet, knee=index == 0, **values, **sizes)
         for index, subnet in enumerate([TINY.minimum, TINY.maximum])
     ]
     (folder / "search").mkdir()

@@ -1,6 +1,7 @@
 """Front: the non-dominated networks of a search, for each table, and the file that keeps them."""
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -211,22 +212,46 @@ def read_front(folder: Path) -> list[FrontPoint]:
     Raises:
         HwsearchError: If the search has not written its front, or the file is damaged.
     """
-    return read_points(folder / FILE)
+    return read_points(folder / FILE, lambda point: point.table)
 
 
-def read_points(path: Path) -> list[FrontPoint]:
-    """Reads what `write_front` has written; raises as `read_front`."""
+def read_points(
+    path: Path, front_of: Callable[[FrontPoint], str] | None = None
+) -> list[FrontPoint]:
+    """Reads what `write_points` has written.
+
+    Args:
+        path: The file.
+        front_of: Names the front that a point is on, where they are fronts: each has one knee.
+
+    Raises:
+        HwsearchError: See `read_front`.
+    """
     try:
         with path.open(newline="") as file:
-            return [_point(row) for row in csv.DictReader(file)]
+            points = [_point(row) for row in csv.DictReader(file)]
+        _check_whole(points, front_of)
+        return points
     except FileNotFoundError as cause:
         raise HwsearchError(
             "no front found", where=path, fix="Let hwsearch search --out finish in this folder"
         ) from cause
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, csv.Error) as cause:
         raise HwsearchError(
             f"damaged front: {cause}", where=path, fix="Run the same hwsearch search again"
         ) from cause
+
+
+def _check_whole(
+    points: Sequence[FrontPoint], front_of: Callable[[FrontPoint], str] | None
+) -> None:
+    if not points:
+        raise ValueError("it has no points")
+    if front_of is not None:
+        knees = Counter({front_of(point): 0 for point in points})
+        knees.update(front_of(point) for point in points if point.knee)
+        if wrong := [front for front, count in knees.items() if count != 1]:
+            raise ValueError(f"{knees[wrong[0]]} knees for {wrong[0]}")
 
 
 def _point(row: Mapping[str, str]) -> FrontPoint:

@@ -66,7 +66,7 @@ def pick_joint(folder: Path, device: str, how: str) -> FrontPoint | None:
     """
     if not (folder / FILE).is_file():
         return None
-    points = read_points(folder / FILE)
+    points = read_points(folder / FILE, lambda point: device_of(point.table))
     devices = {device_of(point.table) for point in points}
     if not device and len(devices) == 1:
         device = devices.pop()
