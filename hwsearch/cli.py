@@ -32,10 +32,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as cause:
         return _refuse(system_error(cause))
     except KeyboardInterrupt:
-        print(
-            "hwsearch: stopped; the same command goes on (train, learn: with --resume)",
-            file=sys.stderr,
-        )
+        name = _name_of(words)
+        after = f"; {VERBS[name].after_stop}" if name in VERBS else ""
+        print(f"hwsearch: stopped{after}", file=sys.stderr)
         return 130
     return 0
 
@@ -51,12 +50,16 @@ def _dispatch(words: list[str]) -> None:
     elif words[0] == "--version":
         print(f"hwsearch {version('hwsearch')}")
     else:
-        name = " ".join(words[:2])
-        _run(name if name in VERBS else words[0], words)
+        _run(_name_of(words), words)
+
+
+def _name_of(words: Sequence[str]) -> str:
+    """Returns the verb that a command line begins with; one has two words, as "learn cells"."""
+    name = " ".join(words[:2])
+    return name if name in VERBS else " ".join(words[:1])
 
 
 def _run(name: str, words: Sequence[str]) -> None:
-    """Runs the verb that a command line begins with; one has two words, as "learn cells"."""
     if name not in VERBS:
         raise unknown_name("command", name, VERBS)
     verb, words = VERBS[name], words[len(name.split()) :]

@@ -19,6 +19,7 @@ class Verb:
         example: A command that works.
         positional: Options that may be given without their flag, in order.
         more_examples: Further commands that work.
+        after_stop: What happens when one that was stopped is given again.
     """
 
     group: str
@@ -29,6 +30,7 @@ class Verb:
     example: str
     positional: tuple[str, ...] = ()
     more_examples: tuple[str, ...] = ()
+    after_stop: str = "the same command goes on"
 
     def options_class(self) -> type:
         """Imports the options dataclass."""
@@ -107,6 +109,7 @@ VERBS = {
         function="train",
         summary="Train a supernet on unlabelled images.",
         example="hwsearch train --data photos --space bottleneck-32 --out runs/photos",
+        after_stop="the same command goes on, with --resume",
         more_examples=(
             "hwsearch train --data photos --space bottleneck-32 --out runs/photos --resume",
             "hwsearch train --data photos --space bottleneck-32 --out runs/watched "
@@ -150,6 +153,7 @@ VERBS = {
         options="DeployOptions",
         function="deploy",
         summary="Turn a chosen network into a verified engine with a manifest.",
+        after_stop="the same command begins anew",
         example=(
             "hwsearch deploy searches/photos --pick knee --out engines/photos "
             "--table bottleneck-32-onnxruntime-fp32-b1-t2"
@@ -210,6 +214,7 @@ VERBS = {
         options="LearnOptions",
         function="learn",
         summary="Learn a network without labels, to a measured latency.",
+        after_stop="the same command goes on, with --resume",
         example=(
             "hwsearch learn --data photos --space inverted-32 --latency-ms 0.15 "
             "--table inverted-32-onnxruntime-fp32-b1-t1 --out learned/photos"
@@ -228,6 +233,7 @@ VERBS = {
         function="learn_cells",
         summary="Learn the cells of networks without labels, as DARTS does with them.",
         example="hwsearch learn cells --data photos --out learned/cells",
+        after_stop="the same command goes on, with --resume",
         more_examples=(
             "hwsearch learn cells --data photos --out learned/quick --partial-channels 4 "
             "--architecture-start 0.3",

@@ -145,14 +145,22 @@ def test_letters_that_the_terminal_lacks_stop_nothing(words):
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.isascii()
 
 
-def test_an_interrupted_command_says_how_to_go_on(capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("profile", "the same command goes on"),
+        ("train", "the same command goes on, with --resume"),
+        ("learn cells", "the same command goes on, with --resume"),
+        ("deploy", "the same command begins anew"),
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(name, after, capsys, monkeypatch):
     def interrupted(options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hwsearch.profiling.profile.profile", interrupted)
-    assert main(shlex.split(VERBS["profile"].example)[1:]) == 130
-    said = capsys.readouterr().err
-    assert "the same command goes on" in said and said.count("\n") == 1
+    monkeypatch.setattr(f"{VERBS[name].module}.{VERBS[name].function}", interrupted)
+    assert main(shlex.split(VERBS[name].example)[1:]) == 130
+    assert capsys.readouterr().err == f"hwsearch: stopped; {after}\n"
 
 
 @pytest.mark.parametrize("words", ["--help", "devices list", "profile --help"])
