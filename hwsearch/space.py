@@ -98,17 +98,18 @@ class Space:
             return self.maximum if text == "max" else self.minimum
         try:
             if text.lstrip().startswith("{"):
-                pairs = [(str(name), str(value)) for name, value in json.loads(text).items()]
+                read = json.loads(text, object_pairs_hook=list)  # a dict would drop repeated names
+                pairs = [(str(name), str(value)) for name, value in read]
             else:
                 split = (item.split("=") for item in text.split(",") if item.strip())
                 pairs = [(name.strip(), value.strip()) for name, value in split]
             known = {dim.name: dim for dim in self.dims}
             values = {n: known[n].parse(value) if n in known else value for n, value in pairs}
-        except (ValueError, AttributeError) as cause:
-            example = f"--subnet {self.minimum}"
-            raise HwsearchError(
-                f"cannot read the subnet '{text}'", fix=f"Write it like {example}"
-            ) from cause
+            if len(values) < len(pairs):
+                raise ValueError
+        except (ValueError, RecursionError) as cause:
+            fix = f"Write each name once, like --subnet {self.minimum}"
+            raise HwsearchError(f"cannot read the subnet '{text}'", fix=fix) from cause
         return self.subnet(**values)
 
     @property

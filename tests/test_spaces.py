@@ -152,6 +152,9 @@ def test_the_side_scales_the_maps_and_nothing_else():
         ("depht1=1", "no dimension depht1"),
         ("nonsense", "cannot read the subnet"),
         ("{", "cannot read the subnet"),
+        ("stem=8,stem=12", "cannot read the subnet 'stem=8,stem=12'. Write each name once"),
+        ('{"stem": 8, "stem": 12}', "Write each name once"),
+        ('{"stem":' * 100_000, "cannot read the subnet"),
     ],
 )
 def test_impossible_subnets_are_refused(text, message):
