@@ -146,7 +146,13 @@ def test_bombs_folders_and_damaged_kits_are_refused(
     copy = tmp_path / RESULTS
     copy.write_bytes(measured.results.read_bytes())
     name = next(iter(json.loads(list_)["files"]))
-    for damaged in (list_[:-9], list_.replace(name, "../../../etc/passwd"), "[]", "{}"):
+    for damaged in (
+        list_[:-9],
+        list_.replace(name, "../../../etc/passwd"),
+        "[]",
+        "{}",
+        "[" * 200_000,
+    ):
         copy.with_name(JOBS).write_text(damaged)
         assert imported(copy, nothing_written) == 2
     monkeypatch.setattr(results_module, "MAX_BYTES", 1000)

@@ -82,6 +82,8 @@ def test_torn_last_line_is_left_out_and_said(
         ('"schema":4', '"schema":9', "another version"),
         ('"format":"hw', '"format":"xx', "this is no latency table"),
         ('{"format"', "format", "this is no latency table"),
+        ("", "[" * 200_000, "this is no latency table"),
+        ('{"kind":"block"', "[" * 200_000, "line 2 is damaged"),
     ],
 )
 def test_damage_is_one_clear_error(table: Table, old: str, new: str, message: str) -> None:

@@ -82,7 +82,7 @@ class Engines:
             values = json.loads(note.read_text())
             built = Built(**{**values, "engine": note.parent / values["engine"]})
             now = self._size_bytes(built.engine), sha256_of(built.engine)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return built if now == (built.size_bytes, built.engine_sha256) else None
 

@@ -12,6 +12,8 @@ from hwsearch.measurement import REFERENCES
 
 T = TypeVar("T")
 
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -61,7 +63,7 @@ class Kind:
             return build(values)
         except FileNotFoundError as cause:
             raise HwsearchError(f"there is no {self.what} here", where=path, fix=again) from cause
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+        except _DAMAGED as cause:
             raise HwsearchError(
                 f"the {self.list_name} is damaged", where=path, fix=again
             ) from cause

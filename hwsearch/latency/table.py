@@ -25,6 +25,8 @@ _READABLE = (3, SCHEMA)
 FOLDER = "latency_tables"
 
 _AGAIN = "Run hwsearch profile again: it writes the table anew from its journal"
+_DAMAGED = (ValueError, KeyError, TypeError, RecursionError)
+"""What reading a damaged line raises; the last where brackets are nested too deeply."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Table:
             schema = fields["schema"]
         except FileNotFoundError as cause:
             raise HwsearchError("there is no latency table here", where=path) from cause
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+        except (OSError, *_DAMAGED, AttributeError) as cause:
             raise HwsearchError("this is no latency table", where=path) from cause
         if schema not in _READABLE:
             raise HwsearchError(
@@ -148,7 +150,7 @@ def _read_rows(path: Path, lines: Sequence[str], count: int, checksum: str) -> t
     for number, line in enumerate(lines, 2):
         try:
             rows.append(row_from_dict(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as cause:
+        except _DAMAGED as cause:
             if number == len(lines) + 1:
                 break
             raise HwsearchError(f"line {number} is damaged", where=path, fix=_AGAIN) from cause
@@ -171,7 +173,7 @@ def _read_first(path: Path, values: dict[str, Any]) -> tuple[TableHeader, int, s
         for name in ("format", "schema", "units"):
             del values[name]
         return header_from_dict(values), count, rows_checksum
-    except (TypeError, KeyError, ValueError) as cause:
+    except _DAMAGED as cause:
         raise HwsearchError("line 1 is damaged", where=path, fix=_AGAIN) from cause
 
 

@@ -23,6 +23,7 @@ MAX_MS = 1e7
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_TEXT, _MOST_FIELDS, _MOST_REASON = 2000, 50, 300
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _FIX = "Bring the file back from the device again, unchanged"
 
 
@@ -87,7 +88,7 @@ def read_results(path: Path, asked: Asked, more: Mapping[str, Check] | None = No
         _check_rows(rows, asked, more or {})
     except HwsearchError as error:
         raise HwsearchError(_shown(error.what), where=path, fix=_FIX) from error
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as cause:
+    except _DAMAGED as cause:
         reason = _shown(cause.args[0]) if type(cause) is ValueError else "damaged"
         raise HwsearchError(f"the results are refused: {reason}", where=path, fix=_FIX) from cause
     whole = data.split(b"\n")[: len(rows) + 1]

@@ -12,6 +12,7 @@ from hwsearch.runtime.tensorrt_settings import TensorRtSettings
 
 SCHEMA = 1
 _AMPERE = (8, 0)
+_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ def read_note(engine: Path) -> EngineNote:
         values = json.loads(path.read_text(encoding="utf-8"))
         settings = _checked(TensorRtSettings(**values.pop("settings")))
         note = _checked(EngineNote(**values, settings=settings))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as cause:
+    except _DAMAGED as cause:
         raise HwsearchError(
             f"the engine has no readable note beside it ({cause})",
             where=path,

@@ -90,7 +90,7 @@ class CellFamily:
         except FileNotFoundError as cause:
             fix = "Write --space cells:FILE with a genotype.json of a search over cells"
             raise HwsearchError("there is no such file", where=path, fix=fix) from cause
-        except (OSError, ValueError) as cause:
+        except (OSError, ValueError, RecursionError) as cause:
             raise HwsearchError(f"this is no JSON: {cause}", where=path, fix=_PATTERN) from cause
         about = {}
         if isinstance(found, dict):

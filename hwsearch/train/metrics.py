@@ -117,5 +117,5 @@ def _step_of(line: bytes) -> float:
     """Returns the step of a line, or infinity if the line is damaged or unfinished."""
     try:
         return json.loads(line)["step"] if line.endswith(b"\n") else inf
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return inf

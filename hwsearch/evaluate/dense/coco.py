@@ -16,6 +16,7 @@ from hwsearch.evaluate.dense.listed import ListedSource, square_of
 SEEN = 0.5
 """Share of a box that must be in the square; of less is a crowd, which no figure counts."""
 
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _LAYOUT = (
     "Give a COCO file (images, annotations, categories), or a folder of such .json files; "
     "file_name counts from the file's folder"
@@ -104,7 +105,7 @@ def _read(file: Path) -> tuple[list[Path], list[Boxes], tuple[str, ...]]:
         paths = [file.parent / image["file_name"] for image in told["images"]]
         boxes = [_boxes(image, by_image[image["id"]], place) for image in told["images"]]
         return paths, boxes, tuple(category["name"] for category in categories)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+    except _DAMAGED as cause:
         what = f"{type(cause).__name__} {cause}"
         raise HwsearchError(f"no COCO file: {what}", where=file, fix=_LAYOUT) from cause
 

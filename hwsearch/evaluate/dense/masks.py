@@ -82,7 +82,7 @@ def _names(path: Path) -> tuple[str, ...]:
     file = (path if path.is_dir() else path.parent) / "classes.json"
     try:
         names = tuple(map(str, json.loads(file.read_text())))
-    except (OSError, ValueError, TypeError) as cause:
+    except (OSError, ValueError, TypeError, RecursionError) as cause:
         raise HwsearchError("no list of class names", where=file, fix=_LAYOUT) from cause
     if not 2 <= len(names) <= IGNORED:
         raise HwsearchError(f"{len(names)} classes cannot be judged", where=file, fix=_LAYOUT)
