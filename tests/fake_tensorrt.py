@@ -85,6 +85,7 @@ class INetworkDefinition:
             tensors = [_tensor(found[name]) for name in node.output if name in found]
             self.layers.append(
                 SimpleNamespace(
+                    name=node.name,
                     type=LayerType[_LAYERS.get(node.op_type, "OTHER")],
                     num_outputs=len(tensors),
                     get_output=tensors.__getitem__,

@@ -96,7 +96,7 @@ class World:
         tensor = {"name": "image", "shape": api.Dims(SHAPE), "dtype": getattr(api.DataType, dtype)}
         self.values = {
             "INetworkDefinition": {"num_layers": 1, "num_inputs": 1},
-            "ILayer": {"type": api.LayerType.CONVOLUTION, "num_outputs": 1},
+            "ILayer": {"name": "a", "type": api.LayerType.CONVOLUTION, "num_outputs": 1},
             "ITensor": tensor,
             "ICudaEngine": {"num_io_tensors": 2},
             "OnnxParser": {"num_errors": 1},

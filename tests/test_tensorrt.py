@@ -14,12 +14,15 @@ from types import ModuleType
 
 import fake_tensorrt
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from stub_libraries import compile_cudart
 from test_runtime import SHAPE, write_onnx
 
 from hwsearch.errors import HwsearchError
+from hwsearch.export.append import append_graph
 from hwsearch.export.cast import cast_to_fp16
 from hwsearch.runtime.base import BuildOptions, LoadOptions, Portable
 from hwsearch.runtime.cudart import Cuda, Gpu
@@ -181,6 +184,26 @@ def test_numbers_of_the_graph_must_be_those_asked_for(
     assert fake_tensorrt.configs[-1].flags == {fake_tensorrt.BuilderFlag.TF32}
     with pytest.raises(HwsearchError, match="fp16 would run, not fp32"):
         runtime.load(engine, LoadOptions()).__enter__()
+
+
+def test_an_appended_head_stays_in_float32(module: ModuleType, model: Portable, tmp_path: Path):
+    """As heads for detection and segmentation do, whose numbers are places."""
+    half = cast_to_fp16(model, tmp_path / "fp16.onnx")
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [SHAPE[0], width, 1, 1])
+        for name, width in (("embedding", 16), ("scores", 2))
+    ]
+    weights = numpy_helper.from_array(np.full((2, 16, 1, 1), 1e6, "float32"), "w")
+    nodes = [helper.make_node("Conv", ["embedding", "w"], ["scores"])]
+    graph = helper.make_graph(nodes, "head", values[:1], values[1:], [weights])
+    onnx.save(helper.make_model(graph), tmp_path / "head.onnx")
+    append_graph(half.file("onnx"), tmp_path / "head.onnx")
+    runtime = module.TensorRt()
+    engine = runtime.build(half, tmp_path / "out", BuildOptions("fp16"))
+    with runtime.load(engine, LoadOptions(precision="fp16")) as loaded:
+        found = loaded.run({"image": IMAGES})
+    sums = found["embedding"].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found["scores"], 1e6 * sums.repeat(2, axis=1), rtol=1e-5)
 
 
 def test_batch_must_be_fixed(module: ModuleType, tmp_path: Path):

@@ -6,8 +6,7 @@ import onnx
 from onnx import compose, version_converter
 
 from hwsearch.journal import write_atomic
-
-_PREFIX = "head/"
+from hwsearch.runtime.base import HEAD_PREFIX
 
 
 def append_graph(path: Path, head: Path) -> None:
@@ -23,8 +22,9 @@ def append_graph(path: Path, head: Path) -> None:
     if own != opset:
         added = version_converter.convert_version(added, opset)
     names = {value.name for value in (*added.graph.input, *added.graph.output)}
-    graph = compose.add_prefix(added, _PREFIX).graph
+    graph = compose.add_prefix(added, HEAD_PREFIX).graph
     for node in graph.node:
+        node.name = node.name or f"{HEAD_PREFIX}{node.output[0]}"  # else it has no prefix
         for ports in (node.input, node.output):
             ports[:] = [_without_prefix(name, names) for name in ports]
     model.graph.node.extend(graph.node)
@@ -36,5 +36,5 @@ def append_graph(path: Path, head: Path) -> None:
 
 
 def _without_prefix(name: str, kept: set[str]) -> str:
-    plain = name.removeprefix(_PREFIX)
+    plain = name.removeprefix(HEAD_PREFIX)
     return plain if plain in kept else name

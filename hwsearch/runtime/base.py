@@ -15,6 +15,9 @@ Feed = Mapping[str, np.ndarray]
 Form = Literal["onnx", "program"]
 """What a runtime builds engines from."""
 
+HEAD_PREFIX = "head/"
+"""Begins the names of ONNX nodes that were appended to a network: they compute in float32."""
+
 WARMUP_SECONDS = 0.2
 """A graphics processor raises its clocks this long before its times mean anything."""
 

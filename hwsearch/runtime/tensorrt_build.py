@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hwsearch.errors import HwsearchError, unknown_name
 from hwsearch.journal import write_atomic
-from hwsearch.runtime.base import fixed_shape
+from hwsearch.runtime.base import HEAD_PREFIX, fixed_shape
 from hwsearch.runtime.cudart import Gpu
 from hwsearch.runtime.tensorrt_settings import TensorRtSettings, allows_tf32
 
@@ -85,7 +85,7 @@ def build_plan(
 
     Args:
         onnx: A file with fixed shapes.
-        precision: What its graph must compute in.
+        precision: What its graph must compute in, but for an appended head.
         settings: How to build.
         timing_cache: File of layer timings, read if it is there and replaced by a longer one.
 
@@ -131,7 +131,8 @@ def _parsed(
 
 
 def _check_numbers(network: tensorrt.INetworkDefinition, precision: str, onnx: Path) -> None:
-    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    every = [network.get_layer(index) for index in range(network.num_layers)]
+    layers = [layer for layer in every if not layer.name.startswith(HEAD_PREFIX)]
     quantised = any(layer.type == tensorrt.LayerType.QUANTIZE for layer in layers)
     heavy = [layer for layer in layers if layer.type in _HEAVY]
     if precision == "int8":
