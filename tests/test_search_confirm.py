@@ -13,6 +13,7 @@ from synthetic_device import SyntheticDevice, network_ms
 
 from hwsearch.deploy.budget import Budget
 from hwsearch.deploy.manifest import Latency
+from hwsearch.deploy.proof import measured_surely
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal, read_journal
 from hwsearch.latency.lookup import Prediction
@@ -200,6 +201,25 @@ def test_an_engine_that_turns_out_too_slow_gives_way_to_the_next(budgets):
     second = budget.best()
     assert second.subnet != first.subnet
     assert second.distance > first.distance
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (Measured(1.02, 0.01, 9, ("budget",)), ""),
+        (Measured(0.2, 0.4, 3, ("budget",)), "of 0.200 ms is uncertain by 40%"),
+        (Measured(1.0, 0.01, 9, ("noisy",)), "of 1.000 ms is noisy"),
+        (Measured(0.9, 0.01, 9, ()), "below what was expected, 0.970 to 1.030 ms"),
+    ],
+)
+def test_a_measurement_in_doubt_is_made_again_and_the_slower_counts(budgets, capsys, first, said):
+    budget = budgets(1.1 * true_ms(SPACE.maximum))
+    expected = replace(budget.best(), low_ms=0.97, high_ms=1.03)
+    second = Measured(1.04, 0.005, 20, ())
+    rounds = iter([{"engine": first}, {"engine": second}])
+    found = measured_surely({"engine": expected}, lambda: next(rounds))
+    assert found == {"engine": second if said else first}
+    assert said in capsys.readouterr().out
 
 
 def test_a_budget_that_nothing_meets_is_called_infeasible(budgets):

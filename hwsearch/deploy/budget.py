@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from hwsearch.deploy.manifest import Latency
+from hwsearch.deploy.proof import high_ms
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import Journal, read_begun
-from hwsearch.latency.lookup import of_measured
 from hwsearch.latency.table import Table
 from hwsearch.profiling.remeasure import Measured
 from hwsearch.search.confirm import hopeful, measure_leads
@@ -120,11 +120,9 @@ class Budget:
     def holds(self, point: FrontPoint, latency: Latency) -> bool:
         """Takes what was measured of a network's own engine; tells whether it is in the budget."""
         table = next(table for table in self.tables if label_of(table) == point.table)
-        ms, stderr_rel = latency.measured_ms, latency.measured_stderr_rel
-        found = Measured(ms, stderr_rel, 1, latency.flags)
+        found = Measured(latency.measured_ms, latency.measured_stderr_rel, 1, latency.flags)
         self.journal.append(confirmation(table, network_of(self.inputs.space, point.subnet), found))
-        high_ms = of_measured(np.array([ms]), np.array([stderr_rel])).high_ms
-        return bool(high_ms[0] <= self.limit_ms)
+        return high_ms(found) <= self.limit_ms
 
     def _leads(self, known: DeviceLimits) -> Mapping[Subnet, float]:
         """Returns the best network, unless it was measured, and those that may be better."""

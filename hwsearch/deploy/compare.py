@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from rich.text import Text
 from hwsearch.deploy.assemble import Assembler, Built, engine_distance
 from hwsearch.deploy.manifest import InPrecision, Latency, Manifest
 from hwsearch.deploy.precisions import AUTO, with_siblings
+from hwsearch.deploy.proof import measured_surely
 from hwsearch.deploy.source import point_of
 from hwsearch.errors import HwsearchError
 from hwsearch.latency.lookup import of_measured
@@ -79,12 +81,13 @@ class Comparison:
         return chosen.assemble.folder, chosen.assemble.finish(built, chosen.measured)
 
 
-def compare(assemble: Assembler, point: FrontPoint) -> Comparison:
+def compare(assemble: Assembler, point: FrontPoint, *, surely: bool = False) -> Comparison:
     """Builds, checks and measures a network in each precision that its runtime has a table for.
 
     Args:
         assemble: Makes engines; each gets a folder in its.
         point: The network for one of the tables.
+        surely: Measure again if in doubt; see `measured_surely`.
 
     Raises:
         HwsearchError: If it cannot be delivered in any of them.
@@ -106,7 +109,10 @@ def compare(assemble: Assembler, point: FrontPoint) -> Comparison:
             refused[one.precision] = error
     if not built:
         raise next(iter(refused.values()))
-    measured = _measured({name: made for name, (_, _, made) in built.items()}, tables, assemble)
+    engines = {name: made for name, (_, _, made) in built.items()}
+    measure = partial(_measured, engines, tables, assemble)
+    points = {name: its for name, (its, _, _) in built.items()}
+    measured = measured_surely(points, measure) if surely else measure()
     candidates = {name: Candidate(*made, measured[name]) for name, made in built.items()}
     found = _told([one.precision for one in tables], candidates, refused)
     why = {label_of(t): refused[t.precision] for t in tables if t.precision in refused}

@@ -29,7 +29,8 @@ class DeployOptions:
     """Which point of the search's front: knee or index=NUMBER; or evaluation=NUMBER, any network
     that it has looked at, as its report counts them; or fleet, the one network for all devices of
     the search; or max-latency-ms=NUMBER, the closest to the teacher whose engine is within that
-    with 95 % probability, as measured; as predicted for a device elsewhere."""
+    with 95 % probability, as measured (a measurement that is noisy or faster than expected is
+    made again, and the slower one counts); as predicted for a device elsewhere."""
 
     table: str = ""
     """Latency table of the target, by name or path; not needed if the search had one table. After

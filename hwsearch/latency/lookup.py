@@ -113,8 +113,8 @@ class Lookup:
 
 def of_measured(latency_ms: np.ndarray, stderr_rel: np.ndarray) -> Prediction:
     """Returns measurements float[N] with the interval of what another process would measure."""
-    reach_ms = _NORMAL * np.hypot(stderr_rel, BETWEEN_PROCESSES) * latency_ms
-    return Prediction(latency_ms, latency_ms - reach_ms, latency_ms + reach_ms)
+    reach = np.exp(_NORMAL * np.hypot(stderr_rel, BETWEEN_PROCESSES))
+    return Prediction(latency_ms, latency_ms / reach, latency_ms * reach)
 
 
 def measured_networks(table: Table, space: Space) -> dict[str, Row]:
