@@ -64,6 +64,7 @@ def is_new(path: Path, since_ns: int) -> bool:
 def test_a_killed_delivery_begins_anew(delivered: Path):
     with hwsearch.load(delivered) as engine:
         assert engine.manifest.latency.measured_ms > 0
+    assert len({path.stat().st_mode for path in delivered.iterdir()}) == 1  # who reads one, all
 
 
 def test_folders_of_others_are_left_alone(words, tmp_path, capsys, monkeypatch):

@@ -88,6 +88,13 @@ def test_a_missing_or_linked_file_is_refused(folder: Path, tmp_path: Path):
         check_files(folder, read_manifest(folder))
 
 
+def test_a_file_that_cannot_be_read_is_told(folder: Path):
+    name = "a" * 300  # no file system has such names
+    edit(folder, engine=name, files={name: "0"})
+    with pytest.raises(HwsearchError, match="cannot read a file of the engine"):
+        check_files(folder, read_manifest(folder))
+
+
 @pytest.mark.parametrize("name", ["../engine.onnx", "/etc/passwd", "..", "a/b", "c:\\d", ""])
 def test_files_outside_the_folder_are_refused(folder: Path, name: str):
     edit(folder, engine=name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.nn import functional as F
@@ -29,6 +29,7 @@ from hwsearch.evaluate.folds import FOLDS
 from hwsearch.evaluate.options import RECIPES
 from hwsearch.evaluate.verdict import bootstrap_weights
 from hwsearch.export.onnx import export_module
+from hwsearch.journal import write_atomic
 
 WEIGHTS_NAME = "head.safetensors"
 _FILE = "head.onnx"
@@ -101,7 +102,7 @@ class DenseHead:
             head = train_head(self.data, read, every, seed=0, recipe=RECIPES[self.task])
         kind = ToldBoxes if self.task == "detection" else ToldMasks
         told = kind(head, side, len(self.data.images.classes)).eval()
-        save_file(head.state_dict(), folder / WEIGHTS_NAME)
+        write_atomic(folder / WEIGHTS_NAME, save(head.state_dict()))
         examples = [torch.zeros(takes.batch, *one.shape) for one in original.gives]
         names = [one.name for one in original.gives]
         with warnings.catch_warnings():

@@ -165,15 +165,23 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """Compares the hash of every file with the manifest.
 
     Raises:
-        HwsearchError: If a file is missing, is a link out of the folder, or differs.
+        HwsearchError: If a file is missing, is a link, cannot be read, or differs.
     """
     if manifest.engine not in manifest.files:
         raise HwsearchError("the engine has no hash in the manifest", where=folder, fix=_AGAIN)
     for name, expected in manifest.files.items():
         path = folder / name
-        if path.is_symlink() or not path.is_file():
+        try:
+            found = "" if path.is_symlink() or not path.is_file() else sha256_of(path)
+        except OSError as cause:
+            raise HwsearchError(
+                f"cannot read a file of the engine: {cause.strerror}",
+                where=path,
+                fix="Have its owner let you read all files of the folder",
+            ) from cause
+        if not found:
             raise HwsearchError("a file of the engine is missing", where=path, fix=_AGAIN)
-        if sha256_of(path) != expected:
+        if found != expected:
             raise HwsearchError(
                 "the file does not match its hash in the manifest", where=path, fix=_AGAIN
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from hwsearch.block import Shape
 from hwsearch.data.prepare import MEAN, STD, normalise_array
@@ -22,6 +22,7 @@ from hwsearch.export.calls import free_batch, take_bytes
 from hwsearch.export.onnx import INPUT_NAME, export_network
 from hwsearch.export.quantise import image_feeds
 from hwsearch.export.single import single_file
+from hwsearch.journal import write_atomic
 from hwsearch.kinds import cost_of
 from hwsearch.nn import StaticNet
 from hwsearch.nn.rounded import RANGE_IMAGES
@@ -135,7 +136,7 @@ def open_original(
     own = students.network(subnet)
     net, names = finish(own), own.state_dict().keys()
     weights = {name: value for name, value in net.state_dict().items() if name in names}
-    save_file(weights, folder / "weights.safetensors")
+    write_atomic(folder / "weights.safetensors", save(weights))
     model = export_network(net, folder / _FILE, batch=batch)
     if form == "program":
         from hwsearch.export.program import export_network_program  # takes a second
