@@ -24,6 +24,9 @@ from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of
 from hwsearch.kit.outcome import manifest_text
 
+INPUT = {"name": "image", "side": 32, "mean": [0.5] * 3, "std": [0.25] * 3, "batch": 1}
+TOLD = {"accuracy": 0.5, "low": 0.4, "high": 0.6, "images": 9, "images_fingerprint": "images"}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -122,6 +125,32 @@ def test_an_engine_without_a_hash_is_refused(folder: Path):
 def test_other_formats_are_refused(folder: Path, changes: dict[str, object], message: str):
     edit(folder, **changes)
     with pytest.raises(HwsearchError, match=message):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"input": {**INPUT, "batch": batch}} for batch in (0, -1, 10**12)),
+        *({"input": {**INPUT, "side": side}} for side in (0, -3, 10**6)),
+        {"input": {**INPUT, "std": [0, 0, 0]}},
+        {"outputs": []},
+        {"outputs": [{"name": "embedding", "shape": []}]},
+        {"threads": 0},
+        {"classifier": {**TOLD, "classes": ["a"]}, "outputs": [{"name": "scores", "shape": [2]}]},
+        {"classifier": {**TOLD, "classes": ["a"]}},
+    ],
+)
+def test_what_cannot_be_is_refused_whatever_its_checksum(folder: Path, changes: dict):
+    edit(folder, **changes)
+    with pytest.raises(HwsearchError, match="malformed manifest"):
+        read_manifest(folder)
+
+
+def test_a_number_that_python_does_not_read_is_refused(folder: Path):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace("{", '{"more": ' + "9" * 5000 + ",", 1))
+    with pytest.raises(HwsearchError, match="malformed manifest"):
         read_manifest(folder)
 
 

@@ -1,5 +1,7 @@
 """What a manifest says of an engine, part by part: how it is called, and what was found."""
 
+from typing import Annotated
+
 import msgspec
 import numpy as np
 
@@ -8,6 +10,13 @@ from hwsearch.kit.parity import OutputError
 
 HEAD_OUTPUTS = ("scores", "boxes")
 """Names of what heads give; the other outputs are the network's features."""
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
+"""A manifest from elsewhere may say anything: what cannot be is refused when it is read."""
+
+Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 13)]
+Above0 = Annotated[float, msgspec.Meta(gt=0)]
+Sizes = Annotated[tuple[Annotated[int, msgspec.Meta(ge=1)], ...], msgspec.Meta(min_length=1)]
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -25,10 +34,10 @@ class Input(msgspec.Struct, frozen=True):
     """
 
     name: str
-    side: int
+    side: Side
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    batch: int
+    std: tuple[Above0, Above0, Above0]
+    batch: Count
     any_batch: bool = False
     raw: bool = False
 
@@ -48,7 +57,7 @@ class Output(msgspec.Struct, frozen=True):
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: Sizes
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -87,7 +96,7 @@ class Parity(msgspec.Struct, frozen=True):
     images: int
     reference: str
     tolerance: float
-    outputs: dict[str, OutputError]
+    outputs: Annotated[dict[str, OutputError], msgspec.Meta(min_length=1)]
 
     @property
     def relative_error(self) -> float:

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from hwsearch.deploy.fields import (
     HEAD_OUTPUTS,
     Classifier,
+    Count,
     Dense,
     Distance,
     InPrecision,
@@ -83,10 +85,10 @@ class Manifest(msgspec.Struct, frozen=True):
     runtime: str
     provider: str
     precision: str
-    threads: int
+    threads: Count
     engine: str
     input: Input
-    outputs: tuple[Output, ...]
+    outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     latency: Latency
     parity: Parity
     distance: Distance
@@ -132,7 +134,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise HwsearchError(
             "no readable manifest", where=path, fix="Name a folder written by hwsearch deploy"
         ) from cause
-    except (RecursionError, UnicodeDecodeError, msgspec.MsgspecError) as cause:
+    except (RecursionError, ValueError, msgspec.MsgspecError) as cause:
         raise HwsearchError(
             f"malformed manifest: {cause}", where=path, fix="Deploy the engine again"
         ) from cause
@@ -145,6 +147,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     if values.get(CHECKSUM) != checksum_of(values):
         raise HwsearchError("the manifest does not match its own checksum", where=path, fix=_AGAIN)
+    _check_classes(path, manifest)
     return manifest
 
 
@@ -154,6 +157,17 @@ def _check_schema(path: Path, schema: int) -> None:
             f"manifest of schema {schema}; this version reads schema {SCHEMA}",
             where=path,
             fix="Deploy the engine again, or use the version of hwsearch that wrote it",
+        )
+
+
+def _check_classes(path: Path, manifest: Manifest) -> None:
+    told, (scores, _) = manifest.classifier or manifest.dense, HEAD_OUTPUTS
+    found = [output.shape[0] for output in manifest.outputs if output.name == scores]
+    if told is not None and found != [len(told.classes)]:
+        raise HwsearchError(
+            f"malformed manifest: {len(told.classes)} classes, and {found} {scores}",
+            where=path,
+            fix="Deploy the engine again",
         )
 
 
