@@ -22,11 +22,11 @@ __all__ = ["made"]
 
 @pytest.fixture(scope="module")
 def searched(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A search for int8 and fp32 on this device."""
+    """A joint search for int8 and fp32 on this device."""
     folder = tmp_path_factory.mktemp("source")
     tables = [write_device_table(folder, "onnxruntime", name) for name in ("fp32", "int8")]
     out = folder / "search"
-    known = {"tables": tuple(map(str, tables)), "tables_dir": None, "evaluations": 8}
+    known = {"tables": tuple(map(str, tables)), "tables_dir": None, "joint": True, "evaluations": 8}
     return search(options(made, out, distance="dense", **known))
 
 
@@ -36,18 +36,19 @@ def test_any_evaluation_can_be_delivered(searched: Path, tmp_path: Path) -> None
     for number, code in enumerate(found.codes):
         precision = found.space.decode(code)["precision"]
         table = next(table for table in inputs.tables if table.precision == precision)
-        point = evaluated_point(inputs, table, number)
+        point = evaluated_point(inputs, [table], number)
         np.testing.assert_array_equal(found.space.encode(point.subnet), code)
         assert point.distance == found.distance[number]
         assert point.latency_ms == found.latencies(point.table)[number]
         assert point.low_ms <= point.latency_ms <= point.high_ms
+        assert point == evaluated_point(inputs, inputs.tables, number)
         points.append(point)
     other = next(table for table in inputs.tables if not points[0].table.endswith(table.name))
     for table, number in ((other, 0), (inputs.tables[0], len(points)), (inputs.tables[0], 0.5)):
         with pytest.raises(HwsearchError, match=f"no evaluation {number} on"):
-            evaluated_point(inputs, table, number)
+            evaluated_point(inputs, [table], number)
     chosen = points[-1]
-    words = f"deploy {searched} --table {chosen.table} --pick evaluation={len(points) - 1}"
+    words = f"deploy {searched} --table board --pick evaluation={len(points) - 1}"
     assert main([*words.split(), "--measure-seconds", "1", "--out", str(tmp_path / "e")]) == 0
     manifest = read_manifest(tmp_path / "e")
     assert manifest.distance.searched == chosen.distance

@@ -76,7 +76,7 @@ def _picked(search: Path, inputs: SearchInputs, options: DeployOptions) -> Front
     number = evaluation_of(options.pick)
     if number is None:
         return pick_network(search, options.table, options.pick)
-    return evaluated_point(inputs, inputs.table(options.table), number)
+    return evaluated_point(inputs, target_tables(inputs, options.table), number)
 
 
 def _picked_for(inputs: SearchInputs, options: DeployOptions) -> list[Table]:

@@ -1,7 +1,7 @@
 """What a delivery starts from: the results of a search, or one network without a search."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,29 +76,31 @@ def point_of(inputs: SearchInputs, table: Table, network: Subnet) -> FrontPoint:
     return point
 
 
-def evaluated_point(inputs: SearchInputs, table: Table, number: float) -> FrontPoint:
+def evaluated_point(inputs: SearchInputs, tables: Sequence[Table], number: float) -> FrontPoint:
     """Returns a network that a search has evaluated, as the search knows it, on no front.
 
     Args:
         inputs: Of the search.
-        table: One of its tables.
+        tables: Some of its tables; the network is for the one that it is fastest on.
         number: Which of its evaluations, counted from 0.
 
     Raises:
         HwsearchError: If there is none of that number, or it computes in another precision than the
-            table's engines.
+            tables' engines.
     """
-    folder, label = inputs.options.out, label_of(table)
+    folder, labels = inputs.options.out, [label_of(table) for table in tables]
     found = Evaluations.read(folder)
-    runs = found.runs_on(found.target(label))
-    if number not in range(len(runs)) or not runs[int(number)]:
+    known = number in range(len(found.codes))
+    labels = [one for one in labels if known and found.runs_on(found.target(one))[int(number)]]
+    if not labels:
         raise HwsearchError(
-            f"the search has no evaluation {number:.12g} on {label}",
+            f"the search has no evaluation {number:.12g} on {' or '.join(map(label_of, tables))}",
             where=folder,
             fix="Use a number that the page of hwsearch report tells",
         )
-    devices = confirmed_devices(folder, inputs.devices(), inputs.tables)
-    device = devices[inputs.labels.index(label)]
-    now = with_latencies(found, [device])
-    (point,) = describe(now, np.array([int(number)]), device.costs)
-    return point
+    row = int(number)
+    every = confirmed_devices(folder, inputs.devices(), inputs.tables)
+    devices = [every[inputs.labels.index(label)] for label in labels]
+    now = with_latencies(found, devices)
+    points = [describe(now, np.array([row]), device.costs)[0] for device in devices]
+    return min(points, key=lambda point: point.latency_ms)
