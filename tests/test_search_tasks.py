@@ -224,6 +224,10 @@ def test_early_stop_finds_the_same_front(made: Path, tmp_path: Path) -> None:
     assert {row["images"] for row in rows} == {64, 96}
     assert all(row["whole"] == (row["images"] == 96) for row in rows)
     assert (early / "fleet.csv").read_bytes() == (whole / "fleet.csv").read_bytes()
+    inputs, at = open_search(early), Evaluations.read(early).stopped[0]
+    delivered = source.evaluated_point(inputs, inputs.tables, at)  # no estimate is delivered
+    assert delivered.distance == inputs.distance()(delivered.subnet)
+    assert delivered.distance != Evaluations.read(early).distance[at]
     given |= {"warm": (early,), "evaluations": 2, "early_stop": True}
     known = Evaluations.read(early).whole()
     found = Evaluations.read(search(options(made, tmp_path / "warm", **given)))

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,4 +104,7 @@ def evaluated_point(inputs: SearchInputs, tables: Sequence[Table], number: float
     devices = [every[inputs.labels.index(label)] for label in labels]
     now = with_latencies(found, devices)
     points = [describe(now, np.array([row]), device.costs)[0] for device in devices]
-    return min(points, key=lambda point: point.latency_ms)
+    point = min(points, key=lambda point: point.latency_ms)
+    if row in found.stopped:  # then its distance is an estimate from some of the images
+        return replace(point, distance=inputs.distance()(point.subnet))
+    return point
