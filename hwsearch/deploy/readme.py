@@ -1,4 +1,4 @@
-"""The README in an engine's folder: what it is, and how to call it with and without hwsearch."""
+"""The README in an engine's folder: what it is, and how to call it."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def write_readme(folder: Path, manifest: Manifest, device: str = "") -> None:
 
 
 def readme(manifest: Manifest, device: str = "") -> str:
-    """Returns how to call an engine: from Python, and for the CPU from C++ as well.
+    """Returns how to call an engine; for ONNX Runtime and OpenVINO on the CPU without hwsearch too.
 
     Args:
         manifest: Of the engine.

@@ -1,4 +1,7 @@
-"""Programs in the README of an engine: to prepare an image, and to call a runtime with it."""
+"""Programs in the README of an engine: to prepare an image, and to call a runtime with it.
+
+Other runtimes than these need settings of their own device, and no program for them has run.
+"""
 
 from string import Template
 
