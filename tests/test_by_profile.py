@@ -1,5 +1,6 @@
 """What the profile of a named device gives to the commands that measure."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from hwsearch.arguments import parse_options
 from hwsearch.cli import main
 from hwsearch.kit.jobs import JOBS, PROGRAM, JobList
+from hwsearch.latency.rows import table_name
 from hwsearch.profiling.options import ProfileOptions
 from hwsearch.profiling.pack import KitOptions
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 ORIN = "jetson-agx-orin-64gb"
 SHORT = "--budget-minutes 0.005 --evidence 1 --heldout 0"
 
@@ -66,6 +69,16 @@ def test_a_kit_for_a_known_device_carries_its_defaults(tmp_path: Path, capsys):
     again = JobList.read(tmp_path / JOBS)
     assert (again.max_celsius, again.identity) == (60, identity)
     assert (tmp_path / PROGRAM).is_file()
+
+
+def test_the_examples_name_tables_that_their_kits_make():
+    made = set()
+    for kind, name in ((KitOptions, "kit-jetson"), (ProfileOptions, "profile-host")):
+        one = read(kind, f"--config {EXAMPLES / name}.toml")
+        how = {"batch": one.batch, "threads": one.threads}
+        made.add(f"{one.device}/{table_name(one.space, one.runtime, one.precision, **how)}")
+    text = "\n".join(path.read_text() for path in EXAMPLES.glob("*.toml"))
+    assert set(re.findall(r"[\w-]+/[\w-]+-b\d+-t\d+", text)) == made
 
 
 @pytest.mark.parametrize("name", ["my-board/x", "../x", "-x", "ä", "x" * 101])
