@@ -236,7 +236,7 @@ def test_a_folder_for_tensorrt_builds_an_engine_of_the_fake_one(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     """Needs no TensorRT here; there a stand-in computes what the graph says, timed by a stub."""
-    home = made_elsewhere(made, tmp_path, monkeypatch, "tensorrt", precision, measure_seconds=1.0)
+    home = made_elsewhere(made, tmp_path, monkeypatch, "tensorrt", precision, measure_seconds=3.0)
     model = "model.onnx" if precision == "fp32" else f"model_{precision}.onnx"
     (line,) = (x for x in (home / "README.txt").read_text().splitlines() if "trtexec --" in x)
     assert {f"--onnx={model}", "--stronglyTyped"} <= set(line.split())
