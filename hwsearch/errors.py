@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+MOST_LISTED = 16
+"""Names of a kind that are all told where some are near."""
+
 
 class HwsearchError(Exception):
     """A user's mistake or a broken input, told in one line.
@@ -35,7 +38,7 @@ def system_error(cause: OSError) -> HwsearchError:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> HwsearchError:
-    """Builds the error for a name that is not registered, nearest names first.
+    """Builds the error for a name that is not registered, nearest names first, then all if few.
 
     Args:
         kind: What the name should have been, such as "space".
@@ -45,4 +48,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> HwsearchError:
     names = sorted(known)
     near = get_close_matches(name, names, n=3, cutoff=0.5)
     guess = f"Did you mean {' or '.join(near)}? " if near else ""
-    return HwsearchError(f"unknown {kind} '{name}'", fix=f"{guess}Known: {', '.join(names)}")
+    listed = f"Known: {', '.join(names)}"
+    if near and len(names) > MOST_LISTED:
+        listed = f"{len(names)} are known"
+    return HwsearchError(f"unknown {kind} '{name}'", fix=f"{guess}{listed}")

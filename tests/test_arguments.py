@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from hwsearch.arguments import options_of, parse_options
-from hwsearch.errors import HwsearchError
+from hwsearch.errors import HwsearchError, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +116,9 @@ def test_help_shows_each_option_with_its_docstring_default_and_an_example(capsys
 
 def test_options_know_their_flag():
     assert [option.flag for option in options_of(Options)][2] == "--budget-minutes"
+
+
+def test_of_many_names_those_that_are_near_are_told() -> None:
+    many = [f"table-{number}" for number in range(40)]
+    assert str(unknown_name("table", "table-3x", many)).endswith("? 40 are known.")
+    assert "table-39" in str(unknown_name("table", "zebra", many))
