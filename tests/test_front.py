@@ -61,11 +61,11 @@ def test_pick_that_cannot_be_made_says_what_can(how: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "kept", "message"),
     [
-        ("front.csv", slice(0), "it has no points"),
-        ("front.csv", slice(1), "it has no points"),
-        ("front.csv", slice(0, None, 3), "0 knees for here/a"),
-        ("joint.csv", slice(1), "it has no points"),
-        ("joint.csv", slice(0, None, 3), "0 knees for here"),
+        ("front.csv", slice(0), "damaged front: it is empty .*front.csv"),
+        ("front.csv", slice(1), "no network is on the front"),
+        ("front.csv", slice(0, None, 3), "damaged front: 0 knees for here/a .*front.csv"),
+        ("joint.csv", slice(0), "damaged front: it is empty .*joint.csv"),
+        ("joint.csv", slice(0, None, 3), "damaged front: 0 knees for here .*joint.csv"),
     ],
 )
 def test_a_damaged_front_picks_nothing(
@@ -74,7 +74,7 @@ def test_a_damaged_front_picks_nothing(
     path = write_points(FRONT[:3], tmp_path / name)
     assert pick_network(tmp_path, "", "knee") == FRONT[1]
     path.write_text("".join(path.read_text().splitlines(keepends=True)[kept]))
-    with pytest.raises(HwsearchError, match=f"damaged front: {message} .*{name}"):
+    with pytest.raises(HwsearchError, match=message):
         pick_network(tmp_path, "", "knee")
 
 

@@ -229,7 +229,10 @@ def read_points(
     """
     try:
         with path.open(newline="") as file:
-            points = [_point(row) for row in csv.DictReader(file)]
+            reader = csv.DictReader(file)
+            if not reader.fieldnames:
+                raise ValueError("it is empty")
+            points = [_point(row) for row in reader]
         _check_whole(points, front_of)
         return points
     except FileNotFoundError as cause:
@@ -245,8 +248,6 @@ def read_points(
 def _check_whole(
     points: Sequence[FrontPoint], front_of: Callable[[FrontPoint], str] | None
 ) -> None:
-    if not points:
-        raise ValueError("it has no points")
     if front_of is not None:
         knees = Counter({front_of(point): 0 for point in points})
         knees.update(front_of(point) for point in points if point.knee)

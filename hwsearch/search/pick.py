@@ -22,6 +22,8 @@ def pick_point(points: Sequence[FrontPoint], table: str, how: str) -> FrontPoint
     Raises:
         HwsearchError: If the words cannot be read or no network fits.
     """
+    if not points:
+        raise HwsearchError("no network is on the front", fix="Search with more --evaluations")
     label = match_table(table, (point.table for point in points))
     return choose([point for point in points if point.table == label], how)
 
