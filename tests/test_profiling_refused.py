@@ -32,3 +32,13 @@ def test_engines_that_the_disk_cannot_hold_are_not_built(tmp_path, monkeypatch) 
     with pytest.raises(HwsearchError, match=r"engines need about \d\.\d GB more, and 1\.0 GB"):
         profile(ProfileOptions(**wanted, out=tmp_path))
     assert not list(tmp_path.rglob("*.onnx"))
+
+
+@pytest.mark.parametrize("begun", [b"", b'{"crc32":"00'])
+def test_a_journal_that_was_cut_in_its_first_line_is_no_obstacle(
+    tmp_path: Path, begun: bytes
+) -> None:
+    plan = ProfileOptions(space="bottleneck-32", runtime="onnxruntime", out=tmp_path).plan()
+    plan.journal.parent.mkdir(parents=True)
+    plan.journal.write_bytes(begun)
+    assert not plan.log().visits

@@ -16,7 +16,7 @@ from hwsearch.choice.selectors import ORACLE, Prefer
 from hwsearch.correlation.analysis import Interval
 from hwsearch.correlation.ranks import spearman
 from hwsearch.correlation.regret import halves, shares
-from hwsearch.evaluate.verdict import ClassVerdict, Verdict, bootstrap_weights, values
+from hwsearch.evaluate.verdict import ClassVerdict, Verdict, values, whole_and_drawn
 
 SPLITS = 10
 """Random splits of the images into halves that each draw is the mean of."""
@@ -69,17 +69,17 @@ def choose_all(
         seed: Chooses them.
     """
     images = len(verdicts[0][0])
-    weights_DN = np.concatenate(
-        [np.ones((1, images), "f4"), bootstrap_weights(images, draws, seed)]
-    )
+    weights_DN = whole_and_drawn(images, draws, seed)
     one_HN = halves(images, SPLITS)
     both_HN = np.concatenate([one_HN, 1 - one_HN])
     gained: dict[str, dict[str, list[float]]] = {}
     rho: dict[str, list[float]] = {}
-    usable = {
-        name: prefer
+    named = {
+        name: np.where(within_C, prefer(weights_DN[:1], within_C, NAMED_BY)[0], -np.inf)
         for name, prefer in selectors.items()
-        if np.isfinite(prefer(weights_DN[:1], within_C, NAMED_BY)[:, within_C]).any()
+    }
+    usable = {
+        name: selectors[name] for name, liked_C in named.items() if np.isfinite(liked_C).any()
     }
     for weights_N in weights_DN:
         choosing_HN = weights_N * both_HN
@@ -98,13 +98,11 @@ def choose_all(
     return tuple(
         Chosen(
             name,
-            int(
-                np.where(within_C, prefer(weights_DN[:1], within_C, NAMED_BY)[0], -np.inf).argmax()
-            ),
+            int(named[name].argmax()),
             {measure: best[measure] - np.array(gained[name][measure]) for measure in MEASURES},
             np.array(rho[name]),
         )
-        for name, prefer in usable.items()
+        for name in usable
     )
 
 

@@ -19,7 +19,7 @@ from hwsearch.correlation.regret import halves, regret
 from hwsearch.correlation.study import RIDGE, Group, Study
 from hwsearch.data.draws import permutation
 from hwsearch.distance.controls.ridge import LogLinearRidge, size_features
-from hwsearch.evaluate.verdict import bootstrap_weights, values
+from hwsearch.evaluate.verdict import values, whole_and_drawn
 from hwsearch.kinds import total_macs, total_params
 from hwsearch.space import Space, Subnet
 
@@ -130,9 +130,7 @@ def analyse(
         draws: Resamples of images and networks, the images being the same for all networks.
         seed: Chooses them.
     """
-    weights_RN = np.concatenate(
-        [np.ones((1, study.images), "f4"), bootstrap_weights(study.images, draws, seed)]
-    )
+    weights_RN = whole_and_drawn(study.images, draws, seed)
     return tuple(
         finding
         for measure in study.groups[0].verdicts[0][0].measures

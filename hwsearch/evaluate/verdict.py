@@ -146,3 +146,8 @@ def bootstrap_weights(images: int, draws: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(images, np.full(images, 1 / images), size=draws)
     return drawn.astype(np.float32)
+
+
+def whole_and_drawn(images: int, draws: int, seed: int) -> np.ndarray:
+    """Returns every image once, then `bootstrap_weights`, float32[1 + draws, images]."""
+    return np.concatenate([np.ones((1, images), "f4"), bootstrap_weights(images, draws, seed)])

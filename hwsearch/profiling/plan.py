@@ -13,7 +13,7 @@ from typing import Any
 from hwsearch.device import fingerprint
 from hwsearch.errors import HwsearchError
 from hwsearch.heads import parse_extra
-from hwsearch.journal import Journal, differing_fields, read_journal
+from hwsearch.journal import Journal, differing_fields, read_begun, read_journal
 from hwsearch.kit.engines import Built
 from hwsearch.kit.order import KIND
 from hwsearch.latency.rows import table_name
@@ -202,9 +202,9 @@ class Plan:
         Raises:
             HwsearchError: If it is of other options, versions or another device.
         """
-        if not self.journal.exists() or self.journal.stat().st_size == 0:
+        header, rows = read_begun(self.journal, KIND)
+        if not header:
             return Log.of(())
-        header, rows = read_journal(self.journal, KIND)
         same = {name: header.get(name) for name in self.header}
         if fields := differing_fields(same, self.header):
             raise HwsearchError(

@@ -1,8 +1,7 @@
 """Front: the non-dominated networks of a search, for each table, and the file that keeps them."""
 
 import csv
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -233,7 +232,8 @@ def read_points(
             if not reader.fieldnames:
                 raise ValueError("it is empty")
             points = [_point(row) for row in reader]
-        _check_whole(points, front_of)
+        if front_of is not None:
+            _check_knees(map(front_of, points), [front_of(p) for p in points if p.knee])
         return points
     except FileNotFoundError as cause:
         raise HwsearchError(
@@ -245,14 +245,10 @@ def read_points(
         ) from cause
 
 
-def _check_whole(
-    points: Sequence[FrontPoint], front_of: Callable[[FrontPoint], str] | None
-) -> None:
-    if front_of is not None:
-        knees = Counter({front_of(point): 0 for point in points})
-        knees.update(front_of(point) for point in points if point.knee)
-        if wrong := [front for front, count in knees.items() if count != 1]:
-            raise ValueError(f"{knees[wrong[0]]} knees for {wrong[0]}")
+def _check_knees(fronts: Iterable[str], of_knees: Sequence[str]) -> None:
+    for front in fronts:
+        if (count := of_knees.count(front)) != 1:
+            raise ValueError(f"{count} knees for {front}")
 
 
 def _point(row: Mapping[str, str]) -> FrontPoint:

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from hwsearch.correlation.analysis import Interval
 from hwsearch.correlation.regret import halves, shares
-from hwsearch.evaluate.verdict import bootstrap_weights
+from hwsearch.evaluate.verdict import whole_and_drawn
 from hwsearch.study.scores import Results, sign
 
 LARGEST, MEAN_RANK, CHANCE = "most parameters", "best elsewhere", "any network"
@@ -76,7 +76,7 @@ def _ways(
     With what the other half tells by the seed that is left, or by the same if it is the only one.
     """
     images_T = [len(results.verdicts_of(results.networks[0], task)[0]) for task in results.tasks]
-    whole_TRN = [_drawn(images, len(rows_RS) - 1, seed) for images in images_T]
+    whole_TRN = [whole_and_drawn(images, len(rows_RS) - 1, seed) for images in images_T]
     masks = [halves(images, SPLITS) for images in images_T]
 
     def scores(masks_TN: Iterable[np.ndarray]) -> np.ndarray:
@@ -95,11 +95,6 @@ def _ways(
                     own_RSKT[:, :, by].mean(axis=2),
                     told_RSKT[:, :, k],
                 )
-
-
-def _drawn(images: int, draws: int, seed: int) -> np.ndarray:
-    """Returns how often each image is counted, all of them once first, float32[R, N]."""
-    return np.concatenate([np.ones((1, images), "f4"), bootstrap_weights(images, draws, seed)])
 
 
 def _scores(

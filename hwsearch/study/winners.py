@@ -11,7 +11,7 @@ from math import nan
 import numpy as np
 
 from hwsearch.correlation.analysis import Interval
-from hwsearch.evaluate.verdict import bootstrap_weights
+from hwsearch.evaluate.verdict import whole_and_drawn
 from hwsearch.study.networks import Network
 from hwsearch.study.scores import Results, sign
 
@@ -72,9 +72,7 @@ def find_winners(
     for at, task in enumerate(results.tasks):
         spread = _seed_noise(scores_SKT[..., at])
         first = results.verdicts_of(results.networks[0], task)[0]
-        weights_RN = np.concatenate(
-            [np.ones((1, len(first)), "f4"), bootstrap_weights(len(first), draws, seed)]
-        )
+        weights_RN = whole_and_drawn(len(first), draws, seed)
         for where, places in bins_of(results, bins).items():
             means_S = scores_SKT[places, :, at].mean(axis=1)
             order = np.argsort(-means_S, kind="stable")[:2]
