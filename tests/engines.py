@@ -26,6 +26,7 @@ def assemble_engine(
     head: ClassifierHead | None = None,
     calls: Calls = PLAIN,
     precision: str = "fp32",
+    ships: tuple[str, ...] = (),
     **given: object,
 ) -> tuple[Path, FrontPoint]:
     """Searches and assembles the fastest network; its latency is not measured.
@@ -36,8 +37,8 @@ def assemble_engine(
     monkeypatch.setattr(assemble, "require_this_device", lambda table: None)
     measured = Measured(1.0, 0.01, 5, ())
     monkeypatch.setattr(assemble, "remeasure", lambda models, *_, **__: {"engine": measured})
-    table = write_table(folder, runtime, precision=precision, threads=1)
-    known = {"tables": (str(table),), "tables_dir": None, "evaluations": 4}
+    table = write_table(folder, runtime, precision=precision, threads=1, ships=ships)
+    known = {"tables": (str(table),), "tables_dir": None, "evaluations": 4, "ships": ships}
     found = open_search(search(options(made, folder / "search", **known | given)))
     point, out = read_front(folder / "search")[0], folder / "engine"
     distance = assemble.engine_distance(found)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from hwsearch.deploy.classifier import ClassifierHead
 from hwsearch.deploy.dense import DenseHead
+from hwsearch.deploy.expected import expected_latency
 from hwsearch.deploy.judged import Judged, judge
 from hwsearch.deploy.manifest import (
     SCHEMA,
@@ -234,7 +235,7 @@ class Assembler:
             engine="",
             input=original.takes,
             outputs=original.gives,
-            latency=Latency(point.latency_ms, point.low_ms, point.high_ms, 0.0, 0.0, (), None),
+            latency=expected_latency(self.inputs, point, with_head=self.head is not None),
             parity=judged.parity,
             distance=Distance(
                 searched=point.distance,

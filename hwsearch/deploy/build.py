@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from hwsearch.deploy.assemble import Assembler
 from hwsearch.deploy.budget import Budget, open_budget
 from hwsearch.deploy.compare import Comparison, compare, tell_precisions
-from hwsearch.deploy.manifest import Manifest, write_manifest
+from hwsearch.deploy.manifest import Latency, Manifest, write_manifest
 from hwsearch.deploy.options import DeployOptions
 from hwsearch.deploy.precisions import AUTO, best_precision
 from hwsearch.deploy.proof import measured_surely
@@ -77,12 +77,12 @@ def _within(assemble: Assembler, tables: Sequence[Table], options: DeployOptions
 def _alone_within(budget: Budget, assemble: Assembler, point: FrontPoint) -> Made | None:
     built, table = assemble.build(point), assemble.inputs.table(point.table)
     found = measured_surely(
-        {"engine": point}, lambda: {"engine": built.measured(table, assemble.seconds)}
+        {"engine": built.known.latency}, lambda: {"engine": built.measured(table, assemble.seconds)}
     )
     manifest = assemble.finish(built, found["engine"])
     if budget.holds(point, manifest.latency):
         return assemble.folder, manifest
-    _say_slower(budget, point, manifest.latency.measured_ms)
+    _say_slower(budget, point, manifest.latency)
     return None
 
 
@@ -93,16 +93,18 @@ def _best_within(budget: Budget, assemble: Assembler, point: FrontPoint) -> Made
     for one in found.candidates.values():
         if one.point.table in searched:
             budget.holds(one.point, one.latency)
-    best = best_precision(found.found, budget.limit_ms, 0.0)
+    every = found.candidates.items()
+    most_ms = {name: budget.limit_ms - one.latency.around_ms for name, one in every}
+    best = best_precision(found.found, most_ms, 0.0)
     if best is not None:
         return _finish(found, best.precision)
     tell_precisions(found.found, "")
-    _say_slower(budget, point, found.of(point).latency.measured_ms)
+    _say_slower(budget, point, found.of(point).latency)
     return None
 
 
-def _say_slower(budget: Budget, point: FrontPoint, measured_ms: float) -> None:
+def _say_slower(budget: Budget, point: FrontPoint, latency: Latency) -> None:
     say(
-        f"{point.subnet} took {measured_ms:.3f} ms when it was built and measured: not within "
+        f"{point.subnet} took {latency.taken} when it was built and measured: not within "
         f"{budget.limit_ms:g} ms with 95 % probability; the next is built"
     )

@@ -111,8 +111,8 @@ def compare(assemble: Assembler, point: FrontPoint, *, surely: bool = False) -> 
         raise next(iter(refused.values()))
     engines = {name: made for name, (_, _, made) in built.items()}
     measure = partial(_measured, engines, tables, assemble)
-    points = {name: its for name, (its, _, _) in built.items()}
-    measured = measured_surely(points, measure) if surely else measure()
+    expected = {name: made.known.latency for name, made in engines.items()}
+    measured = measured_surely(expected, measure) if surely else measure()
     candidates = {name: Candidate(*made, measured[name]) for name, made in built.items()}
     found = _told([one.precision for one in tables], candidates, refused)
     why = {label_of(t): refused[t.precision] for t in tables if t.precision in refused}

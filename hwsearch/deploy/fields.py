@@ -61,7 +61,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds a call.
+    """Milliseconds a call of the engine, and what its product adds to them.
 
     Attributes:
         predicted_ms: What was expected.
@@ -72,6 +72,8 @@ class Latency(msgspec.Struct, frozen=True):
         flags: Marks of the measurement: "noisy", "throttled" or "budget" (its time ended before
             it had settled).
         limit_ms: The budget that it was picked for, or None.
+        around_ms: What ships around the engine and is no part of it, as predicted: it counts for
+            the budget.
     """
 
     predicted_ms: float
@@ -81,6 +83,13 @@ class Latency(msgspec.Struct, frozen=True):
     measured_stderr_rel: float
     flags: tuple[str, ...]
     limit_ms: float | None
+    around_ms: float = 0.0
+
+    @property
+    def taken(self) -> str:
+        """What it took as measured, and what ships around it."""
+        around = f" and {self.around_ms:.3f} ms around it" if self.around_ms else ""
+        return f"{self.measured_ms:.3f} ms{around}"
 
 
 class Parity(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Precisions: the tables that tell of one network in other numbers, and which engine is best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hwsearch.deploy.manifest import InPrecision
@@ -111,13 +111,14 @@ def _alike(one: Table, other: Table) -> bool:
 
 
 def best_precision(
-    found: Sequence[InPrecision], limit_ms: float | None, tolerance: float
+    found: Sequence[InPrecision], most_ms: Mapping[str, float] | None, tolerance: float
 ) -> InPrecision | None:
     """Returns the engine to deliver.
 
     Args:
         found: The most exact first.
-        limit_ms: With a budget the closest to the teacher that is within it with 95 % probability.
+        most_ms: With a budget what an engine may take in each precision: the closest to the
+            teacher that is within it with 95 % probability.
         tolerance: Without one the fastest whose distance exceeds that of the most exact one by at
             most this share of it, or of `LEAST_DISTANCE`.
 
@@ -129,8 +130,12 @@ def best_precision(
         for one in found
         if one.distance is not None and one.latency_ms is not None and one.high_ms is not None
     ]
-    if limit_ms is not None:
-        within = [(distance, ms, one) for one, distance, ms, high in told if high <= limit_ms]
+    if most_ms is not None:
+        within = [
+            (distance, ms, one)
+            for one, distance, ms, high in told
+            if high <= most_ms[one.precision]
+        ]
         return min(within, key=lambda row: row[:2])[2] if within else None
     if not told:
         return None

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from hwsearch.deploy.fields import Latency
 from hwsearch.latency.lookup import of_measured
 from hwsearch.profiling.remeasure import Measured
 from hwsearch.progress import say
-from hwsearch.search.front import FrontPoint
 
 MOST_STDERR = 0.03
 """A larger relative standard error says that the machine was busy: then a latency may be far too
@@ -20,16 +20,16 @@ def high_ms(found: Measured) -> float:
 
 
 def measured_surely(
-    points: Mapping[str, FrontPoint], measure: Callable[[], Mapping[str, Measured]]
+    expected: Mapping[str, Latency], measure: Callable[[], Mapping[str, Measured]]
 ) -> dict[str, Measured]:
     """Measures engines, and all of them once more if one is in doubt: then the slower counts.
 
     Args:
-        points: What is expected of each, by name.
+        expected: What is expected of each, by name.
         measure: Measures them, by the same names.
     """
     found = dict(measure())
-    doubts = [why for name, point in points.items() if (why := _doubt(point, found[name]))]
+    doubts = [why for name, its in expected.items() if (why := _doubt(its, found[name]))]
     if not doubts:
         return found
     say(f"A measurement {doubts[0]}: it is made again, and the slower one counts")
@@ -37,13 +37,13 @@ def measured_surely(
     return {name: max(one, again[name], key=high_ms) for name, one in found.items()}
 
 
-def _doubt(point: FrontPoint, found: Measured) -> str:
+def _doubt(latency: Latency, found: Measured) -> str:
     """Says why a measurement proves nothing alone; nothing if it does."""
     if marks := [mark for mark in found.flags if mark in ("noisy", "throttled")]:
         return f"of {found.latency_ms:.3f} ms is {' and '.join(marks)}"
     if found.stderr_rel > MOST_STDERR:
         return f"of {found.latency_ms:.3f} ms is uncertain by {found.stderr_rel:.0%}"
-    if high_ms(found) < point.low_ms:
-        expected = f"{point.low_ms:.3f} to {point.high_ms:.3f} ms"
+    if high_ms(found) < latency.low_ms:
+        expected = f"{latency.low_ms:.3f} to {latency.high_ms:.3f} ms"
         return f"of {found.latency_ms:.3f} ms is below what was expected, {expected}"
     return ""

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from hwsearch.block import Block
-from hwsearch.heads import added_blocks
+from hwsearch.heads import Extra, added_blocks
 from hwsearch.latency.fit import fit_latency
 from hwsearch.latency.lookup import LatencyModel, Prediction
 from hwsearch.latency.table import Table
@@ -41,9 +41,13 @@ class ShippedLatency:
 
     def predict_subnet(self, subnet: Subnet) -> Prediction:
         """Predicts one network; arrays of length 1."""
-        blocks = added_blocks(self.shipped.space.lower(subnet), self.shipped.extras)
-        added_ms = sum(map(self.network.added_ms, blocks))
+        added_ms = self.around_ms(subnet, self.shipped.extras)
         return Prediction(*(ms + added_ms for ms in self.network.predict_subnet(subnet)))
+
+    def around_ms(self, subnet: Subnet, extras: tuple[Extra, ...]) -> float:
+        """Tells what a head and preprocessing add to a network."""
+        blocks = added_blocks(self.shipped.space.lower(subnet), extras)
+        return sum(map(self.network.added_ms, blocks))
 
     def added_ms(self, block: Block) -> float:
         """Tells what a block adds to an engine that is called anyway."""

@@ -29,6 +29,7 @@ def read_engines(folders: Sequence[Path], searches: Sequence[Search]) -> list[De
 
 def _read(folder: Path, searches: Sequence[Search]) -> Delivered:
     manifest = read_manifest(folder)
+    latency = manifest.latency
     labels = [target.table for search in searches for target in search.evaluations.targets]
     table = match_table(manifest.table, labels)
     its = [one for one in searches if any(t.table == table for t in one.evaluations.targets)]
@@ -43,8 +44,8 @@ def _read(folder: Path, searches: Sequence[Search]) -> Delivered:
         folder=folder,
         subnet=manifest.subnet,
         table=table,
-        predicted_ms=manifest.latency.predicted_ms,
-        measured_ms=manifest.latency.measured_ms,
+        predicted_ms=latency.predicted_ms + latency.around_ms,
+        measured_ms=latency.measured_ms + latency.around_ms,
         predicted_distance=manifest.distance.searched,
         measured_distance=manifest.distance.engine,
     )
