@@ -1,17 +1,19 @@
 """What each way to choose a network loses to the best one within a limit, over many tasks.
 
+    python tests/benchmarks/choice.py --data SETS --keep FOLDER
     python tests/benchmarks/choice.py --data SETS --run RUN --keep FOLDER
     python tests/benchmarks/choice.py --data sklearn:digits --keep FOLDER
 
-SETS holds a folder a set with train-*.tar.gz and test-*.tar.gz; RUN is the --out folder of hwsearch
-train. One hwsearch choose on ten sets, which goes on where it was stopped, leaves one row in
-results/choice.jsonl: the regret and the rank correlation of each selector within three limits of
-latency, as means over sets with 95 % intervals over sets and images, and its regret on each set.
-The sets are not those that the supernet was trained on. With --paths and --clusters routed
-sub-networks are among what is chosen, with --learned networks of their own.
+SETS holds a folder a set with train-*.tar.gz and test-*.tar.gz. The first form trains what there is
+to choose on CIFAR-10, all by one recipe and for as many passes: a supernet, the paths of a tree of
+clusters, and for each limit of latency a learned network. The second takes a supernet of hwsearch
+train alone. One hwsearch choose on ten sets, which goes on where it was stopped, leaves one row in
+results/choice.jsonl: the regret and the rank correlation of each selector within each limit, as
+means over sets with 95 % intervals over sets and images, and its regret on each set. The sets are
+not the one that was trained on.
 
-The reduced form trains a supernet on scikit-learn's digits first and asks about these alone, in
-minutes on two cores. Without --data it only prints what the journal holds.
+The third is the first with scikit-learn's digits, which train and judge, in minutes on two cores.
+Without --data it only prints what the journal holds.
 """
 
 import argparse
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from correlation import reduced
+from choice_runs import DIGITS, Ways, reduced
 from rows import add_row, open_results
 from study import SOURCE, TASKS
 
@@ -29,7 +31,6 @@ from hwsearch.choice.answers import MEAN, Answer
 from hwsearch.choice.run import ChooseOptions, choose
 from hwsearch.correlation.analysis import Interval
 
-DIGITS = "sklearn:digits"
 UNSEEN = tuple(name for name in TASKS if name != SOURCE)
 """Sets that supernets of the benchmarks are not trained on."""
 
@@ -37,22 +38,30 @@ UNSEEN = tuple(name for name in TASKS if name != SOURCE)
 def options_of(given: argparse.Namespace) -> ChooseOptions:
     """Returns what is asked."""
     tasks = tuple(f"{name}={Path(given.data) / name / 't*-*.tar.gz'}" for name in UNSEEN)
-    run = given.run
     if given.data == DIGITS:
-        tasks, run = (f"digits={DIGITS}",), reduced(given.keep, given.device).run
+        tasks, among = (f"digits={DIGITS}",), reduced(given.keep, given.device).options()
+    elif given.run:
+        among = {"checkpoint": given.run, "tables": (given.table,)}
+    else:
+        images = f"{given.data}/{SOURCE}/train-*.tar.gz"
+        among = Ways(images, given.keep, given.epochs, given.device).options()
     return ChooseOptions(
-        checkpoint=run,
         tasks=tasks,
-        tables=(given.table,),
         out=given.keep / "choice",
         networks=given.networks or (16 if given.data == DIGITS else 48),
         teacher=("rank", "committee"),
-        paths=given.paths,
-        clusters=given.clusters,
-        learned=tuple(given.learned),
         limit=1500,
         device=given.device,
+        **among,
     )
+
+
+def name_of(given: argparse.Namespace, options: ChooseOptions) -> str:
+    """Names what was chosen among, for the journal."""
+    if given.data == DIGITS:
+        return f"{DIGITS}, all ways"
+    run = given.run.name if given.run else f"all ways, {given.epochs} passes"
+    return f"{run}, {options.networks}"
 
 
 def row_of(options: ChooseOptions, found: tuple[Answer, ...], name: str) -> dict[str, Any]:
@@ -105,11 +114,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", help=f"folder of image sets, or {DIGITS} for the reduced form")
-    parser.add_argument("--run", type=Path, help="trained supernet")
-    parser.add_argument("--paths", type=Path, help="run of hwsearch train --clusters")
-    parser.add_argument("--clusters", type=Path, help="its tree")
-    parser.add_argument("--learned", type=Path, nargs="*", default=[], help="runs of one network")
+    parser.add_argument("--run", type=Path, help="trained supernet, to choose among its networks")
     parser.add_argument("--table", default="amd-epyc-genoa-2c/bottleneck-32-onnxruntime-fp32-b1-t1")
+    parser.add_argument("--epochs", type=int, default=6, help="passes of what is trained here (6)")
     parser.add_argument("--networks", type=int, help="drawn from the supernet (48; 16 of digits)")
     parser.add_argument("--keep", type=Path, default=Path("choice"), help="folder for answers")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
@@ -117,7 +124,7 @@ def main() -> None:
     with open_results("choice") as journal:
         if given.data:
             options = options_of(given)
-            name = DIGITS if given.data == DIGITS else f"{given.run.name}, {options.networks}"
+            name = name_of(given, options)
             found = choose(options)
             if name not in {row["name"] for row in journal}:
                 add_row(journal, row_of(options, found, name))

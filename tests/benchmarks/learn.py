@@ -13,7 +13,8 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
                 distance to its largest network (T is max) or to that of highest rank (T is rank)
     like-NAME   the same for R18-, R50- and MBv2-like networks: the widest of even widths that is
                 no slower as measured (elsewhere than on the tables' device: that is predicted to be
-                no slower, or of another space has no more multiply-accumulates); else the narrowest
+                no slower, or of another space has no more multiply-accumulates); else the narrowest.
+                like-mbv2-fitted has any sizes: those of most work that are predicted to fit
     target-R-Q  learns to the latency of a quantile Q of the space on runtime R, and measures
 
 A report follows: places of the learned networks among the random ones; points above the best of as
@@ -35,6 +36,7 @@ from typing import Any
 import numpy as np
 from learn_networks import (
     learned,
+    mbv2_fitted,
     mbv2_like,
     measured_ms,
     r18_like,
@@ -72,7 +74,10 @@ def units(plan: Plan) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
             f"searched-{teacher}",
             lambda teacher=teacher: run_alone(plan, plan.space, searched(plan, teacher), 0),
         )
-    for name, find in (("mbv2", mbv2_like), ("r18", r18_like), ("r50", r50_like)):
+    alike = {"mbv2": mbv2_like, "r18": r18_like, "r50": r50_like}
+    if plan.chosen.space == "inverted-32":
+        alike["mbv2-fitted"] = mbv2_fitted
+    for name, find in alike.items():
         yield f"like-{name}", lambda find=find: run_alone(plan, *find(plan), 0)
     for runtime in RUNTIMES:
         for quantile in QUANTILES:

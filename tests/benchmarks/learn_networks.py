@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from learn_plan import Plan
@@ -19,6 +20,7 @@ from hwsearch.search.run import search
 from hwsearch.space import Space, Subnet
 from hwsearch.spaces import get_space
 
+_MBV2 = {f"expansion{n}": 6 for n in (2, 3, 4, 5)} | {f"kernel{n}": 3 for n in (2, 3, 4, 5)}
 TRIES = 3
 """Measurements, until one is not in doubt."""
 
@@ -59,9 +61,22 @@ def random_networks(plan: Plan) -> Iterator[Subnet]:
 def mbv2_like(plan: Plan) -> tuple[Space, Subnet]:
     """Returns MobileNetV2's expansion 6 and 3×3 kernels, at the largest size that is no slower."""
     space = get_space("inverted-32")
-    stages = (2, 3, 4, 5)
-    fixed = {f"expansion{n}": 6 for n in stages} | {f"kernel{n}": 3 for n in stages}
-    return space, _widest(space, plan, _even(space, fixed))
+    return space, _widest(space, plan, _even(space, _MBV2))
+
+
+def mbv2_fitted(plan: Plan) -> tuple[Space, Subnet]:
+    """Returns the same with whatever sizes give the most work in the latency, as predicted."""
+    space, fixed = plan.space, {name: (value,) for name, value in _MBV2.items()}
+    sizes = [fixed.get(dim.name, dim.choices) for dim in space.dims]
+    names = [dim.name for dim in space.dims]
+    codes = np.stack(
+        [
+            space.encode(space.subnet(**dict(zip(names, one, strict=True))))
+            for one in product(*sizes)
+        ]
+    )
+    within = plan.target.latency.mean_ms(codes) <= plan.target.target_ms
+    return space, space.decode(codes[np.where(within, space.macs(codes), 0).argmax()])
 
 
 def r18_like(plan: Plan) -> tuple[Space, Subnet]:
