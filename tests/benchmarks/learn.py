@@ -13,8 +13,8 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
                 distance to its largest network (T is max) or to that of highest rank (T is rank)
     like-NAME   the same for R18-, R50- and MBv2-like networks: the widest of even widths that is
                 no slower as measured (elsewhere than on the tables' device: that is predicted to be
-                no slower, or of another space has no more multiply-accumulates); else the narrowest.
-                like-mbv2-fitted has any sizes: those of most work that are predicted to fit
+                no slower, or of other spaces has no more multiply-accumulates); else the narrowest;
+                like-mbv2-fitted: any sizes, those of the most work that is predicted to fit
     target-R-Q  learns to the latency of a quantile Q of the space on runtime R, and measures
 
 A report follows: places of the learned networks among the random ones; points above the best of as
