@@ -60,7 +60,8 @@ def _report_accuracy(mine: Mapping[str, dict[str, Any]], k: int) -> None:
         _tell(name, learned_ST, random_RT, way)
     for name in mine:
         if name.startswith(("searched-", "like-")):
-            _tell(name, learned_ST, _accuracies(mine, name, tasks), lambda one_RT: one_RT[0])
+            one_1T = _accuracies({name: mine[name]}, "", tasks)
+            _tell(name, learned_ST, one_1T, lambda one_RT: one_RT[0])
 
 
 def _accuracies(mine: Mapping[str, dict[str, Any]], start: str, tasks: Sequence[str]) -> np.ndarray:
