@@ -119,7 +119,7 @@ def test_tables_of_spaces_with_longer_names_are_known(tmp_path: Path) -> None:
     table = SyntheticDevice(space).table(1, folder=tmp_path)
     table.write()
     assert table.path.name.startswith("bottleneck-32-4-")
-    assert [found.path for found in known_tables(space.name, tmp_path)] == [table.path]
+    assert table.path in [found.path for found in known_tables(space.name, tmp_path)]
 
 
 def test_profile_starts_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
