@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from learn_plan import DIGITS, SMALL
+
 from hwsearch.learn import LearnOptions, learn
 from hwsearch.routing.cluster import ClusterOptions, cluster
 from hwsearch.train import TrainOptions, train
 
-DIGITS = "sklearn:digits"
 SPACE, PATHS = "bottleneck-32", "bottleneck-32^4"
 CHILDREN, LEVELS = 4, 2
 LIMITS_MS = (0.4, 0.75)
@@ -28,8 +29,6 @@ RECIPE: dict[str, Any] = {
     **{"method": "moco-v2", "queue": 0, "ema": 0.99, "batch": 128, "optimizer": "adamw"},
     **{"lr": 0.002, "residual_scale": 1.0, "projection_hidden": 512, "tensorboard": False},
 }
-SMALL: dict[str, Any] = {"batch": 64, "projection_hidden": 256, "flip": False, "crop_min": 0.4}
-"""What differs where the images are scikit-learn's digits."""
 
 
 @dataclass(frozen=True)
