@@ -15,6 +15,9 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
                 no slower as measured (elsewhere than on the tables' device: that is predicted to be
                 no slower, or of other spaces has no more multiply-accumulates); else the narrowest;
                 like-mbv2-fitted: any sizes, those of the most work that is predicted to fit
+    ready-NAME  the same for a network of a catalogue as it is, whatever its latency
+    study-best  the same for the network of study.py, of those that are no slower, that was best
+                there on the images that networks are trained on
     target-R-Q  learns to the latency of a quantile Q of the space on runtime R, and measures
 
 A report follows: places of the learned networks among the random ones; points above the best of as
@@ -45,8 +48,10 @@ from learn_networks import (
     searched,
 )
 from learn_plan import DIGITS, Plan
+from learn_ready import ready_mobilenet, study_best
 from learn_report import report
 from rows import add_row, open_results
+from study import SOURCE
 
 from hwsearch.evaluate.options import ProbeOptions
 from hwsearch.evaluate.probe import probe
@@ -77,8 +82,12 @@ def units(plan: Plan) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     alike = {"mbv2": mbv2_like, "r18": r18_like, "r50": r50_like}
     if plan.chosen.space == "inverted-32":
         alike["mbv2-fitted"] = mbv2_fitted
-    for name, find in alike.items():
-        yield f"like-{name}", lambda find=find: run_alone(plan, *find(plan), 0)
+    others = {f"like-{name}": find for name, find in alike.items()}
+    others["ready-mobilenetv2-035"] = ready_mobilenet
+    if plan.chosen.pretrain == SOURCE and plan.chosen.data != DIGITS:
+        others["study-best"] = study_best
+    for name, find in others.items():
+        yield name, lambda find=find: run_alone(plan, *find(plan), 0)
     for runtime in RUNTIMES:
         for quantile in QUANTILES:
             yield (

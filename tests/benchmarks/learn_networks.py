@@ -103,6 +103,18 @@ def _even(space: Space, fixed: dict[str, int]) -> list[Subnet]:
 
 def _widest(space: Space, plan: Plan, networks: Sequence[Subnet]) -> Subnet:
     """Returns the last that is not over the target; the smallest if all are."""
+    cost, most = cost_of_networks(space, plan, networks)
+    return [networks[0], *(s for s in networks if cost[s] <= most)][-1]
+
+
+def cost_of_networks(
+    space: Space, plan: Plan, networks: Sequence[Subnet]
+) -> tuple[dict[Subnet, float], float]:
+    """Returns what networks cost, and the most that is allowed.
+
+    That is their latency as measured; elsewhere than on the table's device as predicted, and of
+    other spaces multiply-accumulates, of which a learned network's are allowed.
+    """
     cost: dict[Subnet, float] = measured_ms(plan, space, networks)
     most = plan.target.target_ms
     if not cost and space == plan.space:
@@ -110,7 +122,7 @@ def _widest(space: Space, plan: Plan, networks: Sequence[Subnet]) -> Subnet:
     elif not cost:
         cost = {s: total_macs(space.lower(s)) for s in networks}
         most = total_macs(plan.space.lower(learned(plan, 0)[1]))
-    return [networks[0], *(s for s in networks if cost[s] <= most)][-1]
+    return cost, most
 
 
 def measured_ms(plan: Plan, space: Space, networks: Sequence[Subnet]) -> dict[Subnet, float]:

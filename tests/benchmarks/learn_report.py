@@ -59,7 +59,7 @@ def _report_accuracy(mine: Mapping[str, dict[str, Any]], k: int) -> None:
     for name, way in ways.items():
         _tell(name, learned_ST, random_RT, way)
     for name in mine:
-        if name.startswith(("searched-", "like-")):
+        if name.startswith(("searched-", "like-", "ready-", "study-")):
             one_1T = _accuracies({name: mine[name]}, "", tasks)
             _tell(name, learned_ST, one_1T, lambda one_RT: one_RT[0])
 
