@@ -19,8 +19,7 @@ def report(plan: str, rows: Sequence[dict[str, Any]]) -> None:
     if all(costs.values()):
         ratio = np.mean(costs["learn-"]) / np.mean(costs["learned-"])
         print(f"learning takes {ratio:.2f} times as long as training its network alone")
-        if any(name.startswith("random-") for name in mine):
-            _report_accuracy(mine, 1 + int(ratio))
+        _report_accuracy(mine, 1 + int(ratio))
     for name, row in mine.items():
         if name.startswith(("learn-", "target-")):
             ms, how = row["measured_ms"], "measured"
@@ -32,7 +31,7 @@ def report(plan: str, rows: Sequence[dict[str, Any]]) -> None:
 
 def _report_accuracy(mine: Mapping[str, dict[str, Any]], k: int) -> None:
     tasks = list(next(row["results"] for row in mine.values() if "results" in row))
-    random_RT = _accuracies(mine, "random-", tasks)
+    random_RT = _accuracies(mine, "random-", tasks).reshape(-1, len(tasks))
     k = min(k, len(random_RT))
     print(f"accuracy on {', '.join(tasks)}; {len(random_RT)} random networks:")
     for name, row in mine.items():
@@ -40,9 +39,9 @@ def _report_accuracy(mine: Mapping[str, dict[str, Any]], k: int) -> None:
             value_T = _accuracies({name: row}, "", tasks)[0]
             ms = row.get("measured_ms")
             latency = "not measured" if ms is None else f"{ms:.4g} ms"
-            share = (random_RT < value_T).mean()
+            share = f", better than {(random_RT < value_T).mean():.0%} of random" if k else ""
             print(
-                f"  {name}: {value_T.mean():.4f}, better than {share:.0%} of random; {latency}, "
+                f"  {name}: {value_T.mean():.4f}{share}; {latency}, "
                 f"{row['macs'] / 1e6:.2f} M multiply-accumulates"
             )
     learned_ST = _accuracies(mine, "learned-", tasks)
@@ -56,7 +55,7 @@ def _report_accuracy(mine: Mapping[str, dict[str, Any]], k: int) -> None:
             drawn_RT, drawn_RT, k
         ),
     }
-    for name, way in ways.items():
+    for name, way in ways.items() if k else ():
         _tell(name, learned_ST, random_RT, way)
     for name in mine:
         if name.startswith(("searched-", "like-", "ready-", "study-")):
