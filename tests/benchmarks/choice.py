@@ -7,10 +7,10 @@
 SETS holds a folder a set with train-*.tar.gz and test-*.tar.gz. The first form trains what there is
 to choose on CIFAR-10, all by one recipe and for as many passes: a supernet, the paths of a tree of
 clusters (after as many of the whole network), and for each limit of latency a learned network. The
-second takes a supernet of hwsearch train alone. One hwsearch choose on ten sets, which
-goes on where it was stopped, leaves one row in results/choice.jsonl: the regret and the rank
-correlation of each selector within each limit, as means over sets with 95 % intervals over sets and images, and its regret on each set. The sets are
-not the one that was trained on.
+second takes a supernet of hwsearch train alone. One hwsearch choose on ten sets, which goes on
+where it was stopped, leaves one row in results/choice.jsonl: the regret and the rank correlation of
+each selector within each limit, as means over sets with 95 % intervals over sets and images, and
+its regret on each set. The sets are not the one that was trained on.
 
 The third is the first with scikit-learn's digits, which train and judge, in minutes on two cores.
 Without --data it only prints what the journal holds.
