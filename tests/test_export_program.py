@@ -222,4 +222,4 @@ def test_cuda_graphs_compute_what_the_networks_do(tmp_path: Path, precision: str
                 error = relative_error(engine.run(feed)["embedding"], its)
                 assert error <= MOST_RELATIVE_ERROR[precision]
         times = loaded[0].window(feed, 0.05)
-    assert times.ndim == 1 and (times > 0).all() and 0.001 < times.sum() < 0.1
+    assert times.ndim == 1 and times.size > 1 and (times > 0).all()

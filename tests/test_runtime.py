@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import onnx
@@ -165,11 +166,13 @@ def test_window_gives_raw_seconds_and_keeps_results(runtime: Runtime, engine: Pa
     feed = {"image": np.ones(SHAPE, "float32")}
     with runtime.load(engine, LoadOptions()) as loaded:
         before = loaded.run(feed)["embedding"].copy()
-        times = loaded.window(feed, 0.02)
+        begin = perf_counter()
+        times = loaded.window(feed, 0.2)
+        elapsed = perf_counter() - begin
         assert loaded.window(feed, 0.0).shape == (1,)
         np.testing.assert_array_equal(loaded.run(feed)["embedding"], before)
-    assert times.ndim == 1 and (times > 0).all()
-    assert 0.01 < times.sum() < 0.5
+    assert times.ndim == 1 and times.size > 1 and (times > 0).all()
+    assert times.sum() < elapsed >= 0.2
 
 
 def test_all_files_of_an_engine_are_named(runtime: Runtime, engine: Path) -> None:
