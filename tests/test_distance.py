@@ -113,7 +113,7 @@ def test_distances_that_ask_one_network_in_turn_compute_it_once(students, monkey
 
 def test_every_network_sees_images_of_its_own_side(students: SupernetStudents):
     small = SPACE.subnet(side=24)
-    net = students.network(small)
+    net = students.student(small)
     photos = [IMAGES.source.image(int(index)) for index in IMAGES.indices]
     pixels = np.stack([prepare(photo, 24) for photo in photos])
     with torch.no_grad():

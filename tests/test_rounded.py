@@ -9,6 +9,7 @@ from hwsearch.device import fingerprint
 from hwsearch.export.onnx import INPUT_NAME, OUTPUT_NAME, export_network, seeded_network
 from hwsearch.export.precision import in_precision
 from hwsearch.export.quantise import image_feeds
+from hwsearch.nn import calibrate
 from hwsearch.nn.rounded import rounded
 from hwsearch.runtime import get_runtime
 from hwsearch.runtime.base import BuildOptions, LoadOptions
@@ -61,11 +62,17 @@ def test_a_rounded_network_is_as_far_off_as_the_engine(name, runtime, precision,
     assert norm(found - real) < 1.6 * norm(real - exact)
 
 
-def test_fp32_changes_nothing():
-    net = seeded_network(get_space("basic-32").lower(get_space("basic-32").minimum))
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    assert rounded(net, "fp32", []) is net
-    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+@pytest.mark.parametrize("family", ["basic-32", "inverted-32", "vit-32"])
+def test_fp32_takes_norms_into_convolutions_and_rounds_nothing(family):
+    space = get_space(family)
+    net, images = seeded_network(space.lower(space.minimum)), torch.randn(4, *space.input_shape)
+    with torch.no_grad():
+        before = calibrate(net, [images])(images)
+        after = rounded(net, "fp32", [])(images)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
+    for one, other in zip(before.levels, after.levels, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(after.embedding, before.embedding, rtol=1e-4, atol=1e-4)
 
 
 def test_every_weight_keeps_its_largest_number():

@@ -149,6 +149,7 @@ class SupernetStudents:
         how = (self._asked, BATCH, self.images.batch)
         network, precision = network_of(self.space, subnet), precision_of(self.space, subnet)
         lower = () if precision == FULL else (precision, RANGE_IMAGES, self.half_range)
+        how = (*how, "folded")  # last digits differ from those of networks with batch norms
         return hash_of_parts(self.run.fingerprint, self.weights, network, MEAN, STD, *how, *lower)
 
     @property
@@ -178,7 +179,7 @@ class SupernetStudents:
         return torch.from_numpy(inputs_NCHW).to(self.place)
 
     def student(self, subnet: Subnet) -> StaticNet:
-        """Returns the same as it computes in its precision."""
+        """Returns the same as it computes in its precision, batch norms in its convolutions."""
         net = self.network(subnet)
         inputs = self.images.inputs(net.lowered[0].in_side, limit=RANGE_IMAGES)
         precision = precision_of(self.space, subnet)

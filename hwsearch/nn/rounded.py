@@ -1,4 +1,4 @@
-"""Networks that compute as an engine of lower precision would: a cheap estimate of its outputs.
+"""Networks that compute as an engine of some precision would: a cheap estimate of its outputs.
 
 What is multiplied is rounded, and sums are kept in fp32, as integer and half-precision kernels do.
 Scales are those of deployment: symmetric and for each channel of a weight, from the least to the
@@ -10,9 +10,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.hooks import RemovableHandle
 
+from hwsearch.nn.folded import fold_norms
 from hwsearch.nn.static import StaticConv, StaticNet
 
 RANGE_IMAGES = 128
@@ -37,19 +37,16 @@ def rounded(
 
     Args:
         net: A calibrated network in evaluation mode; it is changed.
-        precision: "fp32" changes nothing; "bf16", "fp16" or "int8".
+        precision: "fp32" rounds nothing; "bf16", "fp16" or "int8".
         batches: Normalised images that tell the ranges of int8 activations.
         half_range: Whether int8 weights keep to half their range, as some processors need.
 
     Returns:
         The same network; its batch norms are part of its convolutions.
     """
+    fold_norms(net)
     if precision == "fp32":
         return net
-    for module in net.modules():
-        if isinstance(module, StaticConv) and isinstance(module.norm, nn.BatchNorm2d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = nn.Identity()
     for product in _products(net):
         product.weight.copy_(_round_weight(product.weight, precision, half_range))
     _hook(*_roundings(net, precision, batches))

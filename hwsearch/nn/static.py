@@ -101,18 +101,27 @@ _PATHS: Mapping[type[Layer], Mapping[str, str]] = {
 
 
 class StaticBlock(nn.Module):
-    """One block with weights of its own, freshly initialised."""
+    """One block with weights of its own.
 
-    def __init__(self, block: Block) -> None:
+    Args:
+        block: What it computes.
+        initialised: Whether weights are as training starts with them; else all are to be put.
+    """
+
+    def __init__(self, block: Block, *, initialised: bool = True) -> None:
         super().__init__()
         self.block = block
         for layer in layers_of(block):
             if type(layer) in _MODULES:
                 self.add_module(layer.name, _MODULES[type(layer)](layer, block))
-                for name, shape in layer.weights(block, shapes_of(block)[layer.source]).items():
-                    start = torch.empty(shape, device=self.learned(layer, name).device)
-                    initialise(layer, name, start)
-                    self.put(layer, name, start)
+                if initialised:
+                    self._initialise(layer)
+
+    def _initialise(self, layer: Layer) -> None:
+        for name, shape in layer.weights(self.block, shapes_of(self.block)[layer.source]).items():
+            start = torch.empty(shape, device=self.learned(layer, name).device)
+            initialise(layer, name, start)
+            self.put(layer, name, start)
 
     def learned(self, layer: Layer, name: str) -> nn.Parameter:
         """Returns a learned tensor by the name that `Layer.weights` gives it."""
@@ -133,12 +142,13 @@ class StaticNet(nn.Module):
     """A network with weights of its own, built from lowered blocks.
 
     Args:
-        blocks: Result of `Space.lower`; weights are freshly initialised.
+        blocks: Result of `Space.lower`.
+        initialised: Whether weights are as training starts with them; else all are to be put.
     """
 
-    def __init__(self, blocks: tuple[Block, ...]) -> None:
+    def __init__(self, blocks: tuple[Block, ...], *, initialised: bool = True) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(StaticBlock(block) for block in blocks)
+        self.blocks = nn.ModuleList(StaticBlock(block, initialised=initialised) for block in blocks)
 
     @property
     def lowered(self) -> tuple[Block, ...]:
@@ -167,7 +177,7 @@ class StaticNet(nn.Module):
         blocks = list(self.lowered[: ends[-1] + 1])
         for stage, at in enumerate(ends, start=1):
             blocks[at] = replace(blocks[at], output=f"stage{stage}")
-        shown, own = StaticNet(tuple(blocks)), self.state_dict()
+        shown, own = StaticNet(tuple(blocks), initialised=False), self.state_dict()
         shown.load_state_dict({name: own[name] for name in shown.state_dict()})
         return shown.train(self.training)
 

@@ -86,7 +86,7 @@ class Supernet(nn.Module):
         Under the same batch statistics, `extract(s)(x)` equals `supernet(x, s)` for images of
         the subnet's own side.
         """
-        net = StaticNet(self.space.lower(subnet))
+        net = StaticNet(self.space.lower(subnet), initialised=False)
         for static in net.static_blocks:
             shared = self.slots[module_name(static.block.slot)]
             for layer in layers_of(static.block):
