@@ -10,7 +10,8 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
     learned-S   trains that network alone and judges it by a linear classifier on frozen features
     random-I    the same for a random network of equal predicted latency (±2 %)
     searched-T  the same for what hwsearch search picks from --supernet, for that latency, by the
-                distance to its largest network (T is max) or to that of highest rank (T is rank)
+                distance to its largest network (T is max), to that of highest rank (rank) or to
+                a committee
     like-NAME   the same for R18-, R50- and MBv2-like networks: the widest of even widths that is
                 no slower as measured (elsewhere than on the tables' device: that is predicted to be
                 no slower, or of other spaces has no more multiply-accumulates); else the narrowest;
@@ -18,6 +19,7 @@ goes on) and leaves a row in results/learn.jsonl; units that have a row are not 
     ready-NAME  the same for a network of a catalogue as it is, whatever its latency
     study-best  the same for the network of study.py, of those that are no slower, that was best
                 there on the images that networks are trained on
+    …-1, …-2    the last four with other seeds
     target-R-Q  learns to the latency of a quantile Q of the space on runtime R, and measures
 
 A report follows: places of the learned networks among the random ones; points above the best of as
@@ -32,7 +34,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
+from functools import partial
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +53,7 @@ from learn_networks import (
 )
 from learn_plan import DIGITS, Plan
 from learn_ready import ready_mobilenet, study_best
-from learn_report import report
+from learn_report import report, with_seed
 from rows import add_row, open_results
 from study import SOURCE
 
@@ -74,26 +78,29 @@ def units(plan: Plan) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         yield f"learned-{seed}", lambda seed=seed: run_alone(plan, *learned(plan, seed), seed)
     for at, subnet in enumerate(random_networks(plan)):
         yield f"random-{at}", lambda subnet=subnet, at=at: run_alone(plan, plan.space, subnet, at)
-    for teacher in ("max", "rank", "committee") if plan.chosen.supernet else ():
-        yield (
-            f"searched-{teacher}",
-            lambda teacher=teacher: run_alone(plan, plan.space, searched(plan, teacher), 0),
-        )
-    alike = {"mbv2": mbv2_like, "r18": r18_like, "r50": r50_like}
-    if plan.chosen.space == "inverted-32":
-        alike["mbv2-fitted"] = mbv2_fitted
-    others = {f"like-{name}": find for name, find in alike.items()}
-    others["ready-mobilenetv2-035"] = ready_mobilenet
-    if plan.chosen.pretrain == SOURCE and plan.chosen.data != DIGITS:
-        others["study-best"] = study_best
-    for name, find in others.items():
-        yield name, lambda find=find: run_alone(plan, *find(plan), 0)
+    for seed, (name, find) in product(range(plan.chosen.seeds), others(plan).items()):
+        yield with_seed(name, seed), lambda find=find, seed=seed: run_alone(plan, *find(plan), seed)
     for runtime in RUNTIMES:
         for quantile in QUANTILES:
             yield (
                 f"target-{runtime}-{quantile:g}",
                 lambda runtime=runtime, quantile=quantile: run_target(plan, runtime, quantile),
             )
+
+
+def others(plan: Plan) -> dict[str, Callable[[Plan], tuple[Space, Subnet]]]:
+    """Returns what finds each of the networks that learned ones are compared with."""
+    found: dict[str, Callable[[Plan], tuple[Space, Subnet]]] = {}
+    for teacher in ("max", "rank", "committee") if plan.chosen.supernet else ():
+        found[f"searched-{teacher}"] = partial(searched, teacher=teacher)
+    alike = {"mbv2": mbv2_like, "r18": r18_like, "r50": r50_like}
+    if plan.chosen.space == "inverted-32":
+        alike["mbv2-fitted"] = mbv2_fitted
+    found |= {f"like-{name}": find for name, find in alike.items()}
+    found["ready-mobilenetv2-035"] = ready_mobilenet
+    if plan.chosen.pretrain == SOURCE and plan.chosen.data != DIGITS:
+        found["study-best"] = study_best
+    return found
 
 
 def run_learn(plan: Plan, seed: int) -> dict[str, Any]:

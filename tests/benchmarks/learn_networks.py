@@ -31,7 +31,7 @@ def learned(plan: Plan, seed: int) -> tuple[Space, Subnet]:
     return plan.space, plan.space.subnet(**told["subnet"])
 
 
-def searched(plan: Plan, teacher: str) -> Subnet:
+def searched(plan: Plan, teacher: str) -> tuple[Space, Subnet]:
     """Returns what a search of the supernet, which sees the training images, picks."""
     out = search(
         SearchOptions(
@@ -43,7 +43,7 @@ def searched(plan: Plan, teacher: str) -> Subnet:
             out=plan.chosen.keep / plan.name / f"searched-{teacher}",
         )
     )
-    return min(read_front(out), key=lambda point: point.distance).subnet
+    return plan.space, min(read_front(out), key=lambda point: point.distance).subnet
 
 
 def random_networks(plan: Plan) -> Iterator[Subnet]:

@@ -1,5 +1,6 @@
 """What the rows of learn.py say."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import comb
 from typing import Any
@@ -7,6 +8,13 @@ from typing import Any
 import numpy as np
 
 DRAWS = 2000
+OTHERS = ("searched-", "like-", "ready-", "study-")
+SEED = re.compile("-[1-9]$")
+
+
+def with_seed(name: str, seed: int) -> str:
+    """Returns the name of a unit that trains what `name` does with seed 0."""
+    return f"{name}-{seed}" if seed else name
 
 
 def report(plan: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -58,9 +66,11 @@ def _report_accuracy(mine: Mapping[str, dict[str, Any]], k: int) -> None:
     for name, way in ways.items() if k else ():
         _tell(name, learned_ST, random_RT, way)
     for name in mine:
-        if name.startswith(("searched-", "like-", "ready-", "study-")):
-            one_1T = _accuracies({name: mine[name]}, "", tasks)
-            _tell(name, learned_ST, one_1T, lambda one_RT: one_RT[0])
+        if name.startswith(OTHERS) and not SEED.search(name):
+            seeds = {one: row for one, row in mine.items() if SEED.sub("", one) == name}
+            one_ST = _accuracies(seeds, "", tasks)
+            told = name if len(seeds) == 1 else f"{name} ({len(seeds)} seeds)"
+            _tell(told, learned_ST, one_ST, lambda one_RT: one_RT.mean(axis=0))
 
 
 def _accuracies(mine: Mapping[str, dict[str, Any]], start: str, tasks: Sequence[str]) -> np.ndarray:
