@@ -181,6 +181,15 @@ def test_damaged_and_misplaced_files_are_refused(good, folder: Path, tmp_path: P
         read_model(path, notes)
 
 
+def test_a_folder_that_moved_can_be_linked(folder: Path, tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    with pytest.raises(HwsearchError, match=f"ln -s NEW {before}"):
+        get_space(f"catalogue:{before}")
+    before.symlink_to(folder)
+    linked = get_space(f"catalogue:{tmp_path}/x/../before")
+    assert linked.name == f"catalogue:{before}" and linked.size == catalogue_of(folder).size
+
+
 def test_folders_without_models_or_with_copies_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(HwsearchError, match=r"no such folder.*catalogue:FOLDER"):
         get_space(f"catalogue:{tmp_path / 'nowhere'}")

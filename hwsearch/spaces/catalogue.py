@@ -13,7 +13,7 @@ from hwsearch.journal import sha256_of
 from hwsearch.space import Dim, Part, Space, Subnet, Values
 from hwsearch.spaces.notes import NOTES_NAME, Channels, Notes, read_notes
 from hwsearch.spaces.onnx_graph import Graph, Sizes, read_graph
-from hwsearch.spaces.registry import register_scheme
+from hwsearch.spaces.registry import path_of, register_scheme
 
 DIM = "model"
 """Name of a catalogue's one dimension."""
@@ -102,7 +102,7 @@ class Catalogue(Space):
 
 @register_scheme("catalogue")
 def _open(name: str) -> Catalogue:
-    folder = Path(name.partition(":")[2]).expanduser().resolve()
+    folder = path_of(name.partition(":")[2])
     return read_catalogue(folder, f"catalogue:{folder}")
 
 
@@ -121,7 +121,8 @@ def read_catalogue(folder: Path, name: str) -> Catalogue:
         raise HwsearchError(
             "there is no ONNX file here" if folder.is_dir() else "there is no such folder",
             where=folder,
-            fix="Write --space catalogue:FOLDER with a folder of .onnx files",
+            fix="Write --space catalogue:FOLDER with a folder of .onnx files; if a table knows "
+            f"them here and they moved, link their folder: ln -s NEW {folder}",
         )
     notes = read_notes(folder / NOTES_NAME, tuple(path.stem for path in paths))
     models = [read_model(path, notes.get(path.stem, Notes())) for path in paths]

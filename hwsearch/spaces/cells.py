@@ -5,7 +5,6 @@ networks; "cells:learned/genotype.json[max]" is one of them alone.
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from hwsearch.block import Block, Ranges
@@ -13,7 +12,7 @@ from hwsearch.journal import sha256_of
 from hwsearch.kinds.cell import INPUTS, Edge, edge_settings
 from hwsearch.space import Dim, Part, Space, Subnet, Values
 from hwsearch.spaces.genotype import EDGES_A_NODE, STAGES, CellFamily, Genotype
-from hwsearch.spaces.registry import register_scheme, register_space
+from hwsearch.spaces.registry import path_of, register_scheme, register_space
 
 WIDTH = "width"
 _DEPTHS = tuple(f"depth{stage}" for stage in range(1, STAGES + 1))
@@ -71,7 +70,7 @@ def _published(name: str, side: int) -> CellSpace:
 
 @register_scheme("cells")
 def _open(name: str) -> CellSpace:
-    path = Path(name.partition(":")[2]).expanduser().resolve()
+    path = path_of(name.partition(":")[2])
     family = CellFamily.read(path)
     return cell_space(family, f"cells:{path}", digest=sha256_of(path)[:12])
 

@@ -62,6 +62,14 @@ def register_scheme(
     return keep
 
 
+def path_of(text: str) -> Path:
+    """Returns the absolute path that a space's name holds.
+
+    Links are kept: files that moved can be linked under the name that their tables know.
+    """
+    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - resolve() follows links
+
+
 def space_names() -> tuple[str, ...]:
     """Returns the names of all registered spaces."""
     _load_own_families()

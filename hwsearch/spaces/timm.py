@@ -10,7 +10,7 @@ from pathlib import Path
 from hwsearch.errors import HwsearchError
 from hwsearch.journal import sha256_of
 from hwsearch.spaces.catalogue import Catalogue, read_catalogue
-from hwsearch.spaces.registry import register_scheme
+from hwsearch.spaces.registry import path_of, register_scheme
 
 SCHEME = "timm:"
 
@@ -63,7 +63,7 @@ class TimmRequests:
                     fix="Write timm:resnet18,mobilenetv3_small_100@160,resnet50=FILE.safetensors",
                 )
             network, side, weights = match.group("network", "side", "weights")
-            path = Path(weights).expanduser().resolve() if weights else None
+            path = path_of(weights) if weights else None
             if path and not path.is_file():
                 raise HwsearchError("there is no such file of weights", where=path)
             request = TimmRequest(network, int(side) if side else None, path)
