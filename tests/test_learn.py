@@ -24,10 +24,13 @@ from hwsearch.learn import LearnOptions, learn
 from hwsearch.learn.choose import choose
 from hwsearch.learn.confirm import FILE, KIND
 from hwsearch.learn.confirm import confirm as confirm_gates
+from hwsearch.learn.finalists import finalists
+from hwsearch.learn.finish import read_outcome
 from hwsearch.learn.gates import Gates
 from hwsearch.learn.halves import Halves
 from hwsearch.learn.session import LearnSession
 from hwsearch.learn.target import LatencyTarget
+from hwsearch.learn.trials import read_trials, tell_trials
 from hwsearch.nn import Supernet
 from hwsearch.profiling.remeasure import Measured
 from hwsearch.search import confirm
@@ -74,6 +77,7 @@ def options(made, target_ms, tmp_path_factory):
         checkpoint_steps=3,
         log_steps=1,
         tensorboard=False,
+        finalists=3,
         confirm=False,
     )
 
@@ -108,6 +112,20 @@ def test_a_run_ends_with_a_network_of_the_target_latency(options, finished, lear
     assert load_run(finished, space=NAME).embedder(subnet)(torch.randn(4, 3, 8, 8)).shape[0] == 4
 
 
+def test_the_finalist_of_the_lowest_loss_is_taken(options, finished, learned, law, capsys):
+    target_ms = options.latency_ms
+    trials = read_trials(finished, NAME)
+    target = LatencyTarget.open(options.table, TINY, target_ms, tables_dir=None)
+    gates = read_outcome(finished, NAME, target).gates
+    assert [trial.subnet for trial in trials] == [*finalists(gates, law, target_ms, 3)]
+    assert trials[0].subnet == choose(gates, law, target_ms).subnet
+    assert min(trials, key=lambda trial: trial.loss).subnet == TINY.subnet(**learned["subnet"])
+    assert {trial.steps for trial in trials} == {round(0.1 * (IMAGES // BATCH) * EPOCHS)}
+    assert len({trial.loss for trial in trials}) == 3
+    tell_trials(trials)
+    assert "3 finalists after 5 steps alone: losses" in capsys.readouterr().out
+
+
 def test_what_comes_next_is_said_and_can_be_parsed(options, finished, learned, capsys):
     learn(replace(options, resume=True))  # finished: only the end is told again
     said = capsys.readouterr().out
@@ -135,9 +153,16 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(options, finished, 
         process.join()
         assert process.exitcode == -signal.SIGKILL
     process = start(words_of(killed), tmp_path / "said", "learn")
+    while process.is_alive() and not [*killed.out.rglob("2-of-3/metrics.jsonl")]:
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    process = start(words_of(killed), tmp_path / "said", "learn")
     process.join()
     assert process.exitcode == 0, (tmp_path / "said").read_text()
-    for name in (CHECKPOINT_NAME, "learned.json"):
+    assert not (killed.out / "finalists").exists()
+    for name in (CHECKPOINT_NAME, "finalists.json", "learned.json"):
         assert (killed.out / name).read_bytes() == (finished / name).read_bytes()
     timeless = [
         [{**row, **dict.fromkeys(FIGURES)} for row in read_metrics(run)]

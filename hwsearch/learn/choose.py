@@ -1,6 +1,6 @@
 """The network that gates stand for: the most probable one that has the target latency."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ def choose(
     latency: LatencyModel,
     target_ms: float,
     measured: Callable[[Subnet], float | None] = lambda subnet: None,
+    first: Sequence[Subnet] = (),
 ) -> Choice:
     """Chooses the most probable network that has the target latency; else the nearest to it.
 
@@ -50,8 +51,10 @@ def choose(
         latency: Predicts their latency.
         target_ms: What it shall be.
         measured: Tells the latency of those that were measured.
+        first: Networks that are preferred to more probable ones, the best first.
     """
-    codes = gates.likeliest(LIKELIEST)
+    known = [gates.space.encode(subnet)[None] for subnet in first]
+    codes = np.concatenate([*known, gates.likeliest(LIKELIEST)])
     found = _first(gates, codes, latency, target_ms, measured)
     if not found.fits:
         rng = np.random.default_rng(0)

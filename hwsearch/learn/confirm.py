@@ -24,8 +24,14 @@ def elsewhere(table: Table) -> Sequence[str]:
     return fingerprint_difference(table.header.fingerprint, fingerprint())
 
 
-def confirm(gates: Gates, target: LatencyTarget, journal: Journal, minutes: float) -> Choice:
-    """Measures the most probable networks until one has the target latency.
+def confirm(
+    gates: Gates,
+    target: LatencyTarget,
+    journal: Journal,
+    minutes: float,
+    first: Sequence[Subnet] = (),
+) -> Choice:
+    """Measures the networks that `choose` takes one after the other until one has the latency.
 
     Each measurement also corrects what is predicted of the others.
 
@@ -34,6 +40,7 @@ def confirm(gates: Gates, target: LatencyTarget, journal: Journal, minutes: floa
         target: Of this device.
         journal: Keeps what is measured; networks in it are not measured again.
         minutes: Most time.
+        first: Networks that are preferred to more probable ones, the best first.
 
     Returns:
         The network that was chosen last, measured unless the time was too short.
@@ -43,7 +50,7 @@ def confirm(gates: Gates, target: LatencyTarget, journal: Journal, minutes: floa
     """
 
     def leads(known: DeviceLimits) -> Mapping[Subnet, float]:
-        choice = _choose(gates, target, known)
+        choice = _choose(gates, target, known, first)
         return {} if choice.measured else {choice.subnet: choice.latency_ms}
 
     space, table = gates.space, target.table
@@ -52,10 +59,12 @@ def confirm(gates: Gates, target: LatencyTarget, journal: Journal, minutes: floa
     device = DeviceLimits(Costs(Target.of(table), shipped, latency, None), ())
     until = time.monotonic() + 60 * minutes
     measure_leads(space, device, table, leads, journal=journal, until=until)
-    return _choose(gates, target, confirmed_device(device, table, journal.rows))
+    return _choose(gates, target, confirmed_device(device, table, journal.rows), first)
 
 
-def _choose(gates: Gates, target: LatencyTarget, known: DeviceLimits) -> Choice:
+def _choose(
+    gates: Gates, target: LatencyTarget, known: DeviceLimits, first: Sequence[Subnet]
+) -> Choice:
     latency = known.costs.latency.network
     assert isinstance(latency, ConfirmedLatency)
 
@@ -63,7 +72,7 @@ def _choose(gates: Gates, target: LatencyTarget, known: DeviceLimits) -> Choice:
         row = latency.row(subnet)
         return None if row is None else row.latency_ms
 
-    return choose(gates, latency.network, target.target_ms, measured)
+    return choose(gates, latency.network, target.target_ms, measured, first)
 
 
 __all__ = ["FILE", "KIND", "confirm", "elsewhere"]

@@ -18,6 +18,7 @@ from hwsearch.learn.gates import Gates
 from hwsearch.learn.options import LearnOptions
 from hwsearch.learn.penalty import expected_excess
 from hwsearch.learn.target import LatencyTarget
+from hwsearch.learn.trials import read_trials, tell_trials
 from hwsearch.progress import say
 from hwsearch.spaces import get_space
 from hwsearch.train.loop import METRICS_NAME
@@ -45,14 +46,18 @@ def finish(options: LearnOptions, target: LatencyTarget) -> None:
         HwsearchError: If measuring fails; the checkpoint is intact, and the same command goes on.
     """
     outcome = read_outcome(options.out, options.space, target)
-    choice = choose(outcome.gates, target.latency, target.target_ms)
+    trials = read_trials(options.out, options.space) if options.finalists > 1 else []
+    first = [trial.subnet for trial in sorted(trials, key=lambda trial: trial.loss)]
+    choice = choose(outcome.gates, target.latency, target.target_ms, first=first)
     if options.confirm and not elsewhere(target.table):
         with Journal.open(options.out / FILE, KIND, target.recipe()) as journal:
-            choice = confirm(outcome.gates, target, journal, options.confirm_minutes)
+            choice = confirm(outcome.gates, target, journal, options.confirm_minutes, first)
     told = _told(options, target, outcome, choice)
     write_atomic(options.out / LEARNED, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     draw_gates(options.out / METRICS_NAME, outcome.gates.space, choice.subnet, options.out)
     draw_network(outcome.gates.space, choice.subnet, told["name"], options.out)
+    if trials:
+        tell_trials(trials)
     _tell(options, target, outcome, choice)
 
 

@@ -40,6 +40,11 @@ class LearnOptions(RunOptions):
     uniformly."""
     gate_lr: float | None = None
     """Learning rate of the gates' Adam; by default 30 through the gates' steps, at most 0.1."""
+    finalists: int = 16
+    """Networks of the target latency that are trained alone for some steps at the end, of which the
+    one with the lowest loss is taken; 0 or 1 takes the most probable network."""
+    finalist_share: float = 0.1
+    """Steps of each finalist, as a share of those that training a network alone takes."""
     confirm: bool = True
     """Measure the learned network at the end, if the table is of this device; if it misses the
     target, so are the next."""
@@ -50,9 +55,10 @@ class LearnOptions(RunOptions):
         super().__post_init__()
         check_least(self, 1, "networks")
         check_least(self, 2, "gate_networks")
-        check_least(self, 0, "uniform")
+        check_least(self, 0, "uniform", "finalists")
         check_most(self, 0.9, "uniform")
-        check_above_zero(self, "latency_ms", "gate_lr", "confirm_minutes")
+        check_above_zero(self, "latency_ms", "gate_lr", "finalist_share", "confirm_minutes")
+        check_most(self, 1, "finalist_share")
         if why := UNFIT.get(self.method):
             raise HwsearchError(
                 f"--method {self.method} cannot choose among networks: its loss {why}",

@@ -1,15 +1,17 @@
-"""A learning run: weights and gates, then the network that the gates stand for."""
+"""A learning run: weights and gates, then finalists, then the best of them."""
 
 from pathlib import Path
 
 from hwsearch.checkpoint import Header
 from hwsearch.data.sources import Source, open_source
-from hwsearch.learn.finish import finish
+from hwsearch.learn.finalists import finalists
+from hwsearch.learn.finish import finish, read_outcome
 from hwsearch.learn.halves import Halves
 from hwsearch.learn.learner import GateLearner, GateSettings
 from hwsearch.learn.options import LearnOptions
 from hwsearch.learn.session import DrawnSchedule, LearnSession
 from hwsearch.learn.target import LatencyTarget
+from hwsearch.learn.trials import run_trials
 from hwsearch.nn.processes import rank
 from hwsearch.selfsup.settings import resolve
 from hwsearch.spaces import get_space
@@ -52,6 +54,11 @@ def run(options: LearnOptions) -> Path:
             )
 
         carry_out(options, hardware, header, make)
+        if options.finalists > 1:
+            gates = read_outcome(options.out, options.space, target).gates
+            named = finalists(gates, target.latency, target.target_ms, options.finalists)
+            if len(named) > 1:
+                run_trials(options, named, source, hardware)
         if rank() == 0:
             finish(options, target)
     return options.out

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hwsearch.checkpoint import Checkpoint, Header, build_method, load_weights
@@ -118,6 +119,16 @@ class Session:
             residual_scale=self._options.residual_scale,
         )
 
+    @property
+    def title(self) -> str:
+        """What progress is shown of."""
+        return self.verb
+
+    @property
+    def config(self) -> Path:
+        """The file by which a stopped run goes on."""
+        return self._options.out / CONFIG_NAME
+
     def restore(self, checkpoint: Checkpoint | None) -> None:
         """Goes to where a checkpoint stands, or to the start; cuts the metrics back to there."""
         if checkpoint is None and self._start is not None:
@@ -141,7 +152,7 @@ class Session:
         steps, start, quiet = self._header.steps, self._trainer.step, self._metrics is None
         self._pace = Pace(self._loader)
         with StopRequest() as stop:
-            with track(self.verb, steps, start=start, quiet=quiet) as advance:
+            with track(self.title, steps, start=start, quiet=quiet) as advance:
                 for batch in self._batches(stop):
                     loss = self._take_step(batch)
                     advance(1, f"loss {loss:.3f}")
@@ -200,7 +211,7 @@ class Session:
             say(
                 f"Stopped by {stop.received.name} after step {self._trainer.step} of "
                 f"{self._header.steps}; the checkpoint is saved. Go on: hwsearch {self.verb} "
-                f"--config {shlex.quote(str(self._options.out / CONFIG_NAME))} --resume"
+                f"--config {shlex.quote(str(self.config))} --resume"
             )
         wait_for_all()  # torchrun ends all processes as soon as one has left
         raise SystemExit(stop.exit_code)

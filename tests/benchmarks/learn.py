@@ -6,8 +6,10 @@
 DIR/NAME holds train-*.tar.gz and test-*.tar.gz. Each unit takes some minutes (an interrupted one
 goes on) and leaves a row in results/learn.jsonl; units that have a row are not run again.
 
-    learn-S     learns a network without labels, with seed S
+    learn-S     learns a network without labels, with seed S, without finalists
     learned-S   trains that network alone and judges it by a linear classifier on frozen features
+    finals-S    goes on from there with finalists, as hwsearch learn does unless told otherwise
+    final-S     the same for the network that they end with
     random-I    the same for a random network of equal predicted latency (±2 %)
     searched-T  the same for what hwsearch search picks from --supernet, for that latency, by the
                 distance to its largest network (T is max), to that of highest rank (rank) or to
@@ -38,6 +40,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -68,6 +71,7 @@ TASKS = (
     *("cifar10", "fashion_mnist", "flowers", "gtsrb", "omniglot"),
     *("pacs_photo", "pneumonia", "rsscn7", "tiny_imagenet"),
 )
+FINALISTS = LearnOptions.finalists
 RUNTIMES, QUANTILES = ("onnxruntime", "openvino"), (0.2, 0.5, 0.8)
 
 
@@ -76,6 +80,12 @@ def units(plan: Plan) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     for seed in range(plan.chosen.seeds):
         yield f"learn-{seed}", lambda seed=seed: run_learn(plan, seed)
         yield f"learned-{seed}", lambda seed=seed: run_alone(plan, *learned(plan, seed), seed)
+    for seed in range(plan.chosen.seeds):
+        yield f"finals-{seed}", lambda seed=seed: run_finals(plan, seed)
+        yield (
+            f"final-{seed}",
+            lambda seed=seed: run_alone(plan, *learned(plan, seed, "finals"), seed),
+        )
     for at, subnet in enumerate(random_networks(plan)):
         yield f"random-{at}", lambda subnet=subnet, at=at: run_alone(plan, plan.space, subnet, at)
     for seed, (name, find) in product(range(plan.chosen.seeds), others(plan).items()):
@@ -109,6 +119,17 @@ def run_learn(plan: Plan, seed: int) -> dict[str, Any]:
     return _learn(plan, out, plan.chosen.runtime, plan.chosen.latency_ms, seed)
 
 
+def run_finals(plan: Plan, seed: int) -> dict[str, Any]:
+    """Lets finalists follow what `run_learn` left."""
+    folder = plan.chosen.keep / plan.name
+    if not (folder / f"finals-{seed}").exists():
+        copytree(folder / f"learn-{seed}", folder / f"finals-{seed}")
+    runtime, target_ms = plan.chosen.runtime, plan.chosen.latency_ms
+    begun = _clock(plan)
+    told = _learn(plan, folder / f"finals-{seed}", runtime, target_ms, seed, finalists=FINALISTS)
+    return told | {"seconds": _clock(plan) - begun}
+
+
 def run_target(plan: Plan, runtime: str, quantile: float) -> dict[str, Any]:
     """Learns to one latency and measures it."""
     every = plan.space.pool(np.random.default_rng(0))
@@ -118,8 +139,15 @@ def run_target(plan: Plan, runtime: str, quantile: float) -> dict[str, Any]:
     return _learn(plan, out, runtime, target_ms, 0)
 
 
-def _learn(plan: Plan, out: Path, runtime: str, target_ms: float, seed: int) -> dict[str, Any]:
-    more = {"table": plan.table(runtime), "latency_ms": target_ms, "space": plan.chosen.space}
+def _learn(
+    plan: Plan, out: Path, runtime: str, target_ms: float, seed: int, *, finalists: int = 0
+) -> dict[str, Any]:
+    more = {
+        "finalists": finalists,
+        "table": plan.table(runtime),
+        "latency_ms": target_ms,
+        "space": plan.chosen.space,
+    }
     begun, resumed = _clock(plan), out.exists()
     learn(LearnOptions(**plan.recipe(out, seed), **more))
     told = json.loads((out / "learned.json").read_text())

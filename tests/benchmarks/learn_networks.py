@@ -25,9 +25,9 @@ TRIES = 3
 """Measurements, until one is not in doubt."""
 
 
-def learned(plan: Plan, seed: int) -> tuple[Space, Subnet]:
+def learned(plan: Plan, seed: int, how: str = "learn") -> tuple[Space, Subnet]:
     """Returns what was learned with a seed."""
-    told = json.loads((plan.chosen.keep / plan.name / f"learn-{seed}/learned.json").read_text())
+    told = json.loads((plan.chosen.keep / plan.name / f"{how}-{seed}/learned.json").read_text())
     return plan.space, plan.space.subnet(**told["subnet"])
 
 
