@@ -30,7 +30,7 @@ SMALLER = {
     "deploy": "--measure-seconds 2",
     "probe": "--limit 200",
     "correlate": "--per-bin 4 --max-images 32",
-    "learn": "--epochs 2 --batch 32",
+    "learn": "--epochs 2 --batch 32 --finalists 3",
     "study": "--epochs 1 --batch 32 --limit 200 --folds 2 --draws 100 --no-trial",
     "choose": "--networks 6 --max-images 32 --limit 200 --draws 100 --folds 2",
 }

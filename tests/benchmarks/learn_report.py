@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 DRAWS = 2000
+WAYS = {"learned-": ("learn-",), "final-": ("learn-", "finals-")}
+"""Networks that were learned, and what it took."""
 OTHERS = ("searched-", "like-", "ready-", "study-")
 SEED = re.compile("-[1-9]$")
 
@@ -20,16 +22,14 @@ def with_seed(name: str, seed: int) -> str:
 def report(plan: str, rows: Sequence[dict[str, Any]]) -> None:
     """Prints places, the best of as many random networks, costs and targets hit."""
     mine = {row["unit"]: row for row in rows if row["plan"] == plan}
-    costs = {
-        key: [r["seconds"] for n, r in mine.items() if n.startswith(key) and r["seconds"]]
-        for key in ("learn-", "learned-")
-    }
-    if all(costs.values()):
-        ratio = np.mean(costs["learn-"]) / np.mean(costs["learned-"])
-        print(f"learning takes {ratio:.2f} times as long as training its network alone")
-        _report_accuracy(mine, 1 + int(ratio))
+    _list(mine)
+    for start, steps in WAYS.items():
+        if all(seconds := [_seconds(mine, one) for one in (start, *steps)]):
+            ratio = sum(seconds[1:]) / seconds[0]
+            print(f"{start}…: learning takes {ratio:.2f} times as long as training its network")
+            _report_gains(mine, start, 1 + int(ratio))
     for name, row in mine.items():
-        if name.startswith(("learn-", "target-")):
+        if name.startswith(("learn-", "finals-", "target-")):
             ms, how = row["measured_ms"], "measured"
             if ms is None:
                 ms, how = row["predicted_ms"], "predicted"
@@ -37,23 +37,41 @@ def report(plan: str, rows: Sequence[dict[str, Any]]) -> None:
             print(f"{name}: target {row['target_ms']:.4g} ms, {how} {ms:.4g} ms, {off:+.1%}")
 
 
-def _report_accuracy(mine: Mapping[str, dict[str, Any]], k: int) -> None:
-    tasks = list(next(row["results"] for row in mine.values() if "results" in row))
+def _seconds(mine: Mapping[str, dict[str, Any]], start: str) -> float:
+    """Returns the mean over units; 0 if there is none."""
+    known = [row["seconds"] for name, row in mine.items() if name.startswith(start)]
+    return float(np.mean([one for one in known if one] or [0.0]))
+
+
+def _list(mine: Mapping[str, dict[str, Any]]) -> None:
+    if not (tasks := _tasks(mine)):
+        return
     random_RT = _accuracies(mine, "random-", tasks).reshape(-1, len(tasks))
-    k = min(k, len(random_RT))
     print(f"accuracy on {', '.join(tasks)}; {len(random_RT)} random networks:")
     for name, row in mine.items():
         if "results" in row and not name.startswith("random-"):
             value_T = _accuracies({name: row}, "", tasks)[0]
             ms = row.get("measured_ms")
             latency = "not measured" if ms is None else f"{ms:.4g} ms"
-            share = f", better than {(random_RT < value_T).mean():.0%} of random" if k else ""
+            share = ""
+            if len(random_RT):
+                share = f", better than {(random_RT < value_T).mean():.0%} of random"
             print(
                 f"  {name}: {value_T.mean():.4f}{share}; {latency}, "
                 f"{row['macs'] / 1e6:.2f} M multiply-accumulates"
             )
-    learned_ST = _accuracies(mine, "learned-", tasks)
-    print(f"points of learned networks ({len(learned_ST)} seeds) above others, mean over tasks:")
+
+
+def _tasks(mine: Mapping[str, dict[str, Any]]) -> list[str]:
+    return next((list(row["results"]) for row in mine.values() if "results" in row), [])
+
+
+def _report_gains(mine: Mapping[str, dict[str, Any]], start: str, k: int) -> None:
+    tasks = _tasks(mine)
+    random_RT = _accuracies(mine, "random-", tasks).reshape(-1, len(tasks))
+    k = min(k, len(random_RT))
+    learned_ST = _accuracies(mine, start, tasks)
+    print(f"points of {start}… ({len(learned_ST)} seeds) above others, mean over tasks:")
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "random": lambda drawn_RT: drawn_RT.mean(axis=0),
         f"best of {k} random by {tasks[0]}'s labels": lambda drawn_RT: best_of(
