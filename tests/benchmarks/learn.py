@@ -161,8 +161,7 @@ def _clock(plan: Plan) -> float:
 
 def run_alone(plan: Plan, space: Space, subnet: Subnet, seed: int) -> dict[str, Any]:
     """Trains one network alone and judges it on every task."""
-    digest = sha256(str(subnet).encode()).hexdigest()[:12]
-    out = plan.chosen.keep / plan.name / f"alone-{space.name}-{digest}-{seed}"
+    out = folder_of(plan, space, subnet, seed)
     begun, resumed = _clock(plan), out.exists()
     train(TrainOptions(space=f"{space.name}[{subnet}]", **plan.recipe(out, seed)))
     seconds = None if resumed else _clock(plan) - begun
@@ -175,6 +174,12 @@ def run_alone(plan: Plan, space: Space, subnet: Subnet, seed: int) -> dict[str, 
     return row
 
 
+def folder_of(plan: Plan, space: Space, subnet: Subnet, seed: int) -> Path:
+    """Returns where a network is trained alone."""
+    digest = sha256(str(subnet).encode()).hexdigest()[:12]
+    return plan.chosen.keep / plan.name / f"alone-{space.name}-{digest}-{seed}"
+
+
 def _linear(run: Path, data: str, name: str) -> dict[str, float]:
     options = ProbeOptions(
         checkpoint=run, subnet=("max",), data=data, judge=("linear",), folds=2, out=run / name
@@ -182,7 +187,8 @@ def _linear(run: Path, data: str, name: str) -> dict[str, float]:
     return {one.measure: one.value for one in probe(options)}
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """Returns what reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -199,7 +205,11 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("learned"), help="folder for runs")
     parser.add_argument("--only", default="*", help="units to run, such as 'random-*'")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    plan = Plan(parser.parse_args())
+    return parser
+
+
+def main() -> None:
+    plan = Plan(parser().parse_args())
     with open_results("learn") as journal:
         done = {(row["plan"], row["unit"]) for row in journal}
         for name, work in units(plan) if plan.chosen.data else ():
