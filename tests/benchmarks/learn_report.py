@@ -73,7 +73,7 @@ def _report_gains(mine: Mapping[str, dict[str, Any]], start: str, k: int) -> Non
     learned_ST = _accuracies(mine, start, tasks)
     print(f"points of {start}… ({len(learned_ST)} seeds) above others, mean over tasks:")
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "random": lambda drawn_RT: drawn_RT.mean(axis=0),
+        "random": _mean,
         f"best of {k} random by {tasks[0]}'s labels": lambda drawn_RT: best_of(
             drawn_RT, np.repeat(drawn_RT[:, :1], drawn_RT.shape[1], axis=1), k
         ),
@@ -83,12 +83,19 @@ def _report_gains(mine: Mapping[str, dict[str, Any]], start: str, k: int) -> Non
     }
     for name, way in ways.items() if k else ():
         _tell(name, learned_ST, random_RT, way)
+    if start == "final-":
+        gates_ST = _accuracies(mine, "learned-", tasks)
+        _tell(f"without finalists ({len(gates_ST)} seeds)", learned_ST, gates_ST, _mean)
     for name in mine:
         if name.startswith(OTHERS) and not SEED.search(name):
             seeds = {one: row for one, row in mine.items() if SEED.sub("", one) == name}
             one_ST = _accuracies(seeds, "", tasks)
             told = name if len(seeds) == 1 else f"{name} ({len(seeds)} seeds)"
-            _tell(told, learned_ST, one_ST, lambda one_RT: one_RT.mean(axis=0))
+            _tell(told, learned_ST, one_ST, _mean)
+
+
+def _mean(values_RT: np.ndarray) -> np.ndarray:
+    return values_RT.mean(axis=0)
 
 
 def _accuracies(mine: Mapping[str, dict[str, Any]], start: str, tasks: Sequence[str]) -> np.ndarray:
