@@ -136,7 +136,7 @@ def test_judges_learn_and_repeat_to_the_bit(folder, task, kind):
         "detection": lambda: Detection(load_boxes(str(folder), 32)),
         "segmentation": lambda: Segmentation(load_masks(str(folder), 32)),
     }
-    ask = judge(tasks[task](), kind, epochs=12)
+    ask = judge(tasks[task](), kind, epochs=20)
     verdict = ask(TINY.maximum, 0)
     (measure,) = verdict.measures
     least = {"detection": 0.15, "segmentation": 0.6}[task]
