@@ -11,7 +11,7 @@ from hwsearch.learn.learner import GateLearner, GateSettings
 from hwsearch.learn.options import LearnOptions
 from hwsearch.learn.session import DrawnSchedule, LearnSession
 from hwsearch.learn.target import LatencyTarget
-from hwsearch.learn.trials import run_trials
+from hwsearch.learn.trials import run_trials, step_settings
 from hwsearch.nn.processes import rank
 from hwsearch.selfsup.settings import resolve
 from hwsearch.spaces import get_space
@@ -20,7 +20,6 @@ from hwsearch.train.hardware import Hardware, choose_hardware
 from hwsearch.train.identity import chosen, header_of
 from hwsearch.train.loop import carry_out, open_monitor
 from hwsearch.train.metrics import Metrics
-from hwsearch.train.passes import PassSettings
 from hwsearch.train.trainer import StepSettings
 
 _GATES = ("networks", "gate_networks", "uniform", "gate_lr")
@@ -104,10 +103,4 @@ def _step_settings(options: LearnOptions, header: Header, learner: GateLearner) 
         seed=options.seed,
         learner=learner,
     )
-    return StepSettings(
-        schedule=schedule,
-        optimizer=options.optimizer,
-        weight_decay=options.weight_decay,
-        clip_norm=options.clip_norm,
-        passes=PassSettings(accumulate=options.accumulate),
-    )
+    return step_settings(options, schedule)

@@ -150,14 +150,14 @@ def _train(options: RunOptions, steps: int, source: Source, hardware: Hardware) 
     )
 
     def make(metrics: Metrics | None) -> Session:
-        step_settings = _step_settings(options, header)
-        return TrialSession(options, hardware, header, source, metrics, settings=step_settings)
+        common = step_settings(options, _schedule(options, header))
+        return TrialSession(options, hardware, header, source, metrics, settings=common)
 
     carry_out(options, hardware, header, make)
 
 
-def _step_settings(options: RunOptions, header: Header) -> StepSettings:
-    schedule = Schedule(
+def _schedule(options: RunOptions, header: Header) -> Schedule:
+    return Schedule(
         steps=header.steps,
         lr=header.recipe["lr"],
         warmup_steps=round(options.warmup * header.steps),
@@ -165,6 +165,10 @@ def _step_settings(options: RunOptions, header: Header) -> StepSettings:
         sampling="choices",
         seed=options.seed,
     )
+
+
+def step_settings(options: RunOptions, schedule: Schedule) -> StepSettings:
+    """Returns what the steps of learning or of a trial have in common."""
     return StepSettings(
         schedule=schedule,
         optimizer=options.optimizer,
