@@ -146,10 +146,10 @@ class SupernetStudents:
 
     def fingerprint(self, subnet: Subnet) -> str:
         """Names everything but the images that one network's features depend on."""
-        how = (self._asked, BATCH, self.images.batch)
+        # Last digits differ from those of networks whose batch norms are not folded.
+        how = (self._asked, BATCH, self.images.batch, "folded")
         network, precision = network_of(self.space, subnet), precision_of(self.space, subnet)
         lower = () if precision == FULL else (precision, RANGE_IMAGES, self.half_range)
-        how = (*how, "folded")  # last digits differ from those of networks with batch norms
         return hash_of_parts(self.run.fingerprint, self.weights, network, MEAN, STD, *how, *lower)
 
     @property

@@ -1,4 +1,4 @@
-"""The network that gates stand for: the most probable one that has the target latency."""
+"""The network that is learned: the first preferred or most probable one of the target latency."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,9 @@ def choose(
     measured: Callable[[Subnet], float | None] = lambda subnet: None,
     first: Sequence[Subnet] = (),
 ) -> Choice:
-    """Chooses the most probable network that has the target latency; else the nearest to it.
+    """Chooses the first preferred, else most probable, network that has the target latency.
+
+    If none has it, that is the nearest to it.
 
     Where none of the most probable ones has it, as when the gates are still open or expect another
     latency, networks that are drawn from the gates and from the whole space are looked at, too.
