@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hwsearch.kinds import total_macs, total_params
 from hwsearch.nn import Features, StaticNet, Supernet, calibrate
+from hwsearch.nn.convolution import Convolution
 from hwsearch.nn.supernet import resized
 from hwsearch.space import Space
 from hwsearch.spaces import get_space
@@ -108,3 +109,17 @@ def test_every_supernet_weight_is_reached_by_the_maximum(supernet: Supernet):
     supernet.zero_grad()
     supernet(torch.randn(4, *SMALL.input_shape), SMALL.maximum).embedding.sum().backward()
     assert all(value.grad is not None for value in supernet.parameters())
+
+
+@pytest.mark.parametrize(("kernel", "channels"), [(1, 2), (1, 4), (1, 8), (1, 12), (1, 16), (3, 2)])
+def test_gradients_of_strided_convolutions_of_few_channels_are_right(kernel: int, channels: int):
+    torch.manual_seed(channels)
+    conv = Convolution(channels, 8, kernel, stride=2, padding=kernel // 2)
+    exact = torch.nn.Conv2d(channels, 8, kernel, stride=2, padding=kernel // 2).double()
+    exact.load_state_dict(conv.state_dict())
+    images = torch.randn(32, channels, 32, 32).contiguous(memory_format=torch.channels_last)
+    for net, x in ((conv, images), (exact, images.double().contiguous())):
+        net(x).square().sum().backward()
+    for found, right in zip(conv.parameters(), exact.parameters(), strict=True):
+        assert found.grad is not None and right.grad is not None
+        assert_close(found.grad, right.grad.float())

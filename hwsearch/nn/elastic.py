@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from hwsearch.block import Block, Ranges
 from hwsearch.kinds import layers_of, shapes_of
 from hwsearch.layers import Conv, Layer, LayerNorm, Linear, Position, Weights
+from hwsearch.nn.convolution import convolve
 from hwsearch.nn.norms import Norm, Normalising
 from hwsearch.nn.walk import activate, run_layers
 from hwsearch.nn.weights import LAYER_NORM_EPS, initialise, take
@@ -67,7 +68,15 @@ def run_weighted(layer: Layer, x: Tensor, weights: Mapping[str, Tensor], norm: N
             weight = weights["weight_OIHW"]
             groups = len(weight) if layer.depthwise else 1
             bias = weights.get("bias")
-            x = F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
+            x = convolve(
+                x,
+                weight,
+                bias,
+                stride=layer.stride,
+                padding=layer.padding,
+                dilation=layer.dilation,
+                groups=groups,
+            )
             if layer.norm:
                 x = norm(x, weights["scale"], weights["shift"])
             return activate(x, layer.activation)

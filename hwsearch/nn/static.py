@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hwsearch.block import Block
 from hwsearch.kinds import cost_of, layers_of, shapes_of
 from hwsearch.layers import Conv, Layer, LayerNorm, Linear, Position
+from hwsearch.nn.convolution import Convolution
 from hwsearch.nn.features import Features, run_blocks
 from hwsearch.nn.walk import activate, run_layers
 from hwsearch.nn.weights import LAYER_NORM_EPS, NORM_EPS, initialise
@@ -20,7 +21,7 @@ class StaticConv(nn.Module):
     def __init__(self, layer: Conv, block: Block) -> None:
         super().__init__()
         inputs, outputs = block.size(layer.channels_in), block.size(layer.channels_out)
-        self.conv = nn.Conv2d(
+        self.conv = Convolution(
             inputs,
             outputs,
             layer.kernel,
