@@ -161,17 +161,23 @@ def _clock(plan: Plan) -> float:
 
 def run_alone(plan: Plan, space: Space, subnet: Subnet, seed: int) -> dict[str, Any]:
     """Trains one network alone and judges it on every task."""
-    out = folder_of(plan, space, subnet, seed)
+    found = judged(plan, space, subnet, seed, folder_of(plan, space, subnet, seed))
+    if space == plan.space:
+        found["predicted_ms"] = float(plan.target.latency.predict_subnet(subnet).mean_ms[0])
+    return {"network": f"{space.name}[{subnet}]", **found}
+
+
+def judged(plan: Plan, space: Space, subnet: Subnet, seed: int, out: Path) -> dict[str, Any]:
+    """Does so in a folder; returns what it took, costs and came to."""
     begun, resumed = _clock(plan), out.exists()
     train(TrainOptions(space=f"{space.name}[{subnet}]", **plan.recipe(out, seed)))
     seconds = None if resumed else _clock(plan) - begun
-    row: dict[str, Any] = {"network": f"{space.name}[{subnet}]", "seconds": seconds}
-    row["macs"] = total_macs(space.lower(subnet))
-    row["measured_ms"] = measured_ms(plan, space, [subnet]).get(subnet)
-    if space == plan.space:
-        row["predicted_ms"] = float(plan.target.latency.predict_subnet(subnet).mean_ms[0])
-    row["results"] = {name: _linear(out, data, name) for name, data in plan.tasks.items()}
-    return row
+    return {
+        "seconds": seconds,
+        "macs": total_macs(space.lower(subnet)),
+        "measured_ms": measured_ms(plan, space, [subnet]).get(subnet),
+        "results": {name: _linear(out, data, name) for name, data in plan.tasks.items()},
+    }
 
 
 def folder_of(plan: Plan, space: Space, subnet: Subnet, seed: int) -> Path:

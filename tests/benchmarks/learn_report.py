@@ -44,13 +44,13 @@ def _seconds(mine: Mapping[str, dict[str, Any]], start: str) -> float:
 
 
 def _list(mine: Mapping[str, dict[str, Any]]) -> None:
-    if not (tasks := _tasks(mine)):
+    if not (tasks := tasks_of(mine)):
         return
-    random_RT = _accuracies(mine, "random-", tasks).reshape(-1, len(tasks))
+    random_RT = accuracies(mine, "random-", tasks).reshape(-1, len(tasks))
     print(f"accuracy on {', '.join(tasks)}; {len(random_RT)} random networks:")
     for name, row in mine.items():
         if "results" in row and not name.startswith("random-"):
-            value_T = _accuracies({name: row}, "", tasks)[0]
+            value_T = accuracies({name: row}, "", tasks)[0]
             ms = row.get("measured_ms")
             latency = "not measured" if ms is None else f"{ms:.4g} ms"
             share = ""
@@ -62,18 +62,18 @@ def _list(mine: Mapping[str, dict[str, Any]]) -> None:
             )
 
 
-def _tasks(mine: Mapping[str, dict[str, Any]]) -> list[str]:
+def tasks_of(mine: Mapping[str, dict[str, Any]]) -> list[str]:
     return next((list(row["results"]) for row in mine.values() if "results" in row), [])
 
 
 def _report_gains(mine: Mapping[str, dict[str, Any]], start: str, k: int) -> None:
-    tasks = _tasks(mine)
-    random_RT = _accuracies(mine, "random-", tasks).reshape(-1, len(tasks))
+    tasks = tasks_of(mine)
+    random_RT = accuracies(mine, "random-", tasks).reshape(-1, len(tasks))
     k = min(k, len(random_RT))
-    learned_ST = _accuracies(mine, start, tasks)
+    learned_ST = accuracies(mine, start, tasks)
     print(f"points of {start}… ({len(learned_ST)} seeds) above others, mean over tasks:")
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "random": _mean,
+        "random": mean_of,
         f"best of {k} random by {tasks[0]}'s labels": lambda drawn_RT: best_of(
             drawn_RT, np.repeat(drawn_RT[:, :1], drawn_RT.shape[1], axis=1), k
         ),
@@ -82,23 +82,24 @@ def _report_gains(mine: Mapping[str, dict[str, Any]], start: str, k: int) -> Non
         ),
     }
     for name, way in ways.items() if k else ():
-        _tell(name, learned_ST, random_RT, way)
+        tell(name, learned_ST, random_RT, way)
     if start == "final-":
-        gates_ST = _accuracies(mine, "learned-", tasks)
-        _tell(f"without finalists ({len(gates_ST)} seeds)", learned_ST, gates_ST, _mean)
+        gates_ST = accuracies(mine, "learned-", tasks)
+        tell(f"without finalists ({len(gates_ST)} seeds)", learned_ST, gates_ST, mean_of)
     for name in mine:
         if name.startswith(OTHERS) and not SEED.search(name):
             seeds = {one: row for one, row in mine.items() if SEED.sub("", one) == name}
-            one_ST = _accuracies(seeds, "", tasks)
+            one_ST = accuracies(seeds, "", tasks)
             told = name if len(seeds) == 1 else f"{name} ({len(seeds)} seeds)"
-            _tell(told, learned_ST, one_ST, _mean)
+            tell(told, learned_ST, one_ST, mean_of)
 
 
-def _mean(values_RT: np.ndarray) -> np.ndarray:
+def mean_of(values_RT: np.ndarray) -> np.ndarray:
+    """Returns the mean over networks, float[T]."""
     return values_RT.mean(axis=0)
 
 
-def _accuracies(mine: Mapping[str, dict[str, Any]], start: str, tasks: Sequence[str]) -> np.ndarray:
+def accuracies(mine: Mapping[str, dict[str, Any]], start: str, tasks: Sequence[str]) -> np.ndarray:
     """Returns accuracies of some networks, float[N, T]."""
     rows = [row for name, row in mine.items() if name.startswith(start)]
     return np.array([[row["results"][task]["accuracy"] for task in tasks] for row in rows])
@@ -119,7 +120,7 @@ def best_of(values_RT: np.ndarray, by_RT: np.ndarray, k: int) -> np.ndarray:
     return chance_R @ np.take_along_axis(values_RT, order_RT, axis=0)
 
 
-def _tell(
+def tell(
     name: str,
     learned_ST: np.ndarray,
     others_RT: np.ndarray,
