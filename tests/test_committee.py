@@ -24,7 +24,7 @@ from hwsearch.distance.base import DeliveredDistance
 from hwsearch.distance.best_teacher import teacher_by_rank
 from hwsearch.distance.committee import Committee
 from hwsearch.distance.controls.spectrum import Spectrum
-from hwsearch.distance.regression import SHRINKAGE, Regression
+from hwsearch.distance.regression import PENALTIES, Regression
 from hwsearch.errors import HwsearchError
 from hwsearch.export.onnx import export_network, seeded_network
 from hwsearch.search.evaluations import Evaluations
@@ -71,6 +71,23 @@ def test_a_regression_knows_what_is_linear_and_gains_nothing_by_width_alone():
     assert np.isnan(unexplained(mixed, teacher))
 
 
+def generalised(x: np.ndarray, y: np.ndarray, penalty: float) -> float:
+    """Returns the error of a ridge regression by generalised cross-validation."""
+    images, width = x.shape
+    hat = x @ np.linalg.solve(x.T @ x + penalty * width * np.eye(width), x.T)
+    left = np.eye(images) - hat
+    return float(((left @ y) ** 2).sum() / np.trace(left) ** 2)
+
+
+def test_a_regression_is_not_worse_for_as_many_features_as_images_that_teach_it():
+    rng = np.random.default_rng(0)
+    teacher = rng.normal(size=(200, 10))
+    noisy = [teacher @ rng.normal(size=(10, width)) for width in (40, 100, 160)]
+    noisy = [seen + 2 * rng.normal(size=seen.shape) for seen in noisy]
+    narrow, equal, wide = (unexplained(seen, teacher) for seen in noisy)
+    assert wide < equal < narrow < 1
+
+
 @pytest.mark.parametrize("width", [30, 300])  # fewer features than images, and more
 def test_a_regression_is_scikit_learns_ridge(width):
     rng = np.random.default_rng(0)
@@ -80,7 +97,10 @@ def test_a_regression_is_scikit_learns_ridge(width):
     errors, variances = np.empty(200), np.empty(200)
     for known in (np.arange(200) % 2 == 0, np.arange(200) % 2 == 1):
         centred = teacher - teacher[known].mean(0)
-        ridge = Ridge(SHRINKAGE * width, fit_intercept=False).fit(standard[known], centred[known])
+        found = min(
+            (generalised(standard[known], centred[known], p), p) for p in PENALTIES.tolist()
+        )
+        ridge = Ridge(found[1] * width, fit_intercept=False).fit(standard[known], centred[known])
         errors[~known] = ((centred - ridge.predict(standard)) ** 2).sum(1)[~known]
         variances[~known] = (centred**2).sum(1)[~known]
     expected = errors.mean() / variances.mean()

@@ -3,18 +3,22 @@
 A linear classifier on features learns what is linear in them. With no labels at hand, the features
 of a good teacher stand for all that a label might ask.
 
-Shapes: N target images, K known ones and A asked about, E pooled features, T those of the teacher.
+Shapes: N target images, K known ones and A asked about, E pooled features, T those of the teacher,
+D principal axes, P penalties.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.linalg import cholesky
+from torch.linalg import eigh
 
 from hwsearch.distance.compare import Description
 
-SHRINKAGE = 0.01
-"""Ridge penalty, where the squares of each image's features add up to about 1."""
+PENALTIES = 10 ** torch.arange(-3, 2.25, 0.25, dtype=torch.float64)
+"""Ridge penalties to choose from, where the squares of each image's features add up to about 1."""
+
+NOTHING = 1e-12
+"""Share of the largest spread below which an axis is noise of the arithmetic."""
 
 _HALVES = slice(0, None, 2), slice(1, None, 2)
 
@@ -22,8 +26,9 @@ _HALVES = slice(0, None, 2), slice(1, None, 2)
 class Regression(Description):
     """1 − R² of a ridge regression of the teacher's features on those of a network.
 
-    Each half of the images is predicted by what the other taught, so that width alone gains
-    nothing. The teacher itself is therefore not at 0, but near it if there are enough images.
+    Each half of the images is predicted by what the other taught, with the penalty that suits it
+    by generalised cross-validation, so that neither wide networks nor narrow ones gain by their
+    width alone. The teacher itself is therefore not at 0, but near it if there are enough images.
     """
 
     by_image = False
@@ -55,7 +60,6 @@ class Regression(Description):
         first, second = _HALVES
         across_FS = student_NE[first] @ student_NE[second].T
         for known, asked, alike_KA in ((first, second, across_FS), (second, first, across_FS.T)):
-            weights_KA = _ridge(student_NE[known], student_NE[asked], alike_KA)
             # From here on features are told from the mean of the known ones.
             to_mean_N = teacher_NN[known].mean(0)
             to_mean_N -= to_mean_N[known].mean() / 2
@@ -63,27 +67,43 @@ class Regression(Description):
             among_KK = teacher_NN[known, known] - known_K - known_K[:, None]
             across_KA = teacher_NN[known, asked] - asked_A - known_K[:, None]
             variance_N[asked] = teacher_NN.diagonal()[asked] - 2 * asked_A
+            weights_KA = _ridge(student_NE[known], alike_KA, among_KK)
             # |y − Σ w y'|², multiplied out.
             beyond_A = (weights_KA * (among_KK @ weights_KA - 2 * across_KA)).sum(0)
             error_N[asked] = variance_N[asked] + beyond_A
         return error_N / variance_N.mean().clamp_min(1e-30)
 
 
-def _ridge(known_KE: Tensor, asked_AE: Tensor, alike_KA: Tensor) -> Tensor:
+def _ridge(known_KE: Tensor, alike_KA: Tensor, teacher_KK: Tensor) -> Tensor:
     """Returns what each known image weighs in the prediction of each asked one, [K, A].
-
-    Solves for features or for images, whichever are fewer, to the same end.
 
     Args:
         known_KE: Features of those known.
-        asked_AE: Features of those asked about.
-        alike_KA: Their inner products.
+        alike_KA: Their inner products with those of the asked ones.
+        teacher_KK: Inner products of what is known of the teacher.
     """
-    images, width = known_KE.shape
-    if width < images:
-        gram_EE = known_KE.T @ known_KE
-        gram_EE.diagonal().add_(SHRINKAGE)
-        return known_KE @ torch.cholesky_solve(asked_AE.T, cholesky(gram_EE))
-    gram_KK = known_KE @ known_KE.T
-    gram_KK.diagonal().add_(SHRINKAGE)
-    return torch.cholesky_solve(alike_KA, cholesky(gram_KK))
+    axes_KD, spread_D = _principal(known_KE)
+    penalty = _penalty(axes_KD, spread_D, teacher_KK)
+    return axes_KD @ ((axes_KD.T @ alike_KA) / (spread_D + penalty)[:, None])
+
+
+def _principal(x_KE: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns principal axes among images, [K, D], and the squares of features along each, [D].
+
+    Solves for features or for images, whichever are fewer, to the same end.
+    """
+    images, width = x_KE.shape
+    spread_D, axes = eigh(x_KE.T @ x_KE if width < images else x_KE @ x_KE.T)
+    seen = spread_D > NOTHING * spread_D[-1]
+    spread_D, axes = spread_D[seen], axes[:, seen]
+    return (x_KE @ axes / spread_D.sqrt() if width < images else axes), spread_D
+
+
+def _penalty(axes_KD: Tensor, spread_D: Tensor, teacher_KK: Tensor) -> Tensor:
+    """Returns the penalty with the least error by generalised cross-validation."""
+    left_PD = PENALTIES[:, None] / (spread_D + PENALTIES[:, None])
+    along_D = (axes_KD * (teacher_KK @ axes_KD)).sum(0)
+    beyond = teacher_KK.trace() - along_D.sum()
+    error_P = left_PD.square() @ along_D + beyond
+    freedom_P = left_PD.sum(1) + len(axes_KD) - len(spread_D)
+    return PENALTIES[(error_P / freedom_P.square()).argmin()]

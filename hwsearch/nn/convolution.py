@@ -23,14 +23,15 @@ def convolve(
     groups: int,
 ) -> Tensor:
     """Convolves, with gradients that are right for few channels, too."""
-    if stride > 1 and weight_OIHW.shape[-1] == 1 and _at_risk(x_BCHW, weight_OIHW):
+    learns = torch.is_grad_enabled() and weight_OIHW.requires_grad
+    if stride > 1 and learns and _at_risk(x_BCHW, weight_OIHW):
         x_BCHW, stride = x_BCHW[:, :, ::stride, ::stride], 1
     return F.conv2d(x_BCHW, weight_OIHW, bias, stride, padding, dilation, groups)
 
 
 def _at_risk(x_BCHW: Tensor, weight_OIHW: Tensor) -> bool:
-    learns = weight_OIHW.requires_grad and torch.is_grad_enabled()
-    return learns and x_BCHW.device.type == "cpu" and x_BCHW.shape[1] < FEW_CHANNELS
+    few, kernel = weight_OIHW.shape[1] < FEW_CHANNELS, weight_OIHW.shape[-1]
+    return kernel == 1 and few and x_BCHW.device.type == "cpu"
 
 
 class Convolution(nn.Conv2d):
