@@ -1,6 +1,6 @@
 """With which ridge penalty does distance to a committee order networks as labels do?
 
-    python tests/benchmarks/penalty.py --run RUN --table NAME --latency-ms 0.15 --data DIR --keep KEPT
+    python tests/benchmarks/penalty.py --run RUN --table NAME --latency-ms 0.15 --data DIR
 
 draws networks of a supernet that are equally fast, and for each set DIR/NAME (of which it takes
 test-*.tar.gz) their distance to a committee with penalties from 0.01 to 10, and with the one that
