@@ -2,8 +2,8 @@
 
     python tests/benchmarks/penalty.py --run RUN --table NAME --latency-ms 0.15 --data DIR
 
-draws networks of a supernet that are equally fast, and for each set DIR/NAME (of which it takes
-test-*.tar.gz) their distance to a committee with penalties from 0.01 to 10, and with the one that
+draws networks of a supernet that are equally fast, and for each set DIR/NAME (train-*.tar.gz;
+labels also of test-*.tar.gz) their distance to a committee with penalties from 0.01 to 10, and with the one that
 each network's cross-validation chooses, as the distance has it. One row of results/penalty.jsonl a
 set and penalty: Spearman's rank correlation of the distance with the log-loss of a linear
 classifier on the same frozen features, with its 95 % bootstrap interval over networks, and with the
@@ -80,9 +80,9 @@ def orders(
 
 def judge(run: Run, subnets: list[Subnet], data: Path, keep: Path) -> Iterator[dict[str, object]]:
     """Yields a row for each order of networks, on one set."""
-    source, side = str(data / "test-*.tar.gz"), run.space.input_shape[1]
-    students = SupernetStudents(run, load_target(source, side, limit=SEEN))
-    images = load_labelled(source, side, limit=JUDGED)
+    side = run.space.input_shape[1]
+    students = SupernetStudents(run, load_target(str(data / "train-*.tar.gz"), side, limit=SEEN))
+    images = load_labelled(str(data / "t*-*.tar.gz"), side, limit=JUDGED)
     linear = on_frozen(linear_head, FrozenFeatures(students, images.target), images, FOLDS)
     losses, widths = list[float](), list[int]()
     with track(f"judge {data.name}", len(subnets)) as advance:
