@@ -3,12 +3,12 @@
     python tests/benchmarks/penalty.py --run RUN --table NAME --latency-ms 0.15 --data DIR
 
 draws networks of a supernet that are equally fast, and for each set DIR/NAME (train-*.tar.gz;
-labels also of test-*.tar.gz) their distance to a committee with penalties from 0.01 to 10, and with the one that
-each network's cross-validation chooses, as the distance has it. One row of results/penalty.jsonl a
-set and penalty: Spearman's rank correlation of the distance with the log-loss of a linear
-classifier on the same frozen features, with its 95 % bootstrap interval over networks, and with the
-number of features, on which a good distance does not hang. Rows of sizes and effective rank stand
-beside them. Sets that have rows are not judged again.
+labels also of test-*.tar.gz) their distance to a committee with penalties from 0.01 to 10, and with
+the one that each network's cross-validation chooses, as the distance has it. One row of
+results/penalty.jsonl a set and penalty: Spearman's rank correlation of the distance with the
+log-loss of a linear classifier on the same frozen features, with its 95 % bootstrap interval over
+networks, and with the number of features, on which a good distance does not hang. Rows of other
+distances, sizes and effective rank stand beside them. Sets that have rows are not judged again.
 """
 
 import argparse
