@@ -1,5 +1,6 @@
 """Two real processes under torchrun: their gradients, and what the death of one leaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,20 +8,25 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import together
 import torch
 from runs import read_metrics, small_options, words_of, write_images
 from safetensors.torch import load_file
 from sdr import make, path_options
+from synthetic_device import SyntheticDevice
+from tiny_space import NAME, TINY
 
 from hwsearch.checkpoint import Checkpoint
+from hwsearch.learn import LearnOptions, learn
+from hwsearch.learn.trials import read_trials
 from hwsearch.selfsup.base import Views
 from hwsearch.selfsup.keyed import KeyTargets
 from hwsearch.selfsup.queue import OtherKeys
 from hwsearch.train import train
 
-TESTS = Path(__file__).parent
+TESTS, NEVER = Path(__file__).parent, 10**6
 
 
 def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
@@ -85,7 +91,7 @@ def options(tmp_path):
 
 def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
     out = tmp_path / "together"
-    died = torchrun(int(signal.SIGKILL), 5, *words_of(replace(options, out=out)))
+    died = torchrun(int(signal.SIGKILL), 5, "train", *words_of(replace(options, out=out)))
     assert died.returncode != 0
     told = [line for line in died.stderr.splitlines() if line.startswith("hwsearch: error")]
     assert len(told) == 1
@@ -104,7 +110,9 @@ def test_a_killed_process_ends_all_and_one_process_goes_on(options, tmp_path):
 
 
 def test_a_signal_to_one_process_ends_all_after_a_checkpoint(options):
-    done = torchrun(int(signal.SIGTERM), 5, *words_of(replace(options, checkpoint_steps=99)))
+    done = torchrun(
+        int(signal.SIGTERM), 5, "train", *words_of(replace(options, checkpoint_steps=99))
+    )
     assert done.returncode != 0
     saved, *_ = done.stdout.partition("a process leaves")
     assert "Stopped by SIGTERM after step 6 of 12; the checkpoint is saved" in saved
@@ -115,8 +123,8 @@ def test_two_processes_train_the_same_paths_as_one(tmp_path):
     whole = make(tmp_path)
     few = {"epochs": 2, "batch": 16, "lr": 1e-4, "norm": "sync"}
     alone = path_options(whole, tmp_path / "tree", tmp_path / "alone", **few)
-    out, never = tmp_path / "together", 10**6
-    done = torchrun(0, never, *words_of(replace(alone, out=out)))
+    out = tmp_path / "together"
+    done = torchrun(0, NEVER, "train", *words_of(replace(alone, out=out)))
     assert done.returncode == 0, done.stderr
     rows, expected = read_metrics(out), read_metrics(train(alone))
     assert [row["node"] for row in rows] == [row["node"] for row in expected]
@@ -124,6 +132,38 @@ def test_two_processes_train_the_same_paths_as_one(tmp_path):
     found, expected, before = map(_supernet, runs)
     # Rounding grows step by step: a node's images are much alike, and norms enlarge differences.
     assert (found - expected).norm() < 0.02 * (expected - before).norm()
+
+
+def test_two_processes_learn_the_same_network_as_one(tmp_path):
+    table = replace(SyntheticDevice(TINY).table(24), path=tmp_path / "here.jsonl")
+    table.write()
+    options = LearnOptions(
+        data=str(write_images(tmp_path / "images", 32)),
+        space=NAME,
+        table=str(table.path),
+        latency_ms=float(np.median([row.latency_ms for row in table.rows])),
+        out=tmp_path / "alone",
+        epochs=4,
+        batch=8,
+        projection_hidden=16,
+        norm="sync",
+        amp="fp32",
+        threads=1,
+        log_steps=1,
+        finalists=2,
+        confirm=False,
+    )
+    out = tmp_path / "together"
+    done = torchrun(0, NEVER, "learn", *words_of(replace(options, out=out)))
+    assert done.returncode == 0, done.stderr
+    alone = learn(options)
+    assert done.stdout.count("2 finalists after") == 1
+    told, expected = (json.loads((run / "learned.json").read_text()) for run in (out, alone))
+    assert told["subnet"] == expected["subnet"]
+    found, expected = (read_trials(run, NAME) for run in (out, alone))
+    assert [one.subnet for one in found] == [one.subnet for one in expected]
+    losses = [one.loss for one in expected]
+    assert [one.loss for one in found] == pytest.approx(losses, rel=1e-3)
 
 
 def _supernet(method):

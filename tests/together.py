@@ -81,8 +81,8 @@ def compute(out: Path) -> None:
                 save_file(tensors, out / f"{name}.safetensors")
 
 
-def train_until_one_is_sent(number: int, step: int, words: list[str]) -> int:
-    """Trains; process 1 gets a signal before a step, and process 0 one while it saves after it."""
+def run_until_one_is_sent(number: int, step: int, words: list[str]) -> int:
+    """Runs a command; process 1 gets a signal before a step, and process 0 one as it saves after."""
     run_step, save = Trainer.run_step, Checkpoint.save
 
     def run_with_signal(self: Trainer, views: Views):
@@ -98,7 +98,7 @@ def train_until_one_is_sent(number: int, step: int, words: list[str]) -> int:
 
     Trainer.run_step, Checkpoint.save = run_with_signal, save_with_signal
     try:
-        return cli.main(["train", *words])
+        return cli.main(words)
     finally:
         print("a process leaves", flush=True)
 
@@ -107,4 +107,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "compute":
         compute(Path(sys.argv[2]))
     else:
-        sys.exit(train_until_one_is_sent(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+        sys.exit(run_until_one_is_sent(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
