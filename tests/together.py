@@ -82,7 +82,7 @@ def compute(out: Path) -> None:
 
 
 def run_until_one_is_sent(number: int, step: int, words: list[str]) -> int:
-    """Runs a command; process 1 gets a signal before a step, and process 0 one as it saves after."""
+    """Runs a command; process 1 gets a signal before a step, process 0 one while it saves after."""
     run_step, save = Trainer.run_step, Checkpoint.save
 
     def run_with_signal(self: Trainer, views: Views):
