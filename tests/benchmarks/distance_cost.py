@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--subnets", nargs="+", default=["min", "max"], help="which networks")
     parser.add_argument("--teacher", default="largest", choices=("largest", "committee"))
     parser.add_argument("--rounds", type=int, default=7, help="repeats")
+    parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     space = get_space(arguments.space)
@@ -113,7 +114,7 @@ def main() -> None:
         members = [space.sample(rng) for _ in range(MEMBERS)]
         teacher = Teacher(Committee(students, members), space.maximum)
     with open_results("distance_cost") as journal:
-        for task, subnet in product(TASKS, map(space.parse, arguments.subnets)):
+        for task, subnet in product(arguments.tasks, map(space.parse, arguments.subnets)):
             figures = measure(students, teacher, subnet, task, arguments.rounds)
             row = {"space": space.name, "subnet": str(subnet), "task": task}
             row |= {"teacher": arguments.teacher, **figures}
