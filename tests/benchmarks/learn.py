@@ -34,7 +34,7 @@ are of.
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
 from functools import partial
 from hashlib import sha256
@@ -62,6 +62,7 @@ from study import SOURCE
 
 from hwsearch.evaluate.options import ProbeOptions
 from hwsearch.evaluate.probe import probe
+from hwsearch.journal import Journal
 from hwsearch.kinds import total_macs
 from hwsearch.learn import LearnOptions, learn
 from hwsearch.space import Space, Subnet
@@ -214,14 +215,21 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run_units(
+    plan: Plan, journal: Journal, every: Iterable[tuple[str, Callable[[], dict[str, Any]]]]
+) -> None:
+    """Runs the units that were asked for and have no row yet."""
+    done = {(row["plan"], row["unit"]) for row in journal}
+    for name, work in every if plan.chosen.data else ():
+        if fnmatch(name, plan.chosen.only) and (plan.name, name) not in done:
+            print(f"unit {name}", flush=True)
+            add_row(journal, {"plan": plan.name, "unit": name, **work()})
+
+
 def main() -> None:
     plan = Plan(parser().parse_args())
     with open_results("learn") as journal:
-        done = {(row["plan"], row["unit"]) for row in journal}
-        for name, work in units(plan) if plan.chosen.data else ():
-            if fnmatch(name, plan.chosen.only) and (plan.name, name) not in done:
-                print(f"unit {name}", flush=True)
-                add_row(journal, {"plan": plan.name, "unit": name, **work()})
+        run_units(plan, journal, units(plan))
         report(plan.name, list(journal))
 
 

@@ -19,14 +19,13 @@ random cells.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
-from learn import judged, parser
+from learn import judged, parser, run_units
 from learn_plan import DIGITS, Plan
 from learn_report import accuracies, mean_of, tasks_of, tell
-from rows import add_row, open_results
+from rows import open_results
 
 from hwsearch.kinds import total_macs
 from hwsearch.learn.cells.options import CellOptions
@@ -145,11 +144,7 @@ def main() -> None:
     reader.add_argument("--learn-epochs", type=int, default=2, help="passes of the search")
     plan = CellPlan(reader.parse_args())
     with open_results("learn_cells") as journal:
-        done = {(row["plan"], row["unit"]) for row in journal}
-        for name, work in units(plan) if plan.chosen.data else ():
-            if fnmatch(name, plan.chosen.only) and (plan.name, name) not in done:
-                print(f"unit {name}", flush=True)
-                add_row(journal, {"plan": plan.name, "unit": name, **work()})
+        run_units(plan, journal, units(plan))
         report(plan, list(journal))
 
 
